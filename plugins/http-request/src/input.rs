@@ -1,0 +1,197 @@
+//! What a flow writes under `with` for `http-request`.
+
+use std::borrow::Cow;
+
+use flowcell_sdk::TimeSpan;
+use flowcell_sdk::prelude::*;
+use schemars::{Schema, SchemaGenerator, json_schema};
+use serde::de::{self, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::rows::Rows;
+
+/// The parameters of a request.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Input<'a> {
+    /// Where to: http or https, at most 8 KiB. Spaces around it are trimmed.
+    #[serde(borrow)]
+    pub url: Cow<'a, str>,
+    /// GET unless said otherwise.
+    #[serde(default)]
+    pub method: Method,
+    /// Added to the query that the URL has, percent-encoded: a number or boolean as text, null left out, a list
+    /// repeats the name.
+    #[serde(default)]
+    pub query: Rows,
+    /// Names and values; rows with an empty name are left out.
+    #[serde(default)]
+    pub headers: Rows,
+    /// `json`, `text`, `form`, `xml`, `binary`, or a media type such as `text/csv`.
+    #[serde(default)]
+    pub content_type: Option<ContentType>,
+    /// An object or a list is sent as JSON, a string as it is; `form` takes a map or rows; `binary` takes base64.
+    #[serde(borrow, default)]
+    #[schemars(with = "Option<Value>")]
+    pub body: Option<&'a RawValue>,
+    /// Credentials for `Authorization: Basic`.
+    #[serde(default)]
+    pub basic: Option<Basic>,
+    /// The time for the whole exchange; PT30S unless said otherwise.
+    #[serde(default)]
+    pub timeout: Option<TimeSpan>,
+    /// What becomes of a redirect; followed unless said otherwise.
+    #[serde(default, deserialize_with = "redirects")]
+    #[schemars(with = "Option<Redirect>")]
+    pub redirects: Option<Redirects>,
+    /// The flow goes on after a failure, with `success: false` and an `error`.
+    #[serde(default)]
+    pub allow_failure: bool,
+}
+
+/// A user name and a password.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Basic {
+    /// The user name, without a colon.
+    pub username: String,
+    /// The password.
+    pub password: String,
+}
+
+/// The methods that can be sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    #[default]
+    Get,
+    Head,
+    Post,
+    Put,
+    Patch,
+    Delete,
+    Options,
+}
+
+impl Method {
+    /// All of them, for the language's `call: http`, which writes them in any case.
+    pub const ALL: [Method; 7] = [
+        Self::Get,
+        Self::Head,
+        Self::Post,
+        Self::Put,
+        Self::Patch,
+        Self::Delete,
+        Self::Options,
+    ];
+
+    /// As it stands in the request line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+        }
+    }
+}
+
+/// The SDK's word for redirects, as flows spell it.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Redirect {
+    /// Up to 20 hops; each passes the policy.
+    Follow,
+    /// The 3xx is the answer.
+    Manual,
+    /// A 3xx is an error.
+    Error,
+}
+
+fn redirects<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Redirects>, D::Error> {
+    let read = Option::<Redirect>::deserialize(deserializer)?;
+    Ok(read.map(|redirect| match redirect {
+        Redirect::Follow => Redirects::Follow,
+        Redirect::Manual => Redirects::Manual,
+        Redirect::Error => Redirects::Error,
+    }))
+}
+
+/// How a body is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContentType {
+    Json,
+    Text,
+    Form,
+    Xml,
+    Binary,
+    /// A media type, with its parameters.
+    Media(String),
+}
+
+impl ContentType {
+    /// As it stands in the header.
+    pub fn header(&self) -> &str {
+        match self {
+            Self::Json => "application/json",
+            Self::Text => "text/plain; charset=utf-8",
+            Self::Form => "application/x-www-form-urlencoded",
+            Self::Xml => "application/xml",
+            Self::Binary => "application/octet-stream",
+            Self::Media(media) => media,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ContentType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const ACCEPTED: &str = "json, text, form, xml, binary and media types such as text/csv";
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        Ok(match text.trim() {
+            "json" => Self::Json,
+            "text" => Self::Text,
+            "form" => Self::Form,
+            "xml" => Self::Xml,
+            "binary" => Self::Binary,
+            media if is_media_type(media) => Self::Media(media.to_owned()),
+            other => {
+                return Err(de::Error::custom(format!(
+                    "`{other}` is not accepted; accepted are {ACCEPTED}"
+                )));
+            }
+        })
+    }
+}
+
+/// `type/subtype`, and whatever parameters in visible ASCII.
+fn is_media_type(text: &str) -> bool {
+    let (essence, _) = text.split_once(';').unwrap_or((text, ""));
+    let is_token = |part: &str| !part.is_empty() && part.bytes().all(is_token_byte);
+    let visible = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    visible
+        && essence
+            .trim_end()
+            .split_once('/')
+            .is_some_and(|(main, sub)| is_token(main) && is_token(sub))
+}
+
+/// The characters of header names and media types.
+pub fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+impl JsonSchema for ContentType {
+    fn schema_name() -> Cow<'static, str> {
+        "ContentType".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^ *((json|text|form|xml|binary)|[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+ *(;.*)?) *$",
+        })
+    }
+}

@@ -1,0 +1,54 @@
+//! HTTP requests as steps of a flow: the action `http-request`, and `http`, which the language's `call: http` uses.
+//!
+//! Both read what the flow wrote ([`input`], [`dsl`]), make a request of it, and make a value of the answer
+//! ([`answer`]). Policy, redirects, time and decompression are the host's.
+
+mod answer;
+mod base;
+mod body;
+mod charset;
+mod dsl;
+mod input;
+mod request;
+mod rows;
+
+use flowcell_sdk::prelude::*;
+
+use answer::{Failure, Output};
+use input::Input;
+
+/// HTTP request.
+///
+/// Sends one request and gives its answer: `{status, headers, body, success, url, redirects}`. An answer other than
+/// 2xx fails the step and stays readable in the error; with `allowFailure` the flow goes on.
+#[flowcell_sdk::action(
+    name = "http-request",
+    wants(http = "the hosts that the flow names: sends the flow's requests"),
+    example = r#"{"url": "https://api.example.com/orders", "method": "POST", "body": {"id": 7}}"#
+)]
+fn http_request(input: Input<'_>, ctx: &mut Context) -> Result<Output, Problem> {
+    let (allow_failure, redirects) = (input.allow_failure, input.redirects.unwrap_or(Redirects::Follow));
+    let (method, url) = (input.method, &input.url);
+    match request::send(&input, redirects, ctx)? {
+        Ok(response) => {
+            let output = Output::of(response, redirects);
+            if output.success || allow_failure {
+                return Ok(output.or_failed(method, url));
+            }
+            Err(output.into_problem(method, url))
+        }
+        Err(error) if allow_failure => Ok(Output::unanswered(url.trim(), Failure::of(error))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+use dsl::http;
+
+flowcell_sdk::plugin! {
+    actions: [http_request, http],
+    title: "HTTP request",
+    summary: "Requests to HTTP servers, under the tenant's policy.",
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! What a trigger document writes under `with`.
+//!
+//! Read in two steps: as written ([`Written`]), whose schema editors see, and as meant ([`Config`]), in which only
+//! legal answers and methods exist.
+
+use flowcell_sdk::TimeSpan;
+use flowcell_sdk::prelude::*;
+
+use crate::auth::Auth;
+
+const DEFAULT_WITHIN: Duration = Duration::from_secs(30);
+
+/// A configuration whose rules hold.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(try_from = "Written")]
+pub struct Config {
+    /// Upper case, at least one.
+    pub methods: Vec<String>,
+    /// Who may call.
+    pub auth: Auth,
+    /// What the caller gets.
+    #[schemars(with = "Option<WrittenRespond>")]
+    pub respond: Respond,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    /// Which methods start a run; POST unless said otherwise. Any other is answered with 405.
+    #[serde(default)]
+    methods: Option<Vec<String>>,
+    /// `none`, or `{ basic: { username, password } }`.
+    #[serde(default)]
+    auth: Auth,
+    /// What the caller gets: 200 `ok` at once unless said otherwise.
+    #[serde(default)]
+    respond: Option<WrittenRespond>,
+    /// A path of one's own, served as /hooks/TENANT/PATH; needs `auth`, for it can be guessed.
+    #[serde(default)]
+    path: Option<String>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct WrittenRespond {
+    /// At once, when the event is safe; or from the flow.
+    from: From,
+    /// At once: 200 to 599, 200 unless said otherwise.
+    #[serde(default)]
+    #[schemars(range(min = 200, max = 599))]
+    status: Option<u16>,
+    /// At once: names and values.
+    #[serde(default)]
+    headers: Option<std::collections::BTreeMap<String, String>>,
+    /// At once: text as it is, another value as JSON; `ok` unless said otherwise.
+    #[serde(default, deserialize_with = "some")]
+    body: Option<Value>,
+    /// From the flow: how long the caller waits; PT30S unless said otherwise.
+    #[serde(default)]
+    within: Option<TimeSpan>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum From {
+    AtOnce,
+    Flow,
+}
+
+/// What the caller gets for a request that starts a run.
+#[derive(Debug)]
+pub enum Respond {
+    /// This, as soon as the event is safe.
+    AtOnce {
+        /// 200 to 599.
+        status: u16,
+        /// Legal names and values.
+        headers: Vec<(String, String)>,
+        /// Text, or a value that is sent as JSON.
+        body: Value,
+    },
+    /// The flow's answer, if it comes in time.
+    Flow {
+        /// In time.
+        within: Duration,
+    },
+}
+
+impl Respond {
+    /// Puts the answer to a verdict that starts a run.
+    pub fn to(self, verdict: Verdict) -> Verdict {
+        match self {
+            Self::AtOnce {
+                status,
+                headers,
+                body,
+            } => verdict.respond_at_once(status, headers, body),
+            Self::Flow { within } => verdict.respond_from_flow(within),
+        }
+    }
+}
+
+impl TryFrom<Written> for Config {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        if written.path.is_some() && matches!(written.auth, Auth::None) {
+            return Err("`path` can be guessed, so it needs `auth`; the minted address needs none".into());
+        }
+        let respond = written.respond.map_or_else(
+            || {
+                Ok(Respond::AtOnce {
+                    status: 200,
+                    headers: Vec::new(),
+                    body: "ok".into(),
+                })
+            },
+            WrittenRespond::meant,
+        )?;
+        Ok(Self {
+            methods: methods(written.methods)?,
+            auth: written.auth.checked()?,
+            respond,
+        })
+    }
+}
+
+impl WrittenRespond {
+    fn meant(self) -> Result<Respond, String> {
+        match self.from {
+            From::Flow => self.flow(),
+            From::AtOnce => self.at_once(),
+        }
+    }
+
+    fn flow(self) -> Result<Respond, String> {
+        if self.status.is_some() || self.headers.is_some() || self.body.is_some() {
+            return Err("`respond`: status, headers and body come from the flow; leave them out, or say `from: at-once`".into());
+        }
+        let within = self.within.map_or(DEFAULT_WITHIN, TimeSpan::as_duration);
+        match within.is_zero() {
+            true => Err("`respond.within` is zero; give a time such as PT30S".into()),
+            false => Ok(Respond::Flow { within }),
+        }
+    }
+
+    fn at_once(self) -> Result<Respond, String> {
+        if self.within.is_some() {
+            return Err(
+                "`respond.within` belongs to `from: flow`; an answer at once waits for nothing".into(),
+            );
+        }
+        let status = self.status.unwrap_or(200);
+        if !(200..600).contains(&status) {
+            return Err(format!(
+                "`respond.status` is {status}; it must be from 200 to 599"
+            ));
+        }
+        let headers = self
+            .headers
+            .unwrap_or_default()
+            .into_iter()
+            .map(legal)
+            .collect::<Result<_, _>>()?;
+        // Where headers say what the body is, or the status says that there is none, `ok` would be wrong.
+        let body = self.body.unwrap_or_else(|| {
+            if status == 204 || status == 304 {
+                Value::Null
+            } else {
+                "ok".into()
+            }
+        });
+        Ok(Respond::AtOnce {
+            status,
+            headers,
+            body,
+        })
+    }
+}
+
+fn legal((name, value): (String, String)) -> Result<(String, String), String> {
+    const FRAMING: [&str; 3] = ["content-length", "transfer-encoding", "connection"];
+    let name = name.to_ascii_lowercase();
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(token) {
+        return Err(format!("`respond.headers`: {name:?} is no name of a header"));
+    }
+    if FRAMING.contains(&name.as_str()) {
+        return Err(format!(
+            "`respond.headers`: `{name}` is written by the host, which frames the answer; leave it out"
+        ));
+    }
+    match value.chars().any(|c| c.is_control() && c != '\t') {
+        true => Err(format!(
+            "`respond.headers`: the value of `{name}` holds a line break or another control character"
+        )),
+        false => Ok((name, value)),
+    }
+}
+
+fn methods(written: Option<Vec<String>>) -> Result<Vec<String>, String> {
+    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    let methods = written.unwrap_or_else(|| vec!["POST".into()]);
+    if methods.is_empty() {
+        return Err("`methods` is empty, so nothing could start a run; list one, such as POST".into());
+    }
+    match methods.iter().find(|method| !KNOWN.contains(&method.as_str())) {
+        Some(method) => Err(format!(
+            "`methods`: `{method}` is unknown; known are {}",
+            KNOWN.join(", ")
+        )),
+        None => Ok(methods),
+    }
+}
+
+/// A value that was written, null included.
+fn some<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}

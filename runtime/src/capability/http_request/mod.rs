@@ -1,0 +1,32 @@
+//! The capability `http-request`: one exchange for a guest, under its tenant's egress policy.
+//!
+//! The way of a request: [`message`] what the guest says → [`target`] and [`headers`] what is meant, refused here before
+//! any socket → [`policy`] may it → [`account`] is there enough of the tenant's quota → [`pool`] an old connection, or
+//! [`connect`] a new one whose address [`policy`] judges → [`redirect`] the next hop, or [`mod@answer`] with its [`body`],
+//! [`decode`]d. [`client`] goes that way, [`error`] says why there is no answer, [`explain`] what would happen.
+//! Not here: retries, and what an answer means; those are the plugin's.
+
+mod account;
+mod address;
+mod answer;
+mod body;
+mod client;
+mod connect;
+mod decode;
+mod error;
+mod explain;
+mod headers;
+mod message;
+mod policy;
+mod pool;
+mod rate;
+mod redirect;
+mod target;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+pub(crate) use client::Egress;
+pub(crate) use error::HttpError;
+pub(crate) use message::{Request, SendOptions};
+pub(crate) use pool::Shared;

@@ -1,0 +1,60 @@
+//! Whom we trust over TLS: the certificates of this machine, read at the first https request.
+
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::sync::OnceCell;
+use tokio_rustls::TlsConnector;
+
+/// Trusted certificates, read once for all tenants.
+#[derive(Debug, Default)]
+pub(super) struct Roots {
+    more: Vec<CertificateDer<'static>>,
+    loaded: OnceCell<Arc<RootCertStore>>,
+}
+
+impl Roots {
+    /// The machine's certificates and these.
+    #[cfg(test)]
+    pub(super) fn and(more: Vec<CertificateDer<'static>>) -> Self {
+        Self {
+            more,
+            loaded: OnceCell::new(),
+        }
+    }
+
+    /// A connector of its own for each caller: sessions are resumed by the tenant that began them and by no other.
+    pub(super) async fn connector(&self) -> Result<TlsConnector, String> {
+        let roots = self.loaded.get_or_try_init(|| self.load()).await?;
+        // The provider is named, because the process default is not set in a library.
+        let mut config =
+            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+                .map_err(|error| error.to_string())?
+                .with_root_certificates(roots.clone())
+                .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(TlsConnector::from(Arc::new(config)))
+    }
+
+    async fn load(&self) -> Result<Arc<RootCertStore>, String> {
+        let found = tokio::task::spawn_blocking(rustls_native_certs::load_native_certs)
+            .await
+            .map_err(|error| format!("the certificates of this machine could not be read: {error}"))?;
+        let mut roots = RootCertStore::empty();
+        // One that cannot be parsed is of no use, and no reason to distrust the others.
+        roots.add_parsable_certificates(found.certs.into_iter().chain(self.more.iter().cloned()));
+        if roots.is_empty() {
+            let why = found
+                .errors
+                .first()
+                .map(|error| format!(" ({error})"))
+                .unwrap_or_default();
+            return Err(format!(
+                "this machine trusts no certificates{why}: install its package of CA certificates"
+            ));
+        }
+        Ok(Arc::new(roots))
+    }
+}

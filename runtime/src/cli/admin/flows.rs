@@ -1,0 +1,88 @@
+//! `flowcell flows`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::super::client::{Server, encoded};
+use super::super::{Stop, run, terminal};
+use super::{ALL, Name, deploy, print_list};
+
+/// Flows of a running host
+#[derive(clap::Args)]
+pub(in crate::cli) struct Args {
+    #[command(flatten)]
+    server: Server,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// The deployed flows
+    List,
+    /// A flow and its document, as JSON
+    Show {
+        /// NAMESPACE/NAME
+        flow: Name,
+    },
+    /// Deploys the one document in FILE, a flow or a trigger
+    Deploy { file: PathBuf },
+    /// Removes a flow; its runs go on
+    Delete {
+        /// NAMESPACE/NAME
+        flow: Name,
+    },
+    /// Starts a run
+    Run {
+        /// NAMESPACE/NAME
+        flow: Name,
+        /// The run's input: JSON, @FILE, or - for stdin; null without it
+        #[arg(long, value_name = "JSON|@FILE|-", allow_hyphen_values = true)]
+        input: Option<String>,
+        /// Answer when the run is over, at the latest after this time, such as PT30S
+        #[arg(long, value_name = "DURATION")]
+        wait: Option<String>,
+    },
+}
+
+pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
+    let client = args.server.connect()?;
+    match args.what {
+        What::List => {
+            let flows = client.list("/flows", ALL).await?;
+            let columns = [
+                ("NAMESPACE", "namespace"),
+                ("NAME", "name"),
+                ("VERSION", "version"),
+                ("TITLE", "title"),
+            ];
+            print_list(args.server.json, &flows, columns);
+        }
+        What::Show { flow } => terminal::say_json(&client.get(&flow.path("flows")).await?),
+        What::Deploy { file } => {
+            let deployed = deploy(&client, &file).await?;
+            if args.server.json {
+                terminal::say_json(&deployed);
+            } else {
+                terminal::say(&format!("deployed {}", file.display()));
+            }
+        }
+        What::Delete { flow } => {
+            client.delete(&flow.path("flows")).await?;
+            terminal::note(&format!("removed {flow}"));
+        }
+        What::Run { flow, input, wait } => {
+            let input = run::input(input.as_deref())?;
+            let wait = wait
+                .map(|wait| format!("?wait={}", encoded(&wait)))
+                .unwrap_or_default();
+            let started = client
+                .post(&format!("{}/runs{wait}", flow.path("flows")), &input)
+                .await?;
+            terminal::say_json(&started);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

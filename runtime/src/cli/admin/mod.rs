@@ -1,0 +1,119 @@
+//! Administration of a running host over its REST API: one file for each resource. `plugins` is in [`super::plugin`],
+//! with what an author needs of plugins.
+
+pub(super) mod flows;
+pub(super) mod policy;
+pub(super) mod runs;
+pub(super) mod tenants;
+pub(super) mod triggers;
+
+use std::path::Path;
+use std::str::FromStr;
+
+use hyper::Method;
+use serde_json::Value;
+
+use super::client::{Client, encoded};
+use super::hosting::Name as DocumentName;
+use super::{Stop, terminal};
+
+/// Takes a whole list where nothing limits it.
+pub(super) const ALL: usize = usize::MAX;
+
+/// `NAMESPACE/NAME`, or a name in the namespace `default`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Name {
+    namespace: String,
+    name: String,
+}
+
+impl FromStr for Name {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (namespace, name) = text.split_once('/').unwrap_or(("default", text));
+        if namespace.is_empty() || name.is_empty() || name.contains('/') {
+            return Err("write it as NAMESPACE/NAME, or NAME in the namespace `default`".into());
+        }
+        Ok(Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        })
+    }
+}
+
+impl Name {
+    /// The address of the thing among `flows` or `triggers`.
+    fn path(&self, kind: &str) -> String {
+        format!("/{kind}/{}/{}", encoded(&self.namespace), encoded(&self.name))
+    }
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// Sends one document to the address of its name.
+async fn deploy(client: &Client, file: &Path) -> Result<Value, Stop> {
+    let name = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Stop::wrong(format!("{name}: cannot be read: {error}")))?;
+    let documents = crate::read(&text, &name.to_string())
+        .map_err(|findings| Stop::wrong(super::sources::lines(&findings)))?;
+    let [document] = documents.as_slice() else {
+        return Err(Stop::wrong(format!(
+            "{name}: there are {} documents in it; deploy each from a file of its own",
+            documents.len()
+        )));
+    };
+    let path = match DocumentName::of(document) {
+        DocumentName::Flow(namespace, name) => Name { namespace, name }.path("flows"),
+        DocumentName::Trigger(namespace, name) => Name { namespace, name }.path("triggers"),
+    };
+    client.send(Method::PUT, &path, "application/yaml", text).await
+}
+
+/// Prints items as a JSON array, or their fields as columns.
+pub(super) fn print_list<const N: usize>(json: bool, items: &[Value], columns: [(&str, &str); N]) {
+    if json {
+        return terminal::say_json(&Value::from(items));
+    }
+    let rows: Vec<_> = items
+        .iter()
+        .map(|item| columns.map(|(_, field)| cell(&item[field])))
+        .collect();
+    terminal::say(&terminal::table(columns.map(|(heading, _)| heading), &rows));
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => terminal::harmless(text),
+        Value::Bool(true) => "yes".into(),
+        Value::Bool(false) => "no".into(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_a_namespace_or_get_the_usual_one() {
+        let name = "in".parse::<Name>().unwrap();
+        assert_eq!(
+            (name.to_string().as_str(), name.path("flows").as_str()),
+            ("default/in", "/flows/default/in")
+        );
+        assert_eq!(
+            "a b/c".parse::<Name>().unwrap().path("triggers"),
+            "/triggers/a%20b/c"
+        );
+        for wrong in ["", "/", "a/", "/a", "a/b/c"] {
+            assert!(wrong.parse::<Name>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! `flowcell triggers`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde_json::Value;
+
+use super::super::client::Server;
+use super::super::{Stop, terminal};
+use super::{ALL, Name, deploy, print_list};
+
+/// Triggers of a running host, and their addresses
+#[derive(clap::Args)]
+pub(in crate::cli) struct Args {
+    #[command(flatten)]
+    server: Server,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// The deployed triggers with their addresses
+    List,
+    /// A trigger, as JSON
+    Show {
+        /// NAMESPACE/NAME
+        trigger: Name,
+    },
+    /// Deploys the one document in FILE, a trigger or a flow
+    Deploy { file: PathBuf },
+    /// Removes a trigger and its address
+    Delete {
+        /// NAMESPACE/NAME
+        trigger: Name,
+    },
+    /// Takes events again, at the same address
+    Enable {
+        /// NAMESPACE/NAME
+        trigger: Name,
+    },
+    /// Takes no events until enabled: its address answers as if it did not exist
+    Disable {
+        /// NAMESPACE/NAME
+        trigger: Name,
+    },
+}
+
+const COLUMNS: [(&str, &str); 5] = [
+    ("NAMESPACE", "namespace"),
+    ("NAME", "name"),
+    ("FLOW", "flow"),
+    ("ENABLED", "enabled"),
+    ("URL", "url"),
+];
+
+pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
+    let client = args.server.connect()?;
+    let switch = async |trigger: &Name, to: &str| {
+        let changed = client
+            .post(&format!("{}/{to}", trigger.path("triggers")), &Value::Null)
+            .await?;
+        if args.server.json {
+            terminal::say_json(&changed);
+        } else {
+            terminal::say(&format!("{to}d {trigger}"));
+        }
+        Ok::<_, Stop>(())
+    };
+    match &args.what {
+        What::List => print_list(args.server.json, &client.list("/triggers", ALL).await?, COLUMNS),
+        What::Show { trigger } => terminal::say_json(&client.get(&trigger.path("triggers")).await?),
+        What::Deploy { file } => {
+            let deployed = deploy(&client, file).await?;
+            if args.server.json {
+                terminal::say_json(&deployed);
+            } else {
+                terminal::say(&format!("deployed {}", file.display()));
+            }
+        }
+        What::Delete { trigger } => {
+            client.delete(&trigger.path("triggers")).await?;
+            terminal::note(&format!("removed {trigger}"));
+        }
+        What::Enable { trigger } => switch(trigger, "enable").await?,
+        What::Disable { trigger } => switch(trigger, "disable").await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

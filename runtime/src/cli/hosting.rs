@@ -1,0 +1,186 @@
+//! A host in this process: what `serve`, `dev` and `demo` share. They differ in what they allow, not in how they start:
+//! bind, open, deploy, say so, go.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::data::DataFolder;
+use super::sources::{self, Sources};
+use super::{Stop, signal, terminal};
+use crate::server::{self, Access, ListenError, Listener};
+use crate::{Clock, Config, Data, DeployError, Document, Finding, Options, Runtime, TenantId};
+
+/// A host that is open and not yet serving.
+pub(super) struct Host {
+    pub runtime: Runtime,
+    pub folder: DataFolder,
+    listener: Listener,
+}
+
+/// Reads a configuration; `without` holds where there is no file.
+pub(super) fn config(path: Option<&Path>, without: fn() -> Config) -> Result<Config, Stop> {
+    match path {
+        None => Ok(without()),
+        Some(path) => Config::read(path).map_err(|error| Stop::wrong(error.to_string())),
+    }
+}
+
+/// Takes the address of `--listen`, or the configuration's.
+pub(super) async fn bind(config: &Config, listen: Option<SocketAddr>) -> Result<Listener, ListenError> {
+    let tls = config
+        .tls
+        .as_ref()
+        .map(|tls| server::acceptor(&tls.cert, &tls.key))
+        .transpose()?;
+    Listener::bind(listen.unwrap_or(config.listen), tls).await
+}
+
+impl From<ListenError> for Stop {
+    fn from(error: ListenError) -> Self {
+        Self::wrong(error.to_string())
+    }
+}
+
+impl Host {
+    /// Opens the runtime on a data folder, behind an address that is bound.
+    pub(super) async fn open(config: Config, listener: Listener, data: &Path) -> Result<Self, Stop> {
+        let folder = DataFolder::create(data)?;
+        let base_url = config.public_url.clone().unwrap_or_else(|| listener.local_url());
+        let options = Options {
+            config,
+            data: Data::Folder(folder.path().to_owned()),
+            clock: Clock::system(),
+            base_url,
+            listeners: vec![listener.address()],
+        };
+        let runtime = Runtime::open(options)
+            .await
+            .map_err(|error| Stop::wrong(error.to_string()))?;
+        Ok(Self {
+            runtime,
+            folder,
+            listener,
+        })
+    }
+
+    /// Says where it listens; always the first line on stdout.
+    pub(super) fn announce_address(&self) {
+        terminal::say(&format!("listening on {}", self.listener.url()));
+    }
+
+    /// The address for a client on this machine.
+    pub(super) fn local_url(&self) -> String {
+        self.listener.local_url()
+    }
+
+    /// One line for each trigger: where it is called.
+    pub(super) fn announce_triggers(&self) {
+        for line in trigger_lines(&self.runtime) {
+            terminal::say(&line);
+        }
+    }
+
+    /// Serves until `shutdown`, then drains.
+    pub(super) async fn serve(self, access: Access, shutdown: impl Future<Output = ()>) -> Result<(), Stop> {
+        self.folder.write_address(&self.listener.local_url())?;
+        self.runtime
+            .start()
+            .await
+            .map_err(|problem| Stop::failed(problem.to_string()))?;
+        server::serve(self.listener, self.runtime, access, shutdown).await;
+        self.folder.forget_address();
+        Ok(())
+    }
+
+    /// Serves until Ctrl-C or SIGTERM.
+    pub(super) async fn serve_until_signalled(self, access: Access) -> Result<(), Stop> {
+        self.serve(access, signal::asked_to_end()).await
+    }
+}
+
+/// `namespace/name  URL` of every enabled trigger.
+pub(super) fn trigger_lines(runtime: &Runtime) -> Vec<String> {
+    let triggers = runtime
+        .tenants()
+        .into_iter()
+        .flat_map(|tenant| runtime.triggers(&tenant));
+    let enabled = triggers.filter(|trigger| trigger.enabled);
+    enabled
+        .map(|trigger| format!("{}/{}  {}", trigger.namespace, trigger.name, trigger.url))
+        .collect()
+}
+
+/// A runtime in memory that nobody calls, for `run`, `check` and `plugin`.
+pub(super) async fn in_memory(config: Config) -> Result<Runtime, Stop> {
+    let base_url = config
+        .public_url
+        .clone()
+        .unwrap_or_else(|| format!("http://{}", config.listen));
+    let options = Options {
+        config,
+        data: Data::Memory,
+        clock: Clock::system(),
+        base_url,
+        listeners: vec![],
+    };
+    Runtime::open(options)
+        .await
+        .map_err(|error| Stop::wrong(error.to_string()))
+}
+
+/// Installs the plugins that the paths hold.
+pub(super) async fn install(
+    runtime: &Runtime,
+    tenant: &TenantId,
+    plugins: &[sources::Plugin],
+) -> Result<(), Stop> {
+    for sources::Plugin { path, wasm } in plugins {
+        let installed = runtime.install_plugin(tenant, wasm).await;
+        installed.map_err(|problem| Stop::wrong(format!("{}: {problem}", path.display())))?;
+    }
+    Ok(())
+}
+
+/// Installs and deploys what the paths hold, all documents or none. Gives the warnings.
+pub(super) async fn deploy(
+    runtime: &Runtime,
+    tenant: &TenantId,
+    sources: Sources,
+) -> Result<Vec<Finding>, Stop> {
+    install(runtime, tenant, &sources.plugins).await?;
+    let findings = runtime.check(tenant, &sources.documents).await;
+    if findings.iter().any(Finding::is_error) {
+        return Err(Stop::wrong(sources::lines(&findings)));
+    }
+    runtime
+        .deploy(tenant, sources.documents)
+        .await
+        .map_err(|error| match error {
+            DeployError::Findings(findings) => Stop::wrong(sources::lines(&findings)),
+            DeployError::Problem(problem) => Stop::wrong(problem.to_string()),
+        })?;
+    Ok(findings)
+}
+
+/// What a deployed document is called.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Name {
+    /// Namespace and name. Triggers come first: they are to go before the flows that they start.
+    Trigger(String, String),
+    Flow(String, String),
+}
+
+impl Name {
+    pub(super) fn of(document: &Document) -> Self {
+        match document {
+            Document::Flow(flow) => Self::Flow(flow.id.namespace.clone(), flow.id.name.clone()),
+            Document::Trigger(trigger) => Self::Trigger(trigger.namespace.clone(), trigger.name.clone()),
+        }
+    }
+}
+
+/// `--data`, or the usual folder.
+pub(super) fn data_folder(data: Option<PathBuf>) -> PathBuf {
+    data.unwrap_or_else(|| super::data::DEFAULT.into())
+}

@@ -1,0 +1,222 @@
+//! `flowcell plugins`, also `flowcell plugin`: what is installed on a host, and what a component's file holds.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use hyper::Method;
+use serde_json::Value;
+
+use super::admin::{ALL, print_list};
+use super::client::{Server, encoded};
+use super::{Stop, hosting, sources, terminal};
+use crate::{Config, PluginView, TenantId};
+
+/// Plugins: of a running host, and in files
+#[derive(clap::Args)]
+#[command(visible_alias = "plugin")]
+pub(super) struct Args {
+    #[command(flatten)]
+    server: Server,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// The plugins installed on a host
+    List,
+    /// A plugin of a host and its descriptor, as JSON
+    Show {
+        /// NAME, or NAME:VERSION
+        plugin: String,
+    },
+    /// Installs a component on a host
+    Install {
+        #[arg(value_name = "FILE.wasm")]
+        file: PathBuf,
+    },
+    /// Says what a component's file holds; needs no host
+    Inspect {
+        #[arg(value_name = "FILE.wasm")]
+        file: PathBuf,
+    },
+    /// Says whether a component will link here, and what it asks for; needs no host
+    Check {
+        #[arg(value_name = "FILE.wasm")]
+        file: PathBuf,
+    },
+}
+
+pub(super) async fn run(args: Args) -> Result<ExitCode, Stop> {
+    let json = args.server.json;
+    match &args.what {
+        What::List => {
+            let plugins = args.server.connect()?.list("/plugins", ALL).await?;
+            print_list(
+                json,
+                &plugins,
+                [("NAME", "name"), ("VERSION", "version"), ("TITLE", "title")],
+            );
+        }
+        What::Show { plugin } => {
+            let path: Vec<_> = plugin.splitn(2, ':').map(encoded).collect();
+            let shown = args
+                .server
+                .connect()?
+                .get(&format!("/plugins/{}", path.join("/")))
+                .await?;
+            terminal::say_json(&shown);
+        }
+        What::Install { file } => {
+            let client = args.server.connect()?;
+            let wasm = sources::plugin(file)?.wasm;
+            let plugin = client
+                .send(Method::POST, "/plugins", "application/wasm", wasm)
+                .await?;
+            if json {
+                terminal::say_json(&plugin);
+            } else {
+                let text = |field: &str| terminal::harmless(plugin[field].as_str().unwrap_or_default());
+                terminal::say(&format!("installed {}:{}", text("name"), text("version")));
+            }
+        }
+        What::Inspect { file } => {
+            let plugin = load(file).await?;
+            match json {
+                true => terminal::say_json(&serde_json::to_value(&plugin).unwrap_or_default()),
+                false => terminal::say(&described(&plugin)),
+            }
+        }
+        What::Check { file } => {
+            let plugin = load(file).await?;
+            match json {
+                true => terminal::say_json(&serde_json::to_value(&plugin).unwrap_or_default()),
+                false => terminal::say(&format!(
+                    "{}: links\n{}",
+                    file.display(),
+                    asked_for(&plugin.descriptor)
+                )),
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Installs the component in a runtime of its own, which compiles it, links it and asks it to describe itself.
+async fn load(file: &Path) -> Result<PluginView, Stop> {
+    let wasm = sources::plugin(file)?.wasm;
+    let runtime = hosting::in_memory(Config::default()).await?;
+    let installed = runtime.install_plugin(&TenantId::default_tenant(), &wasm).await;
+    installed.map_err(|problem| Stop::wrong(format!("{}: {problem}", file.display())))
+}
+
+fn described(plugin: &PluginView) -> String {
+    let mut lines = vec![
+        format!("{}:{}  {}", plugin.name, plugin.version, plugin.title),
+        format!("digest {}", plugin.digest),
+    ];
+    lines.extend(plugin.summary.lines().map(|line| format!("  {line}")));
+    for (kind, list) in [("action", "actions"), ("trigger", "triggers")] {
+        for item in plugin.descriptor[list].as_array().into_iter().flatten() {
+            let text = |field: &str| item[field].as_str().unwrap_or_default().to_owned();
+            lines.push(format!("{kind} {}  {}", text("name"), text("title")));
+            lines.extend(fields(item));
+        }
+    }
+    lines.push(asked_for(&plugin.descriptor));
+    let lines: Vec<_> = lines
+        .iter()
+        .map(|line| terminal::harmless(line).trim_end().to_owned())
+        .collect();
+    lines.join("\n")
+}
+
+/// The inputs that a schema names, required ones marked.
+fn fields(item: &Value) -> Vec<String> {
+    let schema = if item["input"].is_object() {
+        &item["input"]
+    } else {
+        &item["config"]
+    };
+    let required = schema["required"].as_array();
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    let line = |(name, schema): (&String, &Value)| {
+        let mark = if required.is_some_and(|required| required.iter().any(|it| it == name)) {
+            "*"
+        } else {
+            " "
+        };
+        let about = schema["description"]
+            .as_str()
+            .and_then(|text| text.lines().next())
+            .unwrap_or_default();
+        format!("  {mark} {name}  {about}")
+    };
+    properties.map(line).collect()
+}
+
+/// What it wants to use, in its own words.
+fn asked_for(descriptor: &Value) -> String {
+    let items = ["actions", "triggers"]
+        .iter()
+        .flat_map(|list| descriptor[list].as_array().into_iter().flatten());
+    let wants: Vec<_> = items
+        .flat_map(|item| match &item["wants"] {
+            Value::Array(wants) => wants.iter().map(want).collect(),
+            Value::Object(wants) => wants
+                .iter()
+                .map(|(what, why)| format!("{what}: {}", want(why)))
+                .collect(),
+            _ => vec![],
+        })
+        .map(|want| format!("wants {}", terminal::harmless(&want)))
+        .collect();
+    if wants.is_empty() {
+        "wants nothing".to_owned()
+    } else {
+        wants.join("\n")
+    }
+}
+
+fn want(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Object(fields) => {
+            let texts = fields.iter().map(|(name, value)| match value {
+                Value::String(text) => format!("{name} {text}"),
+                other => format!("{name} {other}"),
+            });
+            texts.collect::<Vec<_>>().join(", ")
+        }
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_plugin_is_described_by_what_it_offers_takes_and_wants() {
+        let plugin = PluginView {
+            name: "weather".into(),
+            version: "1.0.0".into(),
+            title: "Weather".into(),
+            summary: "Asks a public service.".into(),
+            digest: "abc".into(),
+            descriptor: json!({ "actions": [{
+                "name": "temperature", "title": "Current temperature",
+                "input": { "required": ["city"], "properties": { "city": { "description": "Which\none" }, "unit": {} } },
+                "wants": [{ "http": "api.example.com", "reason": "reads the weather" }],
+            }] }),
+        };
+        assert_eq!(
+            described(&plugin),
+            "weather:1.0.0  Weather\ndigest abc\n  Asks a public service.\naction temperature  Current temperature\n  \
+             * city  Which\n    unit\nwants http api.example.com, reason reads the weather"
+        );
+    }
+}

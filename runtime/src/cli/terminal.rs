@@ -1,0 +1,130 @@
+//! Text for people and pipes: lines on stdout and stderr, tables, colours where they are wanted.
+//!
+//! Nothing fails here: when nobody reads any more (`flowcell … | head`), what is left is not written.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use serde_json::Value;
+
+/// A result: a line on stdout, there at once for who reads along.
+pub(super) fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+/// Something about the work: a line on stderr.
+pub(super) fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// A JSON value as a result: readable on a terminal, one line for a pipe.
+pub(super) fn say_json(value: &Value) {
+    if io::stdout().is_terminal() {
+        say(&format!("{value:#}"));
+    } else {
+        say(&value.to_string());
+    }
+}
+
+/// Columns under their headings; nothing but the headings where there is no row.
+pub(super) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> String {
+    let mut widths = headings.map(|heading| heading.chars().count());
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let line = |cells: [&str; N]| {
+        let padded: Vec<_> = cells
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        padded.join("  ").trim_end().to_owned()
+    };
+    let mut lines = vec![line(headings)];
+    lines.extend(rows.iter().map(|row| line(row.each_ref().map(String::as_str))));
+    lines.join("\n")
+}
+
+/// A number with its noun.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    if number == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{number} {noun}s")
+    }
+}
+
+/// Colours, or none.
+#[derive(Clone, Copy)]
+pub(super) struct Style(bool);
+
+impl Style {
+    /// Colours on a terminal that can show them and whose user has not said no.
+    pub(super) fn of_stderr() -> Self {
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self(io::stderr().is_terminal() && !set("NO_COLOR") && !dumb)
+    }
+
+    #[cfg(test)]
+    pub(super) fn plain() -> Self {
+        Self(false)
+    }
+
+    pub(super) fn is_colourful(self) -> bool {
+        self.0
+    }
+
+    pub(super) fn good(self, text: &str) -> String {
+        self.paint("32", text)
+    }
+
+    pub(super) fn bad(self, text: &str) -> String {
+        self.paint("31", text)
+    }
+
+    pub(super) fn busy(self, text: &str) -> String {
+        self.paint("33", text)
+    }
+
+    pub(super) fn faint(self, text: &str) -> String {
+        self.paint("2", text)
+    }
+
+    pub(super) fn strong(self, text: &str) -> String {
+        self.paint("1", text)
+    }
+
+    fn paint(self, code: &str, text: &str) -> String {
+        if self.0 {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// Text from a plugin, a flow or another server, without what would move the cursor or change the terminal.
+pub(super) fn harmless(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [["a", "bcd"], ["efg", ""]].map(|row| row.map(str::to_owned));
+        assert_eq!(table(["X", "Y"], &rows), "X    Y\na    bcd\nefg");
+    }
+
+    #[test]
+    fn foreign_text_cannot_steer_the_terminal() {
+        assert_eq!(harmless("a\x1b[2Jb\r\nc"), "a [2Jb  c");
+    }
+}

@@ -1,0 +1,169 @@
+//! Limits: what an operator sets per tenant ([`Quota`]), and what holds for every outgoing request ([`Limits`]).
+//!
+//! The limits of a sandbox are the host's (`host::limits`), those of the listener the server's (`server::limits`).
+
+use std::time::Duration;
+
+use super::document::{ConfigError, Field, Section};
+use super::unit;
+
+/// How much of the host one tenant may use: `[tenant.quota]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Most bytes of memory of one step.
+    pub memory: u64,
+    /// Most CPU time of one call into a step.
+    pub cpu: Duration,
+    /// Most wall time of one call into a step, waiting for the world included.
+    pub step_time: Duration,
+    /// Most runs in motion at once; more wait.
+    pub concurrent_runs: u64,
+    /// Most runs that wait or are suspended.
+    pub waiting_runs: u64,
+    /// Most requests a second, in and out each; outgoing ones are slowed down to it.
+    pub requests_per_second: u32,
+    /// Most bytes of outgoing requests and their answers a minute.
+    pub egress_bytes_per_minute: u64,
+    /// Most bytes of one body, in or out.
+    pub body: u64,
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        Self {
+            memory: 64 << 20,
+            cpu: Duration::from_millis(250),
+            step_time: Duration::from_secs(30),
+            concurrent_runs: 1_000,
+            waiting_runs: 1_000_000,
+            requests_per_second: 500,
+            egress_bytes_per_minute: 1 << 30,
+            body: 10 << 20,
+        }
+    }
+}
+
+/// What holds for every outgoing request, whoever sends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a URL, in and out.
+    pub url: usize,
+    /// Headers of one outgoing request.
+    pub header_count: usize,
+    /// Bytes of all headers of one message.
+    pub header_bytes: usize,
+    /// Redirects that one request follows.
+    pub redirects: u32,
+    /// The whole exchange, when a request says nothing.
+    pub request_timeout: Duration,
+    /// Connecting to one address, and the TLS handshake with it.
+    pub connect_timeout: Duration,
+    /// Compressions on top of each other in one answer.
+    pub encodings: usize,
+    /// How long an unused connection is kept. Shorter than the five seconds after which many servers close theirs: a
+    /// POST that meets a closing connection fails without anybody knowing whether it arrived.
+    pub idle_connection: Duration,
+    /// Unused connections kept per tenant and authority.
+    pub idle_connections: usize,
+    /// Name look-ups of one tenant at the same time.
+    pub lookups: usize,
+    /// Addresses of one name that are tried.
+    pub addresses: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            url: 8 << 10,
+            header_count: 256,
+            header_bytes: 64 << 10,
+            redirects: 20,
+            request_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            encodings: 3,
+            idle_connection: Duration::from_secs(4),
+            idle_connections: 256,
+            lookups: 32,
+            addresses: 16,
+        }
+    }
+}
+
+/// Reads `[tenant.quota]`; what it leaves out keeps its default.
+pub(super) fn quota(field: &Field<'_>) -> Result<Quota, ConfigError> {
+    let section = field.section(
+        "tenant.quota",
+        &[
+            "memory",
+            "cpu",
+            "step_time",
+            "concurrent_runs",
+            "waiting_runs",
+            "requests_per_second",
+            "egress_bytes_per_minute",
+            "body",
+        ],
+    )?;
+    let usual = Quota::default();
+    let quota = Quota {
+        memory: size(&section, "memory", usual.memory)?,
+        cpu: duration(&section, "cpu", usual.cpu)?,
+        step_time: duration(&section, "step_time", usual.step_time)?,
+        concurrent_runs: count(&section, "concurrent_runs", usual.concurrent_runs)?,
+        waiting_runs: count(&section, "waiting_runs", usual.waiting_runs)?,
+        requests_per_second: rate(&section, "requests_per_second", usual.requests_per_second)?,
+        egress_bytes_per_minute: size(&section, "egress_bytes_per_minute", usual.egress_bytes_per_minute)?,
+        body: size(&section, "body", usual.body)?,
+    };
+    match section.get("memory") {
+        Some(field) if quota.memory > 4 << 30 => {
+            Err(field.error("`memory` is more than the 4 GiB that a step can address"))
+        }
+        _ => Ok(quota),
+    }
+}
+
+fn size(section: &Section<'_>, key: &'static str, usual: u64) -> Result<u64, ConfigError> {
+    let Some(field) = section.get(key) else {
+        return Ok(usual);
+    };
+    let bytes = match field.integer() {
+        Some(bytes) => bytes?,
+        None => unit::size(field.text()?).map_err(|sentence| field.error(sentence))?,
+    };
+    some(&field, bytes)
+}
+
+fn count(section: &Section<'_>, key: &'static str, usual: u64) -> Result<u64, ConfigError> {
+    let Some(field) = section.get(key) else {
+        return Ok(usual);
+    };
+    match field.integer() {
+        Some(number) => some(&field, number?),
+        None => Err(field.wrong_type("a whole number")),
+    }
+}
+
+fn rate(section: &Section<'_>, key: &'static str, usual: u32) -> Result<u32, ConfigError> {
+    let rate = count(section, key, usual.into())?;
+    u32::try_from(rate).map_err(|_| section.error(format!("`{key}` is {rate}: write at most {}", u32::MAX)))
+}
+
+fn duration(section: &Section<'_>, key: &'static str, usual: Duration) -> Result<Duration, ConfigError> {
+    let Some(field) = section.get(key) else {
+        return Ok(usual);
+    };
+    let duration = unit::duration(field.text()?).map_err(|sentence| field.error(sentence))?;
+    some(&field, duration)
+}
+
+/// A quota of nothing would stop every run in a way that looks like a fault.
+fn some<T: Default + PartialEq>(field: &Field<'_>, value: T) -> Result<T, ConfigError> {
+    if value == T::default() {
+        return Err(field.error(format!(
+            "`{}` is zero, so nothing would ever run: write a larger one, or leave it out for the default",
+            field.key()
+        )));
+    }
+    Ok(value)
+}

@@ -1,0 +1,271 @@
+//! The host's configuration: what `flowcell.toml` says, and what holds without one.
+//!
+//! A text becomes a [`Config`] once, at the start; what is wrong in it is a [`ConfigError`] with its place, and the host
+//! does not start. The parts: `allow` the egress rules, `limits` quotas and limits, `unit` sizes and durations,
+//! `document` TOML with places. Nothing here decides about a request: that is `capability::http_request::policy`.
+
+mod allow;
+mod document;
+mod limits;
+mod unit;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use url::Url;
+
+pub use allow::{AllowRule, HostPattern, HostRule, METHODS, PathPattern, Ports};
+pub use document::ConfigError;
+pub(crate) use unit::show_size;
+
+use document::{Field, Section, Source};
+pub use limits::{Limits, Quota};
+
+use crate::id::TenantId;
+
+/// Where the host listens when nothing says otherwise.
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+/// A whole configuration, every value checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// What webhook and callback URLs start with, without a `/` at the end.
+    pub public_url: Option<String>,
+    /// Where the journal is; none is SQLite in the data folder.
+    pub journal: Option<Journal>,
+    /// Certificate and key of the listener; none serves plain HTTP.
+    pub tls: Option<TlsConfig>,
+    /// The tenants, at least one.
+    pub tenants: Vec<TenantConfig>,
+    /// What holds for every outgoing request.
+    pub limits: Limits,
+}
+
+/// A place for the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Journal {
+    /// `sqlite:PATH`.
+    Sqlite(PathBuf),
+}
+
+/// The listener's identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// PEM file of the certificate chain.
+    pub cert: PathBuf,
+    /// PEM file of its private key.
+    pub key: PathBuf,
+}
+
+/// What one tenant may do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TenantConfig {
+    /// Its name.
+    pub name: TenantId,
+    /// What its steps may reach: the union of these, nothing else.
+    pub allow: Vec<AllowRule>,
+    /// How much of the host it may use.
+    pub quota: Quota,
+}
+
+impl TenantConfig {
+    /// A tenant that may reach nothing.
+    pub fn new(name: TenantId) -> Self {
+        Self {
+            name,
+            allow: Vec::new(),
+            quota: Quota::default(),
+        }
+    }
+}
+
+impl Default for Config {
+    /// One tenant `default` that may reach nothing.
+    fn default() -> Self {
+        Self {
+            listen: DEFAULT_LISTEN,
+            public_url: None,
+            journal: None,
+            tls: None,
+            tenants: vec![TenantConfig::new(TenantId::default_tenant())],
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Config {
+    /// What [`Config::local`] allows, for the terminal.
+    pub const LOCAL_EGRESS: &str = "egress: public addresses and loopback allowed, private and link-local \
+                                     ones denied (--config decides otherwise)";
+
+    /// For one's own flows on one's own machine: public addresses and loopback, nothing private or link-local.
+    pub fn local() -> Self {
+        let mut config = Self::default();
+        config.tenants[0].allow = vec![
+            AllowRule::Host(HostRule {
+                host: HostPattern::Any,
+                ports: Ports::Any,
+                methods: None,
+                paths: None,
+            }),
+            AllowRule::Network("127.0.0.0/8".parse().expect("a network")),
+            AllowRule::Network("::1/128".parse().expect("a network")),
+        ];
+        config
+    }
+
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or what [`Config::parse`] finds.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let file = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, &file),
+            Err(error) => Err(ConfigError::Unreadable { file, error }),
+        }
+    }
+
+    /// Reads a configuration's text. The name of the file stands in the errors, and its folder is where relative paths
+    /// of certificates begin.
+    ///
+    /// ```
+    /// let error = flowcell::Config::parse("lisen = \"127.0.0.1:80\"", "flowcell.toml").unwrap_err();
+    /// assert_eq!(error.to_string(), "flowcell.toml:1:1: unknown key `lisen`: did you mean `listen`?");
+    /// ```
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with file, line and column.
+    pub fn parse(text: &str, file_name: &str) -> Result<Self, ConfigError> {
+        let source = Source::new(text, file_name);
+        let table = source.parse()?;
+        let root = source.root(&table, &["listen", "public_url", "journal", "tls", "tenant"])?;
+        Ok(Self {
+            listen: root
+                .get("listen")
+                .map_or(Ok(DEFAULT_LISTEN), |field| listen(&field))?,
+            public_url: root
+                .get("public_url")
+                .map(|field| public_url(&field))
+                .transpose()?,
+            journal: root.get("journal").map(|field| journal(&field)).transpose()?,
+            tls: root.get("tls").map(|field| tls(&field, file_name)).transpose()?,
+            tenants: match root.get("tenant") {
+                Some(field) => tenants(&field)?,
+                None => Self::default().tenants,
+            },
+            limits: Limits::default(),
+        })
+    }
+
+    /// The tenant of that name.
+    pub fn tenant(&self, name: &TenantId) -> Option<&TenantConfig> {
+        self.tenants.iter().find(|tenant| tenant.name == *name)
+    }
+}
+
+fn listen(field: &Field<'_>) -> Result<SocketAddr, ConfigError> {
+    let text = field.text()?;
+    text.parse().map_err(|_| {
+        field.error(format!(
+            "`{text}` is not an address to listen on: write an IP address and a port, such as \"127.0.0.1:8080\""
+        ))
+    })
+}
+
+fn public_url(field: &Field<'_>) -> Result<String, ConfigError> {
+    let text = field.text()?;
+    let wrong = |why: &str| {
+        field.error(format!(
+            "`{text}` {why}: write it as \"https://hooks.example.com\""
+        ))
+    };
+    let url = Url::parse(text).map_err(|error| wrong(&format!("is not a URL ({error})")))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(wrong("is neither http nor https"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("has a user name or password in it"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(wrong("has a query or a fragment, which hook URLs cannot follow"));
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+fn journal(field: &Field<'_>) -> Result<Journal, ConfigError> {
+    let text = field.text()?;
+    match text.strip_prefix("sqlite:") {
+        Some(path) if !path.is_empty() => Ok(Journal::Sqlite(path.into())),
+        _ if text.starts_with("postgres") => {
+            Err(field.error("this version keeps its journal in SQLite only: write \"sqlite:PATH\""))
+        }
+        _ => Err(field.error(format!("`{text}` is not a journal: write \"sqlite:PATH\""))),
+    }
+}
+
+fn tls(field: &Field<'_>, file_name: &str) -> Result<TlsConfig, ConfigError> {
+    let section = field.section("tls", &["cert", "key"])?;
+    // A file named in a file is looked for beside it, wherever the host was started.
+    let folder = Path::new(file_name).parent().unwrap_or(Path::new(""));
+    let path = |key| Ok::<_, ConfigError>(folder.join(required_text(&section, key)?));
+    Ok(TlsConfig {
+        cert: path("cert")?,
+        key: path("key")?,
+    })
+}
+
+fn tenants(field: &Field<'_>) -> Result<Vec<TenantConfig>, ConfigError> {
+    let mut tenants: Vec<TenantConfig> = Vec::new();
+    for item in field.list()? {
+        let section = item.section("tenant", &["name", "allow", "quota"])?;
+        let tenant = tenant(&section)?;
+        if tenants.iter().any(|other| other.name == tenant.name) {
+            return Err(section.error(format!(
+                "two tenants are called `{}`: put all its rules under one [[tenant]]",
+                tenant.name
+            )));
+        }
+        tenants.push(tenant);
+    }
+    if tenants.is_empty() {
+        return Err(field.error("`tenant` is empty: leave it out, or write a [[tenant]] with a name"));
+    }
+    Ok(tenants)
+}
+
+fn tenant(section: &Section<'_>) -> Result<TenantConfig, ConfigError> {
+    let Some(field) = section.get("name") else {
+        return Err(section.missing("name"));
+    };
+    let name = field.text()?;
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty() || name.len() > 63 || !name.chars().all(fits) || name.starts_with('.') {
+        return Err(field.error(format!(
+            "`{name}` is not a tenant's name: use up to 63 letters, digits, `-`, `_` and `.`, since it stands in URLs"
+        )));
+    }
+    let mut tenant = TenantConfig::new(TenantId::from(name));
+    if let Some(field) = section.get("allow") {
+        tenant.allow = allow::rules(&field)?;
+    }
+    if let Some(field) = section.get("quota") {
+        tenant.quota = limits::quota(&field)?;
+    }
+    Ok(tenant)
+}
+
+fn required_text(section: &Section<'_>, key: &'static str) -> Result<String, ConfigError> {
+    match section.get(key) {
+        None => Err(section.missing(key)),
+        Some(field) => match field.text()? {
+            "" => Err(field.error(format!("`{key}` is empty"))),
+            text => Ok(text.to_owned()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! What speaks against deploying a document, beyond its own text: plugins that are not installed, inputs that do not
+//! fit them, expressions that do not compile, triggers without a flow. The same for `check` and for a deployment.
+
+use serde_json::Value;
+
+use super::call::limits;
+use super::core::Core;
+use crate::flow::{CallSite, Document, Finding, Flow, Severity, TriggerDocument};
+use crate::host::Plugin;
+use crate::id::{PluginRef, TenantId};
+
+pub(super) async fn check(core: &Core, tenant: &TenantId, documents: &[Document]) -> Vec<Finding> {
+    let mut findings = vec![];
+    for document in documents {
+        match document {
+            Document::Flow(flow) => {
+                findings.extend(flow.warnings.iter().cloned());
+                findings.extend(flow.calls().flat_map(|call| check_call(core, tenant, flow, &call)));
+                findings.extend(check_expressions(core, tenant, flow).await);
+            }
+            Document::Trigger(trigger) => {
+                findings.extend(trigger.warnings.iter().cloned());
+                findings.extend(check_trigger(core, tenant, trigger, documents));
+            }
+        }
+    }
+    findings.extend(doubles(documents));
+    findings.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+    findings
+}
+
+fn error(file: &str, (line, column): (u64, u64), message: String) -> Finding {
+    Finding { file: file.to_owned(), line, column, message, severity: Severity::Error }
+}
+
+fn check_call(core: &Core, tenant: &TenantId, flow: &Flow, call: &CallSite<'_>) -> Vec<Finding> {
+    let plugin = match core.plugins.get(tenant, call.plugin) {
+        Ok(plugin) => plugin,
+        Err(reason) => return vec![error(&flow.file, call.call_place(), reason)],
+    };
+    let action = match plugin.action(call.plugin.action.as_deref()) {
+        Ok(action) => action,
+        Err(reason) => return vec![error(&flow.file, call.call_place(), reason)],
+    };
+    // A `with` that is one expression has no shape before the run.
+    let expressions = call.with.expression_pointers();
+    let findings = action.check(&call.with.skeleton(), &expressions);
+    let finding = |(pointer, sentence): (String, String)| {
+        let message = format!("{}: {sentence}", spot("with", &pointer));
+        error(&flow.file, call.place(&pointer), message)
+    };
+    findings.into_iter().map(finding).collect()
+}
+
+/// `with.headers.x` for the pointer `/headers/x`.
+fn spot(root: &str, pointer: &str) -> String {
+    format!("`{root}{}`", pointer.replace('/', "."))
+}
+
+async fn check_expressions(core: &Core, tenant: &TenantId, flow: &Flow) -> Vec<Finding> {
+    let mut findings = vec![];
+    let Some(limits) = core.tenants.get(tenant).map(|tenant| limits(tenant)) else { return findings };
+    let key = (tenant.clone(), flow.id.digest.clone());
+    for expression in flow.foreign_expressions() {
+        let checked = core.evaluator.check(&key, &expression.program, &expression.variables, limits).await;
+        if let Err(reason) = checked {
+            let message = format!("the expression `{}` is wrong: {reason}", expression.program);
+            findings.push(error(&flow.file, (expression.line, expression.column), message));
+        }
+    }
+    findings
+}
+
+fn check_trigger(
+    core: &Core,
+    tenant: &TenantId,
+    document: &TriggerDocument,
+    documents: &[Document],
+) -> Vec<Finding> {
+    let at = |pointer: &str, message: String| error(&document.file, document.place(pointer), message);
+    let mut findings = match core.plugins.get(tenant, &document.uses) {
+        Ok(plugin) => check_config(&plugin, &document.uses, &document.with)
+            .into_iter()
+            .map(|(pointer, message)| at(&pointer, message))
+            .collect(),
+        Err(reason) => vec![at("/uses", reason)],
+    };
+    if let Err(reason) = flow_exists(core, tenant, document, documents) {
+        findings.push(at("/flow", reason));
+    }
+    if let Err(reason) = path_is_free(core, tenant, document, documents) {
+        findings.push(at("/with/path", reason));
+    }
+    findings
+}
+
+/// Pointers into the trigger document, and sentences.
+fn check_config(plugin: &Plugin, uses: &PluginRef, with: &Value) -> Vec<(String, String)> {
+    match plugin.trigger(uses.action.as_deref()) {
+        Err(reason) => vec![("/uses".to_owned(), reason)],
+        Ok(trigger) => match trigger.validate(with) {
+            Ok(()) => vec![],
+            Err(findings) => findings
+                .into_iter()
+                .map(|(pointer, sentence)| (format!("/with{pointer}"), format!("{}: {sentence}", spot("with", &pointer))))
+                .collect(),
+        },
+    }
+}
+
+fn flow_exists(
+    core: &Core,
+    tenant: &TenantId,
+    trigger: &TriggerDocument,
+    documents: &[Document],
+) -> Result<(), String> {
+    let wanted = &trigger.flow;
+    let fits = |flow: &Flow| {
+        flow.id.namespace == wanted.namespace
+            && flow.id.name == wanted.name
+            && wanted.version.as_ref().is_none_or(|version| flow.id.version == *version)
+    };
+    let comes_along = documents.iter().any(|document| matches!(document, Document::Flow(flow) if fits(flow)));
+    let catalog = core.catalog.read().expect("no panic while held");
+    if comes_along || catalog.flow(tenant, &wanted.namespace, &wanted.name, wanted.version.as_deref()).is_some() {
+        return Ok(());
+    }
+    Err(format!(
+        "the flow `{wanted}` does not exist: deploy it with the trigger, or name an existing one as `namespace/name`"
+    ))
+}
+
+/// A path of one's own is easily guessed: it wants authentication, and one owner.
+fn path_is_free(
+    core: &Core,
+    tenant: &TenantId,
+    trigger: &TriggerDocument,
+    documents: &[Document],
+) -> Result<(), String> {
+    let path_of = |trigger: &TriggerDocument| {
+        trigger.with.get("path").and_then(Value::as_str).map(|path| path.trim_matches('/').to_owned())
+    };
+    let Some(path) = path_of(trigger) else { return Ok(()) };
+    if path.is_empty() {
+        return Err("the path is empty: write one such as `orders/new`, or leave it out for a minted address".to_owned());
+    }
+    if trigger.with.get("auth").is_none_or(|auth| auth.is_null() || auth == "none") {
+        return Err(format!("the path `{path}` can be guessed: declare `auth`, or leave the path out for a minted address"));
+    }
+    let is_same = |namespace: &str, name: &str| namespace == trigger.namespace && name == trigger.name;
+    let taken = |owner: String| Err(format!("the path `{path}` belongs to the trigger {owner}: choose another one"));
+    for document in documents {
+        if let Document::Trigger(other) = document
+            && !is_same(&other.namespace, &other.name)
+            && path_of(other).as_deref() == Some(&path)
+        {
+            return taken(other.qualified_name());
+        }
+    }
+    match core.catalog.read().expect("no panic while held").path_owner(tenant, &path) {
+        Some(owner) if !is_same(&owner.document.namespace, &owner.document.name) => taken(owner.full_name()),
+        _ => Ok(()),
+    }
+}
+
+/// Two documents of one name: which of them would count is a matter of luck.
+fn doubles(documents: &[Document]) -> Vec<Finding> {
+    let mut seen = std::collections::HashMap::new();
+    let mut findings = vec![];
+    for document in documents {
+        let (key, file) = match document {
+            Document::Flow(flow) => (format!("flow {}", flow.id), flow.file.clone()),
+            Document::Trigger(trigger) => (format!("trigger {}", trigger.qualified_name()), trigger.file.clone()),
+        };
+        if let Some(first) = seen.insert(key.clone(), file.clone()) {
+            findings.push(error(&file, (1, 1), format!("the {key} is defined twice: the first one is in {first}")));
+        }
+    }
+    findings
+}

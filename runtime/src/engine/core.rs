@@ -1,0 +1,313 @@
+//! What the parts of the engine share, and the one way in for an event: [`Core::deliver`].
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+
+use jiff::Timestamp;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{Notify, broadcast, watch};
+
+use super::catalog::Catalog;
+use super::driver::Driver;
+use super::metrics::Metrics;
+use super::plugins::Plugins;
+use super::tenant::Tenant;
+use super::view::{self, RunChange};
+use super::waiters::Waiters;
+use crate::clock::Clock;
+use crate::flow::{Document, Effect, Event, Flow, RunState};
+use crate::host::{Evaluator, Host};
+use crate::id::{FlowId, TenantId};
+use crate::journal::{Journal, RunKey, RunRow, StorageError};
+
+/// How many changes a slow watcher may be behind before it loses the oldest.
+pub(super) const CHANGES: usize = 4096;
+
+pub(super) struct Core {
+    pub clock: Clock,
+    pub host: Host,
+    pub evaluator: Evaluator,
+    pub plugins: Plugins,
+    pub catalog: RwLock<Catalog>,
+    pub tenants: HashMap<TenantId, Arc<Tenant>>,
+    pub durable: Journal,
+    pub volatile: Journal,
+    pub base_url: String,
+    /// Where tenants' plugins are kept; none when nothing is.
+    pub plugin_folder: Option<std::path::PathBuf>,
+    pub waiters: Waiters,
+    pub changes: broadcast::Sender<RunChange>,
+    pub metrics: Metrics,
+    /// The runs in memory, and the way to their drivers.
+    active: Mutex<HashMap<RunKey, UnboundedSender<Event>>>,
+    /// Signalled when a run leaves memory.
+    left: Notify,
+    /// Timers that were given to their runs and are still rows.
+    handed: Mutex<HashMap<RunKey, HashSet<u32>>>,
+    pub durable_alarm: Alarm,
+    pub volatile_alarm: Alarm,
+    phase: watch::Sender<Lifetime>,
+}
+
+/// From start to end; it only moves forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Lifetime {
+    Serving,
+    /// Takes nothing new; what is under way may finish.
+    Draining,
+    /// Time is over: even a driver that waits for its store gives up.
+    Drained,
+}
+
+/// Wakes a scheduler when an earlier timer than the one it sleeps for is set.
+pub(super) struct Alarm {
+    /// Milliseconds since the epoch.
+    pub sleeps_until: AtomicI64,
+    pub rung: Notify,
+}
+
+impl Default for Alarm {
+    fn default() -> Self {
+        Self { sleeps_until: AtomicI64::new(i64::MAX), rung: Notify::new() }
+    }
+}
+
+/// The parts that [`Core`] is made of, from outside.
+pub(super) struct Parts {
+    pub clock: Clock,
+    pub host: Host,
+    pub evaluator: Evaluator,
+    pub tenants: HashMap<TenantId, Arc<Tenant>>,
+    pub durable: Journal,
+    pub volatile: Journal,
+    pub base_url: String,
+    pub plugin_folder: Option<std::path::PathBuf>,
+}
+
+/// Why a run could not be taken into memory.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LoadError {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error("the journal has no such run")]
+    NoRun,
+    #[error("the flow text {0} that the run began on is not in the journal")]
+    NoFlow(FlowId),
+    #[error("{0}")]
+    Unreadable(String),
+    #[error("the tenant `{0}` is not configured on this host")]
+    NoTenant(TenantId),
+}
+
+impl Core {
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            clock: parts.clock,
+            host: parts.host,
+            evaluator: parts.evaluator,
+            plugins: Plugins::default(),
+            catalog: RwLock::default(),
+            tenants: parts.tenants,
+            durable: parts.durable,
+            volatile: parts.volatile,
+            base_url: parts.base_url,
+            plugin_folder: parts.plugin_folder,
+            waiters: Waiters::default(),
+            changes: broadcast::Sender::new(CHANGES),
+            metrics: Metrics::new(),
+            active: Mutex::default(),
+            left: Notify::new(),
+            handed: Mutex::default(),
+            durable_alarm: Alarm::default(),
+            volatile_alarm: Alarm::default(),
+            phase: watch::Sender::new(Lifetime::Serving),
+        }
+    }
+
+    pub fn journal(&self, durable: bool) -> &Journal {
+        if durable { &self.durable } else { &self.volatile }
+    }
+
+    /// Gives an event to a run: to its driver where it is in memory, else by bringing it there.
+    pub fn deliver(self: &Arc<Self>, durable: bool, key: RunKey, event: Event) {
+        let mut active = self.active.lock().expect("no panic while held");
+        let event = match active.get(&key) {
+            // The driver leaves only under this lock, so what is sent here is taken.
+            Some(driver) => match driver.send(event) {
+                Ok(()) => return,
+                Err(refused) => refused.0,
+            },
+            None => event,
+        };
+        let (sender, inbox) = unbounded_channel();
+        let _ = sender.send(event);
+        active.insert(key.clone(), sender);
+        drop(active);
+        tokio::spawn(self.clone().wake(durable, key, inbox));
+    }
+
+    /// Continues a run that was at work when the host stopped.
+    pub fn resume(self: &Arc<Self>, key: RunKey) {
+        let (sender, inbox) = unbounded_channel();
+        if self.active.lock().expect("no panic while held").insert(key.clone(), sender).is_none() {
+            tokio::spawn(self.clone().wake(true, key, inbox));
+        }
+    }
+
+    async fn wake(self: Arc<Self>, durable: bool, key: RunKey, inbox: UnboundedReceiver<Event>) {
+        let Some(tenant) = self.tenants.get(&key.tenant).cloned() else {
+            tracing::error!(run = %key.run, "{}", LoadError::NoTenant(key.tenant.clone()));
+            return self.retire(&key);
+        };
+        let _slot = tenant.slot().await;
+        let (row, state, entries) = match self.load(durable, &key).await {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                tracing::error!(run = %key.run, %error, "the run cannot be continued; it stays in the journal as it is");
+                return self.retire(&key);
+            }
+        };
+        if state.end().is_some() {
+            return self.retire(&key);
+        }
+        let mut driver = Driver::new(self.clone(), tenant, row, state, entries);
+        match driver.recover().await {
+            Ok(effects) => driver.drive(effects, inbox).await,
+            Err(_) => self.retire(&key),
+        }
+    }
+
+    /// Begins to drive a run that was just created.
+    pub fn launch(self: &Arc<Self>, tenant: Arc<Tenant>, key: RunKey, driver: Driver, effects: Vec<Effect>) {
+        let (sender, inbox) = unbounded_channel();
+        self.active.lock().expect("no panic while held").insert(key, sender);
+        tokio::spawn(async move {
+            let _slot = tenant.slot().await;
+            driver.drive(effects, inbox).await;
+        });
+    }
+
+    /// The run and how many entries it has.
+    pub async fn load(&self, durable: bool, key: &RunKey) -> Result<(RunRow, RunState, u64), LoadError> {
+        let wanted = key.clone();
+        let (row, entries) = self
+            .journal(durable)
+            .read(move |storage| Ok((storage.run(&wanted)?, storage.entries(&wanted, 0)?)))
+            .await?;
+        let row = row.ok_or(LoadError::NoRun)?;
+        let flow = self.flow_text(&key.tenant, &row.flow).await?;
+        let mut state = RunState::new(flow, key.run);
+        view::fold(&mut state, &entries).map_err(LoadError::Unreadable)?;
+        let _ = state.take_changed();
+        Ok((row, state, entries.len() as u64))
+    }
+
+    /// The very text that a run began on.
+    pub async fn flow_text(&self, tenant: &TenantId, id: &FlowId) -> Result<Arc<Flow>, LoadError> {
+        if let Some(flow) = self.catalog.read().expect("no panic while held").text(tenant, id) {
+            return Ok(flow);
+        }
+        let (owner, wanted) = (tenant.clone(), id.clone());
+        let row = self.durable.read(move |storage| storage.flow(&owner, &wanted)).await?;
+        let row = row.ok_or_else(|| LoadError::NoFlow(id.clone()))?;
+        match crate::flow::read(&row.source, &id.to_string()).as_deref() {
+            Ok([Document::Flow(flow)]) => Ok(flow.clone()),
+            Ok(_) => Err(LoadError::Unreadable(format!("the stored text of {id} is not one flow"))),
+            Err(findings) => Err(LoadError::Unreadable(format!(
+                "the stored text of {id} is not valid for this version of the host: {}",
+                findings.first().map(ToString::to_string).unwrap_or_default()
+            ))),
+        }
+    }
+
+    /// A run without anything under way leaves memory, unless an event came meanwhile.
+    pub fn park(&self, key: &RunKey, inbox: &mut UnboundedReceiver<Event>) -> Option<Event> {
+        let mut active = self.active.lock().expect("no panic while held");
+        if let Ok(event) = inbox.try_recv() {
+            return Some(event);
+        }
+        active.remove(key);
+        drop(active);
+        self.left.notify_waiters();
+        None
+    }
+
+    /// A run leaves memory for good: over, moved on by another host, or unreadable.
+    pub fn retire(&self, key: &RunKey) {
+        self.active.lock().expect("no panic while held").remove(key);
+        if self.handed.lock().expect("no panic while held").remove(key).is_some() {
+            self.ring();
+        }
+        self.left.notify_waiters();
+    }
+
+    pub fn active_runs(&self) -> usize {
+        self.active.lock().expect("no panic while held").len()
+    }
+
+    /// Marks a timer as given to its run; false when it was already.
+    pub fn hand_over(&self, key: &RunKey, timer: u32) -> bool {
+        self.handed.lock().expect("no panic while held").entry(key.clone()).or_default().insert(timer)
+    }
+
+    pub fn handed(&self) -> HashSet<(RunKey, u32)> {
+        let handed = self.handed.lock().expect("no panic while held");
+        handed.iter().flat_map(|(key, timers)| timers.iter().map(|timer| (key.clone(), *timer))).collect()
+    }
+
+    /// The timer's row is gone.
+    pub fn timer_is_taken(&self, key: &RunKey, timer: u32) {
+        let mut handed = self.handed.lock().expect("no panic while held");
+        if let Some(timers) = handed.get_mut(key) {
+            timers.remove(&timer);
+            if timers.is_empty() {
+                handed.remove(key);
+            }
+        }
+    }
+
+    /// Wakes the scheduler when it sleeps past this time.
+    pub fn timer_is_set(&self, durable: bool, due: Timestamp) {
+        let alarm = if durable { &self.durable_alarm } else { &self.volatile_alarm };
+        if due.as_millisecond() < alarm.sleeps_until.load(Ordering::Acquire) {
+            alarm.rung.notify_one();
+        }
+    }
+
+    fn ring(&self) {
+        self.durable_alarm.rung.notify_one();
+        self.volatile_alarm.rung.notify_one();
+    }
+
+    pub fn move_to(&self, phase: Lifetime) {
+        self.phase.send_modify(|now| *now = phase.max(*now));
+    }
+
+    pub fn lifetime(&self) -> Lifetime {
+        *self.phase.borrow()
+    }
+
+    /// Returns when the time to drain is over.
+    pub async fn drained(&self) {
+        let _ = self.phase.subscribe().wait_for(|phase| *phase == Lifetime::Drained).await;
+    }
+
+    /// Returns when the host takes nothing new.
+    pub async fn draining(&self) {
+        let _ = self.phase.subscribe().wait_for(|phase| *phase >= Lifetime::Draining).await;
+    }
+
+    /// Returns when no run is in memory.
+    pub async fn idle(&self) {
+        loop {
+            let left = self.left.notified();
+            tokio::pin!(left);
+            left.as_mut().enable();
+            if self.active_runs() == 0 {
+                return;
+            }
+            left.await;
+        }
+    }
+}

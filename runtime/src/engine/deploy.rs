@@ -1,0 +1,168 @@
+//! Changing what is deployed: checked first, committed in one batch, then shown to the rest of the process.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::catalog::{Deployed, Trigger};
+use super::check;
+use super::core::Core;
+use super::plugins;
+use super::runs::storage_problem;
+use super::view::{PluginView, TriggerView};
+use crate::flow::{Document, Finding, Severity, TriggerDocument};
+use crate::id::{TenantId, mint_token};
+use crate::journal::{Batch, FlowRow, TriggerRow, Write};
+use crate::problem::{Problem, kind};
+
+/// Why nothing was deployed.
+#[derive(Debug)]
+pub enum DeployError {
+    /// The documents are wrong.
+    Findings(Vec<Finding>),
+    /// The journal did not take them.
+    Problem(Problem),
+}
+
+pub(super) async fn deploy(core: &Core, tenant: &TenantId, documents: Vec<Document>) -> Result<(), DeployError> {
+    let mut findings = check::check(core, tenant, &documents).await;
+    findings.retain(|finding| finding.severity == Severity::Error);
+    if !findings.is_empty() {
+        return Err(DeployError::Findings(findings));
+    }
+    let now = core.clock.now();
+    let mut writes = vec![];
+    let (mut flows, mut triggers) = (vec![], vec![]);
+    for document in documents {
+        match document {
+            Document::Flow(flow) => {
+                let (tenant, id, source) = (tenant.clone(), flow.id.clone(), flow.source.clone());
+                writes.push(Write::PutFlow(FlowRow { tenant, id, source, installed_at: now, removed: false }));
+                flows.push(Deployed { flow, installed_at: now });
+            }
+            Document::Trigger(document) => {
+                let (token, enabled) = (token_of(core, tenant, &document), document.enabled);
+                let trigger = trigger(core, tenant, document, token, enabled).map_err(|reason| {
+                    DeployError::Problem(Problem::new(kind::CONFIGURATION, "the trigger cannot be served", 409).detail(reason))
+                })?;
+                writes.push(Write::PutTrigger(row(&trigger)));
+                triggers.push(trigger);
+            }
+        }
+    }
+    commit(core, writes).await.map_err(DeployError::Problem)?;
+    let mut catalog = core.catalog.write().expect("no panic while held");
+    for flow in flows {
+        catalog.put_flow(tenant, flow);
+    }
+    for trigger in triggers {
+        catalog.put_trigger(Arc::new(trigger));
+    }
+    Ok(())
+}
+
+/// A trigger's token is minted once and stays through every edit.
+fn token_of(core: &Core, tenant: &TenantId, document: &TriggerDocument) -> String {
+    let catalog = core.catalog.read().expect("no panic while held");
+    match catalog.trigger(tenant, &document.namespace, &document.name) {
+        Some(trigger) => trigger.token.clone(),
+        None => mint_token(),
+    }
+}
+
+/// Ties a document to its plugin. The error is a sentence.
+pub(super) fn trigger(
+    core: &Core,
+    tenant: &TenantId,
+    document: TriggerDocument,
+    token: String,
+    enabled: bool,
+) -> Result<Trigger, String> {
+    let plugin = core.plugins.get(tenant, &document.uses)?;
+    let trigger = plugin.trigger(document.uses.action.as_deref())?.name.clone();
+    let config = document.with.to_string();
+    Ok(Trigger { tenant: tenant.clone(), document, plugin, trigger, config, token, enabled })
+}
+
+fn row(trigger: &Trigger) -> TriggerRow {
+    TriggerRow {
+        tenant: trigger.tenant.clone(),
+        namespace: trigger.document.namespace.clone(),
+        name: trigger.document.name.clone(),
+        source: trigger.document.source.clone(),
+        token: trigger.token.clone(),
+        enabled: trigger.enabled,
+    }
+}
+
+pub(super) async fn remove_flow(core: &Core, tenant: &TenantId, namespace: &str, name: &str) -> Result<bool, Problem> {
+    if core.catalog.read().expect("no panic while held").flow(tenant, namespace, name, None).is_none() {
+        return Ok(false);
+    }
+    let (owner, namespace_, name_) = (tenant.clone(), namespace.to_owned(), name.to_owned());
+    commit(core, vec![Write::RemoveFlow { tenant: owner, namespace: namespace_, name: name_ }]).await?;
+    Ok(core.catalog.write().expect("no panic while held").remove_flow(tenant, namespace, name))
+}
+
+pub(super) async fn set_trigger_enabled(
+    core: &Core,
+    tenant: &TenantId,
+    namespace: &str,
+    name: &str,
+    enabled: bool,
+) -> Result<Option<TriggerView>, Problem> {
+    let Some(old) = core.catalog.read().expect("no panic while held").trigger(tenant, namespace, name).cloned() else {
+        return Ok(None);
+    };
+    let new = trigger(core, tenant, old.document.clone(), old.token.clone(), enabled)
+        .map_err(|reason| Problem::new(kind::CONFIGURATION, "the trigger cannot be served", 409).detail(reason))?;
+    commit(core, vec![Write::PutTrigger(row(&new))]).await?;
+    let view = new.view(&core.base_url);
+    core.catalog.write().expect("no panic while held").put_trigger(Arc::new(new));
+    Ok(Some(view))
+}
+
+pub(super) async fn remove_trigger(
+    core: &Core,
+    tenant: &TenantId,
+    namespace: &str,
+    name: &str,
+) -> Result<bool, Problem> {
+    if core.catalog.read().expect("no panic while held").trigger(tenant, namespace, name).is_none() {
+        return Ok(false);
+    }
+    let (owner, namespace_, name_) = (tenant.clone(), namespace.to_owned(), name.to_owned());
+    commit(core, vec![Write::RemoveTrigger { tenant: owner, namespace: namespace_, name: name_ }]).await?;
+    Ok(core.catalog.write().expect("no panic while held").remove_trigger(tenant, namespace, name))
+}
+
+pub(super) async fn install_plugin(core: &Core, tenant: &TenantId, wasm: &[u8]) -> Result<PluginView, Problem> {
+    let refused = |reason: String| Problem::new(kind::VALIDATION, "the component cannot be installed", 400).detail(reason);
+    let plugin = core.host.install(wasm).await.map_err(|error| refused(error.to_string()))?;
+    if core.plugins.is_bundled(&plugin.name) {
+        return Err(refused(format!("the name `{}` belongs to a plugin of the host: choose another one", plugin.name)));
+    }
+    if let Some(folder) = &core.plugin_folder {
+        let file = format!("{}-{}.wasm", plugin.name, plugin.version);
+        keep(&folder.join(tenant.as_str()), &file, wasm).map_err(|error| {
+            tracing::error!(%error, "a plugin cannot be kept");
+            Problem::new(kind::RUNTIME, "the component cannot be kept", 503).detail("the data folder is not writable")
+        })?;
+    }
+    let view = plugins::view(&plugin);
+    core.plugins.add(Some(tenant), plugin);
+    Ok(view)
+}
+
+/// Whole or not at all: written beside its place, then renamed.
+fn keep(folder: &Path, file: &str, wasm: &[u8]) -> std::io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let beside = folder.join(format!(".{file}.new"));
+    fs::write(&beside, wasm)?;
+    fs::File::open(&beside)?.sync_all()?;
+    fs::rename(&beside, folder.join(file))
+}
+
+async fn commit(core: &Core, writes: Vec<Write>) -> Result<(), Problem> {
+    core.durable.commit(Batch { writes }).await.map_err(|error| storage_problem(&error))
+}

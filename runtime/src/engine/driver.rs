@@ -1,0 +1,315 @@
+//! One run in motion: takes an event, asks `advance` what follows, commits, and only then does it. One loop, one match.
+//!
+//! The rule of the house lives in [`Driver::take`]: an effect that the world can see begins after the events that
+//! caused it are in the journal. A run with nothing under way is parked: it leaves memory, and a timer or an event
+//! from outside brings it back through [`Core::deliver`].
+
+use std::collections::{HashMap, VecDeque};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::future::{AbortHandle, Abortable};
+use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::call;
+use super::core::Core;
+use super::tenant::Tenant;
+use super::view::{self, RunChange};
+use crate::clock::after;
+use crate::flow::{Effect, Event, RunState, StepId, TimerId};
+use crate::journal::{Batch, Entry, Journal, Phase, RunRow, StorageError, TimerRow, Write};
+
+/// How long a failing store is left alone before the same commit is tried again.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Something under way: the event it ends in, or none when it was aborted.
+type UnderWay = Pin<Box<dyn Future<Output = Option<Event>> + Send>>;
+
+pub(super) struct Driver {
+    core: Arc<Core>,
+    tenant: Arc<Tenant>,
+    journal: Journal,
+    /// The head of the run as it was last committed.
+    row: RunRow,
+    state: RunState,
+    next_seq: u64,
+    /// Events that were taken and are not in the journal yet.
+    uncommitted: Vec<Entry>,
+    /// Timers that fired and are still rows.
+    fired: Vec<TimerId>,
+    under_way: FuturesUnordered<UnderWay>,
+    aborts: HashMap<StepId, AbortHandle>,
+    /// How many of `under_way` were aborted and have not been seen to end.
+    aborted: usize,
+    pending: VecDeque<Event>,
+}
+
+/// The journal does not take this run's entries any more: somebody else has it, or the host is stopping.
+pub(super) struct Gone;
+
+impl Driver {
+    pub fn new(core: Arc<Core>, tenant: Arc<Tenant>, row: RunRow, state: RunState, next_seq: u64) -> Self {
+        let journal = core.journal(state.flow().durable).clone();
+        Self {
+            core,
+            tenant,
+            journal,
+            row,
+            state,
+            next_seq,
+            uncommitted: vec![],
+            fired: vec![],
+            under_way: FuturesUnordered::new(),
+            aborts: HashMap::new(),
+            aborted: 0,
+            pending: VecDeque::new(),
+        }
+    }
+
+    /// Journals the run's first event. The error leaves nothing behind.
+    pub async fn create(&mut self, input: serde_json::Value) -> Result<Vec<Effect>, StorageError> {
+        let at = self.row.started_at;
+        let effects = self.advance(at, Event::Started { input });
+        self.row.status = view::spell(self.state.status()).to_owned();
+        self.row.phase = self.phase_after(&effects);
+        self.row.ended_at = (self.row.phase == Phase::Ended).then_some(at);
+        let mut writes = vec![Write::CreateRun(self.row.clone())];
+        self.put_entries(&mut writes);
+        self.put_timers(&mut writes, &effects);
+        self.journal.commit(Batch { writes }).await?;
+        self.announce_run(at);
+        self.announce_steps(at);
+        Ok(effects)
+    }
+
+    /// What a start of the host must do about a run that was at work: calls without an answer are interrupted attempts.
+    pub async fn recover(&mut self) -> Result<Vec<Effect>, Gone> {
+        let mut effects = vec![];
+        for effect in self.state.outstanding() {
+            match effect {
+                Effect::Call { step, attempt, .. } => {
+                    effects.extend(self.take(Event::Interrupted { step, attempt }).await?);
+                }
+                // Rows of the journal already.
+                Effect::Timer { .. } => {}
+                other => effects.push(other),
+            }
+        }
+        Ok(effects)
+    }
+
+    /// Moves the run until it is over or waits for the world.
+    pub async fn drive(mut self, mut effects: Vec<Effect>, mut inbox: UnboundedReceiver<Event>) {
+        loop {
+            let over = effects.iter().any(|effect| matches!(effect, Effect::Finish(_)));
+            for effect in effects {
+                self.carry_out(effect);
+            }
+            if over {
+                self.core.retire(&self.row.key);
+                self.tenant.run_is_over();
+                return;
+            }
+            let event = match self.pending.pop_front() {
+                Some(event) => event,
+                None if self.under_way.is_empty() => match self.core.park(&self.row.key, &mut inbox) {
+                    Some(event) => event,
+                    None => return,
+                },
+                None => tokio::select! {
+                    biased;
+                    Some(ended) = self.under_way.next() => match ended {
+                        Some(event) => event,
+                        None => {
+                            self.aborted -= 1;
+                            effects = vec![];
+                            continue;
+                        }
+                    },
+                    Some(event) = inbox.recv() => event,
+                },
+            };
+            effects = match self.take(event).await {
+                Ok(effects) => effects,
+                Err(Gone) => return self.core.retire(&self.row.key),
+            };
+        }
+    }
+
+    /// Journals the event and says what follows. What follows is not begun here.
+    async fn take(&mut self, event: Event) -> Result<Vec<Effect>, Gone> {
+        let at = self.core.clock.now();
+        match event {
+            Event::Fired { timer } => self.fired.push(timer),
+            Event::Answered { step, .. } => drop(self.aborts.remove(&step)),
+            _ => {}
+        }
+        let effects = self.advance(at, event);
+        // An evaluation touches nothing outside; its entries ride with the next commit.
+        let only_evaluates =
+            !effects.is_empty() && effects.iter().all(|effect| matches!(effect, Effect::Evaluate { .. }));
+        if !only_evaluates {
+            self.commit(at, &effects).await?;
+        }
+        self.announce_steps(at);
+        Ok(effects)
+    }
+
+    fn advance(&mut self, at: Timestamp, event: Event) -> Vec<Effect> {
+        let body = serde_json::to_string(&event).expect("events are made of JSON values");
+        self.uncommitted.push(Entry { seq: self.next_seq, at, body });
+        self.next_seq += 1;
+        self.state.advance(at, event)
+    }
+
+    /// One batch: the entries, the timers, the new status.
+    async fn commit(&mut self, at: Timestamp, effects: &[Effect]) -> Result<(), Gone> {
+        let key = self.row.key.clone();
+        let mut writes = Vec::with_capacity(3);
+        self.put_entries(&mut writes);
+        let phase = self.phase_after(effects);
+        let status = view::spell(self.state.status());
+        if phase == Phase::Ended {
+            writes.push(Write::ClearTimers { key: key.clone() });
+        } else {
+            for timer in self.fired.iter().copied() {
+                writes.push(Write::ClearTimer { key: key.clone(), timer });
+            }
+            self.put_timers(&mut writes, effects);
+        }
+        if phase != self.row.phase || status != self.row.status {
+            self.row.phase = phase;
+            status.clone_into(&mut self.row.status);
+            self.row.ended_at = (phase == Phase::Ended).then_some(at);
+            let (status, ended_at) = (self.row.status.clone(), self.row.ended_at);
+            writes.push(Write::SetStatus { key: key.clone(), status, phase, ended_at });
+        }
+        self.store(Batch { writes }).await?;
+        for timer in self.fired.drain(..) {
+            self.core.timer_is_taken(&key, timer);
+        }
+        if phase == Phase::Ended {
+            self.announce_run(at);
+        }
+        Ok(())
+    }
+
+    /// Commits, however long the store needs: what a guest did must not be forgotten because a disk is full.
+    async fn store(&self, batch: Batch) -> Result<(), Gone> {
+        loop {
+            match self.journal.commit(batch.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(StorageError::Conflict(detail)) => {
+                    tracing::error!(run = %self.row.key.run, detail, "another host moved this run on; leaving it");
+                    return Err(Gone);
+                }
+                Err(error) => {
+                    tracing::error!(run = %self.row.key.run, %error, "the journal does not take an entry; trying again");
+                    self.core.metrics.journal_failed();
+                    tokio::select! {
+                        () = self.core.clock.sleep_until(after(self.core.clock.now(), STORE_PAUSE)) => {}
+                        () = self.core.drained() => return Err(Gone),
+                    }
+                }
+            }
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Evaluate { id, program, input, variables } => {
+                let (core, tenant) = (self.core.clone(), self.tenant.clone());
+                let digest = self.row.flow.digest.clone();
+                self.under_way.push(Box::pin(async move {
+                    let result = call::evaluate(&core, &tenant, &digest, &program, &input, &variables).await;
+                    Some(Event::Evaluated { id, result })
+                }));
+            }
+            Effect::Call { step, attempt, plugin, input } => {
+                let call = call::Call { run: self.row.key.run, step, attempt, plugin, input };
+                let (abort, registration) = AbortHandle::new_pair();
+                self.aborts.insert(step, abort);
+                let (core, tenant) = (self.core.clone(), self.tenant.clone());
+                let outcome = Abortable::new(call::call(core, tenant, call), registration);
+                self.under_way.push(Box::pin(async move {
+                    let outcome = outcome.await.ok()?;
+                    Some(Event::Answered { step, attempt, outcome })
+                }));
+            }
+            Effect::Abort { step } => {
+                if let Some(abort) = self.aborts.remove(&step) {
+                    abort.abort();
+                    self.aborted += 1;
+                }
+            }
+            Effect::Timer { due, .. } => self.core.timer_is_set(self.journal.is_durable(), due),
+            // Gone from the journal with the commit.
+            Effect::Disarm { .. } => {}
+            Effect::Reply { reply, .. } => self.core.waiters.reply(self.row.key.run, reply),
+            Effect::Finish(end) => {
+                self.core.metrics.run_ended(&self.row.key.tenant, &self.row.status);
+                self.core.waiters.finish(self.row.key.run, end);
+            }
+        }
+    }
+
+    /// What the run needs from the host once these effects are begun.
+    fn phase_after(&self, effects: &[Effect]) -> Phase {
+        let begins_work = |effect: &Effect| matches!(effect, Effect::Call { .. } | Effect::Evaluate { .. });
+        let ends_call = |effect: &&Effect| matches!(effect, Effect::Abort { step } if self.aborts.contains_key(step));
+        let going_on = self.under_way.len() - self.aborted - effects.iter().filter(ends_call).count();
+        if self.state.end().is_some() {
+            Phase::Ended
+        } else if going_on > 0 || !self.pending.is_empty() || effects.iter().any(begins_work) {
+            Phase::Active
+        } else {
+            Phase::Parked
+        }
+    }
+
+    fn put_entries(&mut self, writes: &mut Vec<Write>) {
+        let entries = std::mem::take(&mut self.uncommitted);
+        writes.push(Write::Append { key: self.row.key.clone(), entries });
+    }
+
+    fn put_timers(&self, writes: &mut Vec<Write>, effects: &[Effect]) {
+        let key = &self.row.key;
+        for effect in effects {
+            match *effect {
+                Effect::Timer { timer, due } => {
+                    writes.push(Write::SetTimer(TimerRow { key: key.clone(), timer, due }));
+                }
+                Effect::Disarm { timer } => writes.push(Write::ClearTimer { key: key.clone(), timer }),
+                _ => {}
+            }
+        }
+    }
+
+    fn announce_run(&self, at: Timestamp) {
+        if self.core.changes.receiver_count() > 0 {
+            let view = view::run(&self.row, &self.state);
+            let change = RunChange::Run { at, run: view.summary, problem: view.problem };
+            let _ = self.core.changes.send(change);
+        }
+    }
+
+    fn announce_steps(&mut self, at: Timestamp) {
+        let changed = self.state.take_changed();
+        if self.core.changes.receiver_count() == 0 {
+            return;
+        }
+        for step in changed {
+            let Some(record) = self.state.steps().get(step as usize) else { continue };
+            let _ = self.core.changes.send(RunChange::Step {
+                at,
+                tenant: self.row.key.tenant.clone(),
+                run: self.row.key.run,
+                step: record.clone(),
+            });
+        }
+    }
+}

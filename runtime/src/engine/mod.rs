@@ -1,0 +1,273 @@
+//! Runs in motion. The only place where `flow` (what follows), `journal` (what is true) and `host` (what a guest does)
+//! meet; [`Runtime`] is what everybody else sees of the three.
+//!
+//! The way of a webhook: [`Hook::receive`] -> the trigger's plugin -> [`runs::start`] -> journal -> [`driver`] -> the
+//! effects of `advance` -> journal -> … -> the answer. A timer joins the same path through [`scheduler`] and
+//! [`core::Core::deliver`]. This module knows nothing of HTTP servers, terminals or SQL.
+
+mod call;
+mod catalog;
+mod check;
+mod core;
+mod deploy;
+mod driver;
+mod metrics;
+mod open;
+mod options;
+mod plugins;
+mod receive;
+mod runs;
+mod scheduler;
+mod tenant;
+mod view;
+mod waiters;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+pub use self::deploy::DeployError;
+pub use self::options::{Data, OpenError, Options};
+pub use self::receive::{Answer, Hook, Inbound};
+pub use self::view::{
+    FlowView, List, PluginView, RunChange, RunFilter, RunSummary, RunView, TriggerView,
+};
+
+use self::core::{Core, Lifetime};
+use self::tenant::Tenant;
+use crate::flow::{Document, Finding};
+use crate::id::{RunId, TenantId};
+use crate::problem::{Problem, kind};
+
+/// A host of flows: deploys them, takes their events, moves their runs, and answers for them.
+///
+/// Cheap to clone; every clone is the same host.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use flowcell::{Clock, Config, Data, Options, Runtime, TenantId};
+///
+/// let runtime = Runtime::open(Options {
+///     config: Config::default(),
+///     data: Data::Memory,
+///     clock: Clock::system(),
+///     base_url: "http://127.0.0.1:8080".to_owned(),
+///     listeners: vec![],
+/// })
+/// .await?;
+/// let text = "document: {dsl: 1.0.3, namespace: default, name: hello, version: 1.0.0}\ndo: [{greet: {set: {hello: world}}}]";
+/// let documents = flowcell::read(text, "hello.yaml").expect("a valid flow");
+/// let tenant = TenantId::default_tenant();
+/// runtime.deploy(&tenant, documents).await.expect("it fits");
+/// let id = runtime.start_run(&tenant, "default", "hello", None, serde_json::json!({})).await.expect("accepted");
+/// let run = runtime.wait(&tenant, id, std::time::Duration::from_secs(5)).await.expect("readable");
+/// assert_eq!(run.expect("it exists").output["hello"], "world");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Runtime {
+    core: Arc<Core>,
+}
+
+impl Runtime {
+    /// Sets up the sandbox, opens the journal, and reads from it what is deployed. Nothing moves before
+    /// [`Runtime::start`].
+    pub async fn open(options: Options) -> Result<Self, OpenError> {
+        Ok(Self { core: open::open(options).await? })
+    }
+
+    /// Continues what an earlier process left, and starts the timers. Called once, when the host listens and its
+    /// documents are deployed.
+    pub async fn start(&self) -> Result<(), Problem> {
+        open::start(&self.core).await.map_err(|error| runs::storage_problem(&error))
+    }
+
+    /// Installs a component for a tenant; the same bytes again are nothing new.
+    pub async fn install_plugin(&self, tenant: &TenantId, wasm: &[u8]) -> Result<PluginView, Problem> {
+        deploy::install_plugin(&self.core, tenant, wasm).await
+    }
+
+    /// The plugins that a tenant's flows may call.
+    pub fn plugins(&self, tenant: &TenantId) -> Vec<PluginView> {
+        self.core.plugins.list(tenant)
+    }
+
+    /// Everything that speaks against deploying the documents, and the warnings.
+    pub async fn check(&self, tenant: &TenantId, documents: &[Document]) -> Vec<Finding> {
+        check::check(&self.core, tenant, documents).await
+    }
+
+    /// Deploys all of the documents or none. What is deployed already and not named here stays.
+    pub async fn deploy(&self, tenant: &TenantId, documents: Vec<Document>) -> Result<(), DeployError> {
+        deploy::deploy(&self.core, tenant, documents).await
+    }
+
+    /// The flows of a tenant, each in the version that a trigger without one starts.
+    pub fn flows(&self, tenant: &TenantId) -> Vec<FlowView> {
+        let catalog = self.core.catalog.read().expect("no panic while held");
+        let names = catalog.flow_names(tenant);
+        names.iter().filter_map(|(namespace, name)| catalog.flow_view(tenant, namespace, name)).collect()
+    }
+
+    /// One of them.
+    pub fn flow(&self, tenant: &TenantId, namespace: &str, name: &str) -> Option<FlowView> {
+        self.core.catalog.read().expect("no panic while held").flow_view(tenant, namespace, name)
+    }
+
+    /// Removes every version of a flow; its runs end on the text they began on. False: there was none.
+    pub async fn remove_flow(&self, tenant: &TenantId, namespace: &str, name: &str) -> Result<bool, Problem> {
+        deploy::remove_flow(&self.core, tenant, namespace, name).await
+    }
+
+    /// The triggers of a tenant.
+    pub fn triggers(&self, tenant: &TenantId) -> Vec<TriggerView> {
+        let catalog = self.core.catalog.read().expect("no panic while held");
+        catalog.triggers(tenant).map(|trigger| trigger.view(&self.core.base_url)).collect()
+    }
+
+    /// Switches a trigger on or off. None: there is no such trigger.
+    pub async fn set_trigger_enabled(
+        &self,
+        tenant: &TenantId,
+        namespace: &str,
+        name: &str,
+        enabled: bool,
+    ) -> Result<Option<TriggerView>, Problem> {
+        deploy::set_trigger_enabled(&self.core, tenant, namespace, name, enabled).await
+    }
+
+    /// Removes a trigger and its address. False: there was none.
+    pub async fn remove_trigger(&self, tenant: &TenantId, namespace: &str, name: &str) -> Result<bool, Problem> {
+        deploy::remove_trigger(&self.core, tenant, namespace, name).await
+    }
+
+    /// The enabled trigger that answers to this token. An unknown one and a disabled one look the same.
+    pub fn hook(&self, token: &str) -> Option<Hook> {
+        let trigger = self.core.catalog.read().expect("no panic while held").hook(token)?.clone();
+        self.hook_of(trigger)
+    }
+
+    /// The enabled trigger that answers at this path of its own.
+    pub fn hook_at(&self, tenant: &str, path: &str) -> Option<Hook> {
+        let trigger = self.core.catalog.read().expect("no panic while held").hook_at(tenant, path)?.clone();
+        self.hook_of(trigger)
+    }
+
+    fn hook_of(&self, trigger: Arc<catalog::Trigger>) -> Option<Hook> {
+        let tenant = self.core.tenants.get(&trigger.tenant)?.clone();
+        Some(Hook { core: self.core.clone(), tenant, trigger })
+    }
+
+    /// Begins a run; it is in the journal when this returns.
+    pub async fn start_run(
+        &self,
+        tenant: &TenantId,
+        namespace: &str,
+        name: &str,
+        version: Option<&str>,
+        input: Value,
+    ) -> Result<RunId, Problem> {
+        if self.core.lifetime() != Lifetime::Serving {
+            return Err(Problem::new(kind::RUNTIME, "the host is shutting down", 503));
+        }
+        let flow = {
+            let catalog = self.core.catalog.read().expect("no panic while held");
+            catalog.flow(tenant, namespace, name, version).map(|deployed| deployed.flow.clone())
+        };
+        let flow = flow.ok_or_else(|| {
+            let version = version.map(|version| format!(":{version}")).unwrap_or_default();
+            Problem::new(kind::CONFIGURATION, "no such flow", 404)
+                .detail(format!("the flow {namespace}/{name}{version} is not deployed for this tenant"))
+        })?;
+        let id = RunId::mint();
+        let start = runs::Start { id, flow, trigger: None, input };
+        runs::start(&self.core, self.tenant(tenant)?, start).await?;
+        Ok(id)
+    }
+
+    /// The run when it is over, or as it stands after `within`. None: there is no such run.
+    pub async fn wait(&self, tenant: &TenantId, run: RunId, within: Duration) -> Result<Option<RunView>, Problem> {
+        runs::wait(&self.core, tenant, run, within).await
+    }
+
+    /// The run as the journal has it. None: there is no such run.
+    pub async fn run(&self, tenant: &TenantId, run: RunId) -> Result<Option<RunView>, Problem> {
+        runs::get(&self.core, tenant, run).await
+    }
+
+    /// A part of the list of runs, newest first.
+    pub async fn runs(&self, tenant: &TenantId, filter: RunFilter) -> Result<List<RunSummary>, Problem> {
+        runs::list(&self.core, tenant, filter).await
+    }
+
+    /// Ends a run. One that is over stays as it is. None: there is no such run.
+    pub async fn cancel(&self, tenant: &TenantId, run: RunId, reason: &str) -> Result<Option<RunSummary>, Problem> {
+        runs::cancel(&self.core, tenant, run, reason).await
+    }
+
+    /// Begins a new run of the same flow text with the same input. None: there is no such run.
+    pub async fn restart(&self, tenant: &TenantId, run: RunId) -> Result<Option<RunId>, Problem> {
+        runs::restart(&self.core, self.tenant(tenant)?, run).await
+    }
+
+    /// Every change of every run from now on. A receiver that falls behind loses the oldest.
+    pub fn watch(&self) -> tokio::sync::broadcast::Receiver<RunChange> {
+        self.core.changes.subscribe()
+    }
+
+    /// What the journal holds of a run, as changes, oldest first. None: there is no such run.
+    pub async fn history(&self, tenant: &TenantId, run: RunId) -> Result<Option<Vec<RunChange>>, Problem> {
+        runs::history(&self.core, tenant, run).await
+    }
+
+    /// Which rule decides about an outbound request, and which line would allow it.
+    pub async fn explain(&self, tenant: &TenantId, method: &str, url: &str) -> Result<Value, Problem> {
+        let explanation = self.tenant(tenant)?.egress.explain(method, url).await;
+        Ok(serde_json::to_value(explanation).unwrap_or_default())
+    }
+
+    /// The tenants of this host, in order of their names.
+    pub fn tenants(&self) -> Vec<TenantId> {
+        let mut tenants: Vec<_> = self.core.tenants.keys().cloned().collect();
+        tenants.sort();
+        tenants
+    }
+
+    /// Prometheus text.
+    pub fn metrics(&self) -> String {
+        self.core.metrics.text(&self.core)
+    }
+
+    /// Whether the host takes events: the error says why not.
+    pub async fn ready(&self) -> Result<(), String> {
+        if self.core.lifetime() != Lifetime::Serving {
+            return Err("draining".to_owned());
+        }
+        let probe = self.core.durable.read(|storage| storage.probe()).await;
+        probe.map_err(|error| error.to_string())
+    }
+
+    /// Takes nothing new, lets what is under way finish for at most `within`, and closes the journal. What is still
+    /// under way then is continued by the next start.
+    pub async fn drain(&self, within: Duration) {
+        self.core.move_to(Lifetime::Draining);
+        let over = crate::clock::after(self.core.clock.now(), within);
+        tokio::select! {
+            () = self.core.idle() => {}
+            () = self.core.clock.sleep_until(over) => {
+                tracing::warn!(runs = self.core.active_runs(), "time to drain is over; the next start continues them");
+            }
+        }
+        self.core.move_to(Lifetime::Drained);
+        self.core.durable.close().await;
+    }
+
+    fn tenant(&self, tenant: &TenantId) -> Result<&Arc<Tenant>, Problem> {
+        self.core.tenants.get(tenant).ok_or_else(|| {
+            Problem::new(kind::AUTHORIZATION, "no such tenant", 403)
+                .detail(format!("the tenant `{tenant}` is not configured on this host"))
+        })
+    }
+}

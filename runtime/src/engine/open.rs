@@ -1,0 +1,183 @@
+//! Opening a host: folder, journal, sandbox, tenants, plugins, then what the journal says is deployed.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::catalog::Deployed;
+use super::core::{Core, Parts};
+use super::deploy;
+use super::options::{Data, OpenError, Options};
+use super::scheduler;
+use super::tenant::Tenant;
+use crate::capability::http_request::{Egress, Shared};
+use crate::config::{Config, Journal as JournalUrl};
+use crate::flow::Document;
+use crate::host::{CacheDir, Evaluator, Host, HostSettings};
+use crate::id::TenantId;
+use crate::journal::{DataLock, FlowRow, Journal, MemoryStorage, SqliteStorage, Storage, StorageError, TriggerRow};
+
+/// How many runs a start takes from the journal at a time.
+const RECOVERED_AT_ONCE: u32 = 1000;
+
+pub(super) async fn open(options: Options) -> Result<Arc<Core>, OpenError> {
+    let folder = match &options.data {
+        Data::Memory => None,
+        Data::Folder(folder) => Some(folder.clone()),
+    };
+    let lock = folder.as_deref().map(DataLock::acquire).transpose().map_err(journal_error)?;
+    let durable = open_storage(folder.as_deref(), &options.config)?;
+    let host = Host::new(HostSettings { cache: folder.as_deref().map(code_cache).transpose()? })
+        .map_err(|error| OpenError::Host(error.to_string()))?;
+
+    let shared = Shared::new(options.listeners);
+    let mut tenants = HashMap::new();
+    for tenant in &options.config.tenants {
+        let id = TenantId::from(tenant.name.as_str());
+        let open_runs = durable.open_runs(&id).map_err(journal_error)?;
+        let egress = Arc::new(Egress::new(id.clone(), &tenant.allow, &tenant.quota, shared.clone()));
+        tenants.insert(id.clone(), Arc::new(Tenant::new(id, tenant.quota.clone(), egress, open_runs)));
+    }
+
+    let mut bundled = vec![];
+    let mut evaluator = None;
+    for part in flowcell_plugins::bundled() {
+        if part.name == "jq" {
+            evaluator = Some(Evaluator::new(&host, part.wasm).await.map_err(|error| plugin_error(part.name, error))?);
+        } else {
+            bundled.push(host.install(part.wasm).await.map_err(|error| plugin_error(part.name, error))?);
+        }
+    }
+    let core = Core::new(Parts {
+        clock: options.clock,
+        host,
+        evaluator: evaluator.expect("the bundle holds the expression guest"),
+        tenants,
+        durable: Journal::new(durable, lock),
+        volatile: Journal::new(Arc::new(MemoryStorage::new()), None),
+        base_url: options.base_url,
+        plugin_folder: folder.map(|folder| folder.join("plugins")),
+    });
+    for plugin in bundled {
+        core.plugins.add(None, plugin);
+    }
+    load_plugins(&core).await?;
+    load_deployed(&core).await?;
+    Ok(Arc::new(core))
+}
+
+/// Continues what was at work when the host stopped, and starts the timers.
+pub(super) async fn start(core: &Arc<Core>) -> Result<(), StorageError> {
+    let mut last = None;
+    loop {
+        let after = last.clone();
+        let keys = core.durable.read(move |storage| storage.active(after.as_ref(), RECOVERED_AT_ONCE)).await?;
+        let Some(key) = keys.last() else { break };
+        last = Some(key.clone());
+        for key in keys {
+            core.resume(key);
+        }
+    }
+    for durable in [true, false] {
+        tokio::spawn(scheduler::run(core.clone(), durable));
+    }
+    Ok(())
+}
+
+fn open_storage(folder: Option<&Path>, config: &Config) -> Result<Arc<dyn Storage>, OpenError> {
+    let Some(folder) = folder else { return Ok(Arc::new(MemoryStorage::new())) };
+    let path = match &config.journal {
+        None => folder.join("journal.db"),
+        Some(JournalUrl::Sqlite(path)) => path.clone(),
+    };
+    Ok(Arc::new(SqliteStorage::open(&path).map_err(journal_error)?))
+}
+
+/// The compiled code of plugins is kept in the data folder, sealed with a key that never leaves it.
+fn code_cache(folder: &Path) -> Result<CacheDir, OpenError> {
+    let key = folder.join("host.key");
+    let seed = match fs::read_to_string(&key) {
+        Ok(seed) if !seed.trim().is_empty() => seed,
+        _ => {
+            let seed = crate::id::mint_token();
+            write_private(&key, &seed).map_err(|error| {
+                OpenError::Journal(format!("cannot write {}: {error}", key.display()))
+            })?;
+            seed
+        }
+    };
+    let key = blake3::derive_key("flowcell compiled-code cache", seed.trim().as_bytes());
+    Ok(CacheDir { path: folder.join("cache"), key })
+}
+
+/// Writes a file that only its owner may read.
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?.write_all(text.as_bytes())
+}
+
+/// Plugins that tenants installed: `plugins/TENANT/NAME-VERSION.wasm`.
+async fn load_plugins(core: &Core) -> Result<(), OpenError> {
+    let Some(folder) = &core.plugin_folder else { return Ok(()) };
+    for tenant in core.tenants.keys() {
+        for path in wasm_files(&folder.join(tenant.as_str())) {
+            let wasm = fs::read(&path).map_err(|error| plugin_error(&path.display().to_string(), error))?;
+            let plugin = core.host.install(&wasm).await;
+            let plugin = plugin.map_err(|error| plugin_error(&path.display().to_string(), error))?;
+            core.plugins.add(Some(tenant), plugin);
+        }
+    }
+    Ok(())
+}
+
+fn wasm_files(folder: &Path) -> Vec<PathBuf> {
+    let Ok(files) = fs::read_dir(folder) else { return vec![] };
+    let mut paths: Vec<_> = files.flatten().map(|file| file.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "wasm"));
+    paths.sort();
+    paths
+}
+
+/// A row that this version cannot use is left out with a log line: the rest of the host must start.
+async fn load_deployed(core: &Core) -> Result<(), OpenError> {
+    let read = core.durable.read(|storage| Ok((storage.flows()?, storage.triggers()?))).await;
+    let (flows, triggers) = read.map_err(journal_error)?;
+    for FlowRow { tenant, id, source, installed_at, .. } in flows {
+        match crate::flow::read(&source, &id.to_string()).as_deref() {
+            Ok([Document::Flow(flow)]) => {
+                let deployed = Deployed { flow: flow.clone(), installed_at };
+                core.catalog.write().expect("no panic while held").put_flow(&tenant, deployed);
+            }
+            _ => tracing::error!(%tenant, flow = %id, "the deployed flow is not valid for this version; deploy it again"),
+        }
+    }
+    for row in triggers {
+        let TriggerRow { tenant, namespace, name, source, token, enabled } = row;
+        let label = format!("{namespace}/{name}");
+        match crate::flow::read(&source, &label).as_deref() {
+            Ok([Document::Trigger(document)]) => {
+                match deploy::trigger(core, &tenant, document.clone(), token, enabled) {
+                    Ok(trigger) => {
+                        core.catalog.write().expect("no panic while held").put_trigger(Arc::new(trigger));
+                    }
+                    Err(reason) => tracing::error!(%tenant, trigger = label, reason, "the trigger cannot be served"),
+                }
+            }
+            _ => tracing::error!(%tenant, trigger = label, "the deployed trigger is not valid for this version"),
+        }
+    }
+    Ok(())
+}
+
+fn journal_error(error: StorageError) -> OpenError {
+    OpenError::Journal(error.to_string())
+}
+
+fn plugin_error(name: &str, error: impl ToString) -> OpenError {
+    OpenError::Plugin { name: name.to_owned(), reason: error.to_string() }
+}

@@ -1,0 +1,287 @@
+//! The webhook path: an inbound request, judged by its trigger's plugin in a sandbox, becomes a journalled run and an
+//! answer. Nothing is acknowledged before the journal has it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::call;
+use super::catalog::Trigger;
+use super::core::{Core, Lifetime};
+use super::runs::{self, Start};
+use super::tenant::Tenant;
+use super::waiters::Told;
+use crate::flow::{End, Event, Reply};
+use crate::host::{CallLimits, InboundRequest};
+use crate::id::RunId;
+use crate::journal::RunKey;
+use crate::problem::{Problem, kind};
+
+/// The longest time that a caller may be kept waiting for the flow's answer.
+const LONGEST_WITHIN: Duration = Duration::from_secs(3600);
+
+/// An inbound request for a hook, its body read and within the limit.
+pub struct Inbound {
+    /// The method as received.
+    pub method: String,
+    /// The path below the hook's address; `/` for the address itself.
+    pub path: String,
+    /// The query as received, without `?`.
+    pub query: String,
+    /// Names in lower case, in the order received.
+    pub headers: Vec<(String, String)>,
+    /// The body as received.
+    pub body: Bytes,
+    /// Who called.
+    pub remote: SocketAddr,
+}
+
+/// An HTTP answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// An enabled trigger that a request was addressed to.
+pub struct Hook {
+    pub(super) core: Arc<Core>,
+    pub(super) tenant: Arc<Tenant>,
+    pub(super) trigger: Arc<Trigger>,
+}
+
+/// What a trigger's plugin decided; wit/trigger.wit has the JSON.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Verdict {
+    start: Option<Begin>,
+    respond: Option<Respond>,
+    answer: Option<Given>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Begin {
+    event: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "from", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+enum Respond {
+    AtOnce(Given),
+    Flow { within_ms: u64 },
+}
+
+#[derive(Deserialize)]
+struct Given {
+    status: u16,
+    #[serde(default)]
+    headers: Vec<(String, String)>,
+    #[serde(default)]
+    body: Option<String>,
+}
+
+impl Hook {
+    /// The most bytes of a body that the tenant's quota allows.
+    pub fn body_limit(&self) -> u64 {
+        self.tenant.quota.body
+    }
+
+    /// Judges the request, journals the event, answers. A failure is an answer too.
+    pub async fn receive(&self, inbound: Inbound) -> Answer {
+        let answer = self.judge(inbound).await.unwrap_or_else(|problem| problem_answer(&problem, None));
+        self.core.metrics.hook_answered(&self.tenant.id, answer.status);
+        answer
+    }
+
+    async fn judge(&self, inbound: Inbound) -> Result<Answer, Problem> {
+        self.tenant.admit_request()?;
+        if self.core.lifetime() != Lifetime::Serving {
+            return Err(unavailable("the host is shutting down; send it again in a moment"));
+        }
+        let verdict = self.ask_plugin(inbound).await?;
+        if let Some(given) = verdict.answer {
+            return Ok(given.into());
+        }
+        let (Some(begin), Some(respond)) = (verdict.start, verdict.respond) else {
+            return Err(self.broken("its verdict has neither `answer` nor both of `start` and `respond`"));
+        };
+        match respond {
+            Respond::AtOnce(given) => {
+                self.begin(RunId::mint(), begin.event).await?;
+                Ok(given.into())
+            }
+            Respond::Flow { within_ms } => {
+                let within = Duration::from_millis(within_ms).min(LONGEST_WITHIN);
+                self.answer_from_flow(begin.event, within).await
+            }
+        }
+    }
+
+    async fn ask_plugin(&self, inbound: Inbound) -> Result<Verdict, Problem> {
+        let Trigger { plugin, trigger, config, .. } = &*self.trigger;
+        let limits = CallLimits { wall: call::RECEIVE_TIME, ..call::limits(&self.tenant) };
+        let request = Arc::new(InboundRequest {
+            method: inbound.method,
+            path: inbound.path,
+            query: inbound.query,
+            headers: inbound.headers,
+            body: inbound.body,
+            remote: inbound.remote.to_string(),
+            trigger_name: self.trigger.full_name(),
+        });
+        let received = self.core.host.receive(plugin, trigger, config, request, limits).await.map_err(|error| {
+            tracing::error!(trigger = self.trigger.full_name(), %error, "a trigger could not be called");
+            unavailable("the host could not judge the request; send it again in a moment")
+        })?;
+        let verdict = received.verdict?;
+        serde_json::from_str(&verdict).map_err(|error| self.broken(&format!("its verdict cannot be read: {error}")))
+    }
+
+    /// The journal has the run when this returns; says whether that is the durable one.
+    async fn begin(&self, id: RunId, event: Value) -> Result<bool, Problem> {
+        let reference = &self.trigger.document.flow;
+        let flow = {
+            let catalog = self.core.catalog.read().expect("no panic while held");
+            let (namespace, version) = (&reference.namespace, reference.version.as_deref());
+            let deployed = catalog.flow(&self.tenant.id, namespace, &reference.name, version);
+            deployed.map(|deployed| deployed.flow.clone())
+        };
+        let flow = flow.ok_or_else(|| {
+            unavailable(&format!("the flow `{reference}` of this address is not deployed; deploy it, then send again"))
+        })?;
+        let (durable, trigger) = (flow.durable, Some(self.trigger.full_name()));
+        runs::start(&self.core, &self.tenant, Start { id, flow, trigger, input: event }).await?;
+        Ok(durable)
+    }
+
+    async fn answer_from_flow(&self, event: Value, within: Duration) -> Result<Answer, Problem> {
+        let id = RunId::mint();
+        let mut told = self.core.waiters.caller(id);
+        let durable = match self.begin(id, event).await {
+            Ok(durable) => durable,
+            Err(problem) => {
+                self.core.waiters.caller_left(id);
+                return Err(problem);
+            }
+        };
+        let deadline = crate::clock::after(self.core.clock.now(), within);
+        // Dropped when the caller hangs up: the run goes on, and an answer is a conflict from then on.
+        let mut left = CallerLeft { hook: self, run: id, durable, reason: "the caller hung up", told: false };
+        let told = tokio::select! {
+            told = &mut told => told.ok(),
+            () = self.core.clock.sleep_until(deadline) => None,
+            () = self.core.drained() => None,
+        };
+        match told {
+            Some(Told::Reply(reply)) => {
+                left.told = true;
+                Ok(reply.into())
+            }
+            Some(Told::End(end)) => {
+                left.told = true;
+                Ok(end_answer(end, id))
+            }
+            None => {
+                left.reason = "the caller's time was over";
+                Err(late(id, within))
+            }
+        }
+    }
+
+    fn broken(&self, what: &str) -> Problem {
+        tracing::error!(trigger = self.trigger.full_name(), "the trigger's plugin is broken: {what}");
+        Problem::new(kind::RUNTIME, "the trigger's plugin gave no usable verdict", 500)
+    }
+}
+
+/// Tells the run that nobody waits for its answer any more.
+struct CallerLeft<'a> {
+    hook: &'a Hook,
+    run: RunId,
+    durable: bool,
+    reason: &'static str,
+    told: bool,
+}
+
+impl Drop for CallerLeft<'_> {
+    fn drop(&mut self) {
+        if self.told {
+            return;
+        }
+        let Hook { core, tenant, .. } = self.hook;
+        core.waiters.caller_left(self.run);
+        let key = RunKey { tenant: tenant.id.clone(), run: self.run };
+        core.deliver(self.durable, key, Event::CallerLeft { reason: self.reason.to_owned() });
+    }
+}
+
+fn late(run: RunId, within: Duration) -> Problem {
+    Problem::new(kind::TIMEOUT, "the flow has not answered in time", 504)
+        .detail(format!("no answer within {within:?}; the run {run} goes on"))
+        .data(json!({ "run": run }))
+}
+
+fn unavailable(detail: &str) -> Problem {
+    let mut problem = Problem::new(kind::RUNTIME, "the host cannot take this now", 503).detail(detail);
+    problem.retry_after_ms = Some(1000);
+    problem
+}
+
+/// The answer of a run that ended without `respond`.
+fn end_answer(end: End, run: RunId) -> Answer {
+    match end {
+        End::Completed(Value::Null) => Answer { status: 204, headers: vec![], body: Bytes::new() },
+        End::Completed(output) => json_answer(200, "application/json", &output),
+        End::Faulted(problem) => {
+            let status = if problem.kind == kind::VALIDATION { 400 } else { 500 };
+            // What a plugin said to machines may hold another server's answer: it is for the history only.
+            let shown = Problem { status, data: None, retry_after_ms: None, ..problem };
+            problem_answer(&shown, Some(run))
+        }
+        End::Cancelled { .. } => {
+            let problem = Problem::new(kind::RUNTIME, "the run was cancelled", 500);
+            problem_answer(&problem, Some(run))
+        }
+    }
+}
+
+fn problem_answer(problem: &Problem, run: Option<RunId>) -> Answer {
+    let mut body = serde_json::to_value(problem).unwrap_or_default();
+    if let (Some(run), Some(fields)) = (run, body.as_object_mut()) {
+        fields.insert("run".to_owned(), json!(run));
+    }
+    let mut answer = json_answer(problem.status, "application/problem+json", &body);
+    if let Some(pause) = problem.retry_after_ms {
+        answer.headers.push(("retry-after".to_owned(), pause.div_ceil(1000).max(1).to_string()));
+    }
+    answer
+}
+
+fn json_answer(status: u16, content_type: &str, body: &Value) -> Answer {
+    Answer {
+        status,
+        headers: vec![("content-type".to_owned(), content_type.to_owned())],
+        body: body.to_string().into(),
+    }
+}
+
+impl From<Given> for Answer {
+    fn from(given: Given) -> Self {
+        Self { status: given.status, headers: given.headers, body: given.body.unwrap_or_default().into() }
+    }
+}
+
+impl From<Reply> for Answer {
+    fn from(reply: Reply) -> Self {
+        Self { status: reply.status, headers: reply.headers, body: reply.body.into() }
+    }
+}

@@ -1,0 +1,81 @@
+//! A tenant in this process: its egress, its quotas, and what of them is used.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use governor::{DefaultDirectRateLimiter, Quota as Rate, RateLimiter};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::capability::http_request::Egress;
+use crate::config::Quota;
+use crate::id::TenantId;
+use crate::problem::{Problem, kind};
+
+pub(super) struct Tenant {
+    pub id: TenantId,
+    pub quota: Quota,
+    pub egress: Arc<Egress>,
+    /// One for each run that may be at work at the same time.
+    slots: Arc<Semaphore>,
+    /// Runs that are not over, waiting ones too.
+    open_runs: AtomicU64,
+    inbound: DefaultDirectRateLimiter,
+}
+
+impl Tenant {
+    pub fn new(id: TenantId, quota: Quota, egress: Arc<Egress>, open_runs: u64) -> Self {
+        let per_second = NonZeroU32::new(quota.requests_per_second).unwrap_or(NonZeroU32::MIN);
+        Self {
+            id,
+            slots: Arc::new(Semaphore::new(quota.concurrent_runs.min(Semaphore::MAX_PERMITS as u64) as usize)),
+            open_runs: AtomicU64::new(open_runs),
+            inbound: RateLimiter::direct(Rate::per_second(per_second)),
+            quota,
+            egress,
+        }
+    }
+
+    /// A place to work in. Who waits for one is a journalled run, so nothing is lost however long it takes.
+    pub async fn slot(&self) -> OwnedSemaphorePermit {
+        self.slots.clone().acquire_owned().await.expect("the semaphore is never closed")
+    }
+
+    /// Counts one inbound request; the error is the answer for one too many.
+    pub fn admit_request(&self) -> Result<(), Problem> {
+        self.inbound.check().map_err(|_| {
+            busy(format!(
+                "more than {} requests per second for the tenant `{}`: slow down, or raise tenant.quota.requests_per_second",
+                self.quota.requests_per_second, self.id
+            ))
+        })
+    }
+
+    /// Counts one more run, before it is journalled; the error is the answer for one too many.
+    pub fn admit_run(&self) -> Result<(), Problem> {
+        let admitted = self.open_runs.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
+            (open < self.quota.waiting_runs).then_some(open + 1)
+        });
+        admitted.map(drop).map_err(|open| {
+            busy(format!(
+                "{open} runs of the tenant `{}` are not over yet: try again later, or raise tenant.quota.waiting_runs",
+                self.id
+            ))
+        })
+    }
+
+    /// A run is over, or was not journalled after all.
+    pub fn run_is_over(&self) {
+        self.open_runs.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub fn open_runs(&self) -> u64 {
+        self.open_runs.load(Ordering::Relaxed)
+    }
+}
+
+fn busy(detail: String) -> Problem {
+    let mut problem = Problem::new(kind::RUNTIME, "the host has no room for this now", 429).detail(detail);
+    problem.retry_after_ms = Some(1000);
+    problem
+}

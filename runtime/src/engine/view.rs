@@ -1,0 +1,277 @@
+//! What the outside sees of flows, triggers, plugins and runs: the shapes of the REST API.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::flow::{End, Event, Flow, RunState, Status, StepRecord};
+use crate::id::{RunId, TenantId};
+use crate::journal::{Entry, RunRow};
+use crate::problem::Problem;
+
+/// A deployed flow.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FlowView {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name, unique in tenant and namespace.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What its author calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Whether its runs are journalled on disk.
+    pub durable: bool,
+    /// When this text was deployed.
+    pub installed_at: Timestamp,
+    /// The document.
+    pub document: Value,
+}
+
+/// A deployed trigger.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TriggerView {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name, unique in tenant and namespace.
+    pub name: String,
+    /// The plugin that judges its requests.
+    pub uses: String,
+    /// The flow that it starts, as its document names it.
+    pub flow: String,
+    /// Whether it takes requests.
+    pub enabled: bool,
+    /// Where it takes them.
+    pub url: String,
+}
+
+/// An installed plugin.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PluginView {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// One line of what it does.
+    pub title: String,
+    /// More of it.
+    pub summary: String,
+    /// BLAKE3 of the component, hexadecimal.
+    pub digest: String,
+    /// What its `describe` said.
+    pub descriptor: Value,
+}
+
+/// A run in a list.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunSummary {
+    /// Its id.
+    pub id: RunId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// `namespace/name:version`.
+    pub flow: String,
+    /// `namespace/name` of the trigger that started it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<String>,
+    /// Where it stands.
+    pub status: Status,
+    /// When it was accepted.
+    pub started_at: Timestamp,
+    /// When it was over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+}
+
+/// A run with its steps.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunView {
+    /// What lists show of it.
+    #[serde(flatten)]
+    pub summary: RunSummary,
+    /// Its raw input.
+    pub input: Value,
+    /// Its output; null until it has completed.
+    pub output: Value,
+    /// Why it faulted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+    /// Its steps in the order in which they were entered.
+    pub steps: Vec<StepRecord>,
+}
+
+/// A part of a list, and where the next part begins.
+#[derive(Clone, Debug)]
+pub struct List<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// What to ask for the next part with; none at the end.
+    pub cursor: Option<String>,
+}
+
+/// Which runs a list is asked for; newest first.
+#[derive(Clone, Debug, Default)]
+pub struct RunFilter {
+    /// `namespace/name`, or a name in the namespace `default`.
+    pub flow: Option<String>,
+    /// Only those that stand so.
+    pub status: Option<Status>,
+    /// Only those that were accepted at this time or later.
+    pub since: Option<Timestamp>,
+    /// What the part before gave.
+    pub cursor: Option<String>,
+    /// At most so many; 50 unless told, 500 at most.
+    pub limit: Option<u32>,
+}
+
+/// A change of a run as it happens.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum RunChange {
+    /// The run began or ended.
+    Run {
+        /// When.
+        at: Timestamp,
+        /// How it stands now.
+        run: RunSummary,
+        /// Why it faulted.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        problem: Option<Problem>,
+    },
+    /// A step changed.
+    Step {
+        /// When.
+        at: Timestamp,
+        /// Whose run.
+        tenant: TenantId,
+        /// Which run.
+        run: RunId,
+        /// How the step stands now.
+        step: StepRecord,
+    },
+    /// A step's plugin logged a line.
+    Log {
+        /// When its step answered.
+        at: Timestamp,
+        /// Whose run.
+        tenant: TenantId,
+        /// Which run.
+        run: RunId,
+        /// Which step.
+        step: u32,
+        /// `debug`, `info`, `warn` or `error`.
+        level: String,
+        /// The line.
+        message: String,
+        /// What else the plugin said with it.
+        fields: Value,
+    },
+}
+
+impl RunChange {
+    /// Which run it is about.
+    pub fn run(&self) -> RunId {
+        match self {
+            Self::Run { run, .. } => run.id,
+            Self::Step { run, .. } | Self::Log { run, .. } => *run,
+        }
+    }
+
+    /// Whose run it is about.
+    pub fn tenant(&self) -> &TenantId {
+        match self {
+            Self::Run { run, .. } => &run.tenant,
+            Self::Step { tenant, .. } | Self::Log { tenant, .. } => tenant,
+        }
+    }
+}
+
+/// The journal's spelling of a status.
+pub(super) fn spell(status: Status) -> &'static str {
+    match status {
+        Status::Pending => "pending",
+        Status::Running => "running",
+        Status::Waiting => "waiting",
+        Status::Suspended => "suspended",
+        Status::Cancelled => "cancelled",
+        Status::Faulted => "faulted",
+        Status::Completed => "completed",
+        Status::Skipped => "skipped",
+    }
+}
+
+pub(super) fn status_from(text: &str) -> Option<Status> {
+    serde_json::from_value(Value::from(text)).ok()
+}
+
+pub(super) fn summary(row: &RunRow) -> RunSummary {
+    RunSummary {
+        id: row.key.run,
+        tenant: row.key.tenant.clone(),
+        flow: row.flow.to_string(),
+        trigger: row.trigger.clone(),
+        status: status_from(&row.status).unwrap_or(Status::Running),
+        started_at: row.started_at,
+        ended_at: row.ended_at,
+    }
+}
+
+/// A run from its head and its folded state.
+pub(super) fn run(row: &RunRow, state: &RunState) -> RunView {
+    let (output, problem) = match state.end() {
+        Some(End::Completed(output)) => (output.clone(), None),
+        Some(End::Faulted(problem)) => (Value::Null, Some(problem.clone())),
+        Some(End::Cancelled { .. }) | None => (Value::Null, None),
+    };
+    RunView {
+        summary: summary(row),
+        input: state.input().cloned().unwrap_or_default(),
+        output,
+        problem,
+        steps: state.steps().to_vec(),
+    }
+}
+
+/// `advance` folded over the entries of a run. The error is a sentence about an entry that cannot be read.
+pub(super) fn fold(state: &mut RunState, entries: &[Entry]) -> Result<(), String> {
+    for entry in entries {
+        state.advance(entry.at, parse(entry)?);
+    }
+    Ok(())
+}
+
+/// The changes that the entries of a run made, oldest first.
+pub(super) fn changes(
+    row: &RunRow,
+    flow: &std::sync::Arc<Flow>,
+    entries: &[Entry],
+) -> Result<Vec<RunChange>, String> {
+    let mut state = RunState::new(flow.clone(), row.key.run);
+    let mut changes = vec![];
+    for entry in entries {
+        state.advance(entry.at, parse(entry)?);
+        for step in state.take_changed() {
+            changes.push(RunChange::Step {
+                at: entry.at,
+                tenant: row.key.tenant.clone(),
+                run: row.key.run,
+                step: state.steps()[step as usize].clone(),
+            });
+        }
+    }
+    if let Some(ended_at) = row.ended_at {
+        let problem = run(row, &state).problem;
+        changes.push(RunChange::Run { at: ended_at, run: summary(row), problem });
+    }
+    Ok(changes)
+}
+
+fn parse(entry: &Entry) -> Result<Event, String> {
+    serde_json::from_str(&entry.body).map_err(|error| format!("entry {} cannot be read: {error}", entry.seq))
+}

@@ -1,0 +1,248 @@
+//! What happened to a run, and what the run wants done about it: the two vocabularies of [`advance`](super::RunState::advance).
+//!
+//! Events are journalled, so their JSON form is a file format: additions only, every new field with a default.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::id::PluginRef;
+use crate::problem::Problem;
+
+/// The ordinal of a step in its run: 0, 1, 2 … in the order in which tasks were entered.
+pub type StepId = u32;
+/// The ordinal of a timer in its run.
+pub type TimerId = u32;
+/// The ordinal of an evaluation in its run.
+pub type EvaluationId = u32;
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// The run began. Always the first entry.
+    Started {
+        /// The raw input.
+        input: Value,
+    },
+    /// The expression guest answered an [`Effect::Evaluate`].
+    Evaluated {
+        /// Which one.
+        id: EvaluationId,
+        /// The value, or a sentence for the author of the expression.
+        result: Result<Value, String>,
+    },
+    /// A plugin answered an [`Effect::Call`].
+    Answered {
+        /// Which step.
+        step: StepId,
+        /// Which attempt of it, from 1.
+        attempt: u32,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// The host died while this attempt was under way; what it did to the world is unknown.
+    Interrupted {
+        /// Which step.
+        step: StepId,
+        /// Which attempt of it.
+        attempt: u32,
+    },
+    /// A timer is due.
+    Fired {
+        /// Which one.
+        timer: TimerId,
+    },
+    /// Somebody asked for the end of the run.
+    Cancelled {
+        /// Who and why, for people.
+        reason: String,
+    },
+    /// The host could not deliver the answer of the step that replied: its caller had its answer already, or none
+    /// was waiting.
+    ReplyConflicted {
+        /// The step that replied.
+        step: StepId,
+        /// Why, for people.
+        reason: String,
+    },
+}
+
+/// How one attempt of a call ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Finished, with its output.
+    Done(Value),
+    /// Failed. With `retry_after_ms` the plugin asks for another attempt; without, the problem is final for the step.
+    Failed(Problem),
+}
+
+/// What the flow wants done. Carried out by the engine, in order, after the events that caused it are committed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Evaluate a jq program and come back with [`Event::Evaluated`].
+    Evaluate {
+        /// Names it in the answer.
+        id: EvaluationId,
+        /// One jq program for everything that is needed at this point.
+        program: String,
+        /// The value of `.`.
+        input: Value,
+        /// An object: variable names without `$`, and their values.
+        variables: Value,
+    },
+    /// Start a plugin's action and come back with [`Event::Answered`].
+    Call {
+        /// The step.
+        step: StepId,
+        /// The attempt, from 1.
+        attempt: u32,
+        /// What to call.
+        plugin: PluginRef,
+        /// Its input.
+        input: Value,
+    },
+    /// Stop a call that is under way; its answer is no longer wanted.
+    Abort {
+        /// The step.
+        step: StepId,
+    },
+    /// Come back with [`Event::Fired`] at this time.
+    Timer {
+        /// Names it.
+        timer: TimerId,
+        /// When.
+        due: Timestamp,
+    },
+    /// The timer is no longer wanted.
+    Disarm {
+        /// Which one.
+        timer: TimerId,
+    },
+    /// Answer the caller who waits for this run, if one does.
+    Reply {
+        /// The step that answers.
+        step: StepId,
+        /// The answer.
+        reply: Reply,
+    },
+    /// The run is over. Always the last effect of a run.
+    Finish(End),
+}
+
+/// An HTTP answer that a flow gives. Statuses and headers are legal: they were checked when the value was made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    /// 200 to 599.
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body's bytes; a `content-type` stands in the headers where there is a body.
+    pub body: Vec<u8>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum End {
+    /// With an output.
+    Completed(Value),
+    /// With an error that nothing caught.
+    Faulted(Problem),
+    /// On request.
+    Cancelled {
+        /// Who and why, for people.
+        reason: String,
+    },
+}
+
+/// Where a run or a step stands, spelt as the REST API spells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Accepted, not begun.
+    Pending,
+    /// Something of it is under way.
+    Running,
+    /// Until a time: a `wait`, a back-off.
+    Waiting,
+    /// Until the world answers.
+    Suspended,
+    /// Ended on request.
+    Cancelled,
+    /// Ended with an error.
+    Faulted,
+    /// Ended well.
+    Completed,
+    /// A step whose condition was false.
+    Skipped,
+}
+
+impl Status {
+    /// Whether it is over.
+    pub fn is_final(self) -> bool {
+        matches!(
+            self,
+            Self::Cancelled | Self::Faulted | Self::Completed | Self::Skipped
+        )
+    }
+}
+
+/// What the history shows of one step.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StepRecord {
+    /// Its ordinal in the run.
+    pub id: StepId,
+    /// The task's name.
+    pub name: String,
+    /// The task's JSON pointer in the document.
+    pub reference: String,
+    /// The kind of task: `call`, `set`, `switch` …
+    pub kind: &'static str,
+    /// `name:version` of what it calls; tasks without a plugin have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<String>,
+    /// Where it stands.
+    pub status: Status,
+    /// Its attempts in order; a task without a plugin has none.
+    pub attempts: Vec<AttemptRecord>,
+    /// What it was given: a call's evaluated `with`, any other task's input.
+    pub input: Value,
+    /// What it gave: after `output.as`. Null until it ends well.
+    pub output: Value,
+    /// When the task was entered.
+    pub started_at: Timestamp,
+    /// When it was left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// Why it did not end well, or what was wrong with a reply.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+    /// When it goes on, while it waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Timestamp>,
+}
+
+/// One try of a step.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttemptRecord {
+    /// When the host was asked for it.
+    pub started_at: Timestamp,
+    /// When its answer was journalled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+}
+
+/// How often a step is started again after the host died in the middle of it, before it is taken for the cause.
+pub const HOST_DEATHS_PER_STEP: u32 = 3;
+/// The most attempts that a plugin may ask for by `retry-after` for one step; then its last problem is final.
+pub const ATTEMPTS_PER_STEP: u32 = 100;
+/// The longest pause that a plugin may ask for between two attempts; a longer one is cut to it.
+pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);

@@ -1,0 +1,321 @@
+//! Runtime expressions: jq programs, evaluated here where that is certain to give what the expression guest gives.
+//!
+//! An [`Expression`] is parsed once, when the flow is loaded. If it lies in the subset of [`syntax`] it is evaluated
+//! in place, without a sandbox: paths, literals, comparisons, logic, `//`, constructions, interpolation, arithmetic
+//! and a few functions. Everything else, and everything in doubt at run time (an error whose wording is the guest's,
+//! numbers that the two might treat differently, no value or several), is answered with [`Evaluation::Guest`]: the
+//! engine then asks the `jq` guest. The property test in `agreement` holds the two together.
+//!
+//! Whole values with expressions in them are [`Template`](super::template::Template)s.
+
+#[cfg(test)]
+mod agreement;
+mod evaluate;
+mod function;
+mod number;
+mod order;
+mod parse;
+pub(crate) mod scan;
+mod syntax;
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+/// How deep a result may nest: the guest's limit, and below what every JSON reader accepts.
+const DEEPEST_RESULT: usize = 100;
+
+/// What an expression sees.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scope<'a> {
+    /// The value of `.`.
+    pub input: &'a Value,
+    /// Names without `$`, and their values.
+    pub variables: &'a [(&'a str, &'a Value)],
+}
+
+/// What came of an evaluation.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Evaluation {
+    /// The one value.
+    Value(Value),
+    /// It raised an error; a sentence for the author of the expression.
+    Failed(String),
+    /// Only the expression guest can tell.
+    Guest,
+}
+
+/// One jq program.
+#[derive(Clone, Debug)]
+pub(crate) struct Expression {
+    source: String,
+    native: Option<syntax::Node>,
+    variables: BTreeSet<String>,
+}
+
+impl Expression {
+    /// Reads a program. One that cannot be read is left to the guest, which words the error.
+    pub fn new(source: &str) -> Expression {
+        let source = source.trim();
+        let native = parse::parse(source);
+        let variables = match &native {
+            Some(node) => node.variables(),
+            None => scan::variables(source),
+        };
+        Expression {
+            source: source.to_owned(),
+            native,
+            variables,
+        }
+    }
+
+    /// The program as text.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Whether it may be evaluated without the guest.
+    pub fn is_native(&self) -> bool {
+        self.native.is_some()
+    }
+
+    /// The names it uses, without `$`; for a program left to the guest perhaps a few more.
+    pub fn variables(&self) -> &BTreeSet<String> {
+        &self.variables
+    }
+
+    /// Evaluates it in `scope`.
+    pub fn evaluate(&self, scope: &Scope<'_>) -> Evaluation {
+        let Some(node) = &self.native else {
+            return Evaluation::Guest;
+        };
+        // An unknown name is a mistake even where it is never reached.
+        let is_known = |name: &String| scope.variables.iter().any(|(known, _)| known == name);
+        if !self.variables.iter().all(is_known) {
+            return Evaluation::Guest;
+        }
+        match evaluate::evaluate(node, scope) {
+            Ok(value) if nests_within(&value, DEEPEST_RESULT) => Evaluation::Value(Cow::into_owned(value)),
+            Err(evaluate::Stop::Failed(reason)) => Evaluation::Failed(reason),
+            Ok(_) | Err(_) => Evaluation::Guest,
+        }
+    }
+}
+
+fn nests_within(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(items) => levels > 0 && items.iter().all(|item| nests_within(item, levels - 1)),
+        Value::Object(fields) => levels > 0 && fields.values().all(|field| nests_within(field, levels - 1)),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn evaluate(source: &str, input: Value) -> Evaluation {
+        let who = json!({"name": "Ada"});
+        let three = json!(3);
+        let variables = [("who", &who), ("n", &three)];
+        Expression::new(source).evaluate(&Scope {
+            input: &input,
+            variables: &variables,
+        })
+    }
+
+    #[test]
+    fn expressions_of_everyday_flows_are_evaluated_in_place() {
+        let input = json!({"a": {"b": [1, 2, {"c": "x"}]}, "n": 4, "s": "Hello", "t": true, "none": null});
+        for (source, expected) in [
+            (".", input.clone()),
+            (".a.b[2].c", json!("x")),
+            (".a.b[-1]", json!({"c": "x"})),
+            (".[\"a\"].b[0]", json!(1)),
+            (".a[\"b\"][1]", json!(2)),
+            (".\"a\".b | length", json!(3)),
+            (".missing.deeper", json!(null)),
+            (".a.b[9]", json!(null)),
+            (".s?", json!("Hello")),
+            (".s.x? // \"fallback\"", json!("fallback")),
+            (".none // .t", json!(true)),
+            (".n + 1", json!(5)),
+            (".n / 2", json!(2)),
+            ("7 / 2", json!(3.5)),
+            ("0.1 + 0.9", json!(1)),
+            (".n % 3", json!(1)),
+            ("-.n", json!(-4)),
+            ("1 + 2 * 3 - 4", json!(3)),
+            (".n > 3 and .t", json!(true)),
+            (".n > 3 and (.t | not)", json!(false)),
+            (".a == {\"b\": [1, 2.0, {\"c\": \"x\"}]}", json!(true)),
+            ("\"Hi \\(.s), \\(.n)\"", json!("Hi Hello, 4")),
+            (
+                "{n, who: $who.name, \"x y\": [.n, .s], ($who.name): 1}",
+                json!({
+                    "n": 4, "who": "Ada", "x y": [4, "Hello"], "Ada": 1
+                }),
+            ),
+            ("{$n}", json!({"n": 3})),
+            (
+                "if .n > 9 then \"big\" elif .n == 4 then \"four\" else \"small\" end",
+                json!("four"),
+            ),
+            (".s | ascii_downcase | startswith(\"he\")", json!(true)),
+            ("[.a.b[0, 1]] ", Value::Null),
+            ("$n * 2", json!(6)),
+            ("[]", json!([])),
+            ("{} | keys", json!([])),
+            ("\"a\" + \"b\"", json!("ab")),
+            ("{\"a\": 1} + {\"b\": 2}", json!({"a": 1, "b": 2})),
+            (".a | has(\"b\")", json!(true)),
+            ("\"42\" | tonumber", json!(42)),
+            ("42 | tostring", json!("42")),
+        ] {
+            let evaluation = evaluate(source, input.clone());
+            if source.contains("[0, 1]") {
+                assert_eq!(evaluation, Evaluation::Guest, "{source}");
+            } else {
+                assert_eq!(evaluation, Evaluation::Value(expected), "{source}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_outside_of_the_subset_is_left_to_the_guest() {
+        for source in [
+            ".[]",
+            "..",
+            "map(.a)",
+            "reduce .[] as $x (0; . + $x)",
+            "def f: 1; f",
+            ". as $x | $x",
+            "@base64",
+            "1, 2",
+            ".a[1:2]",
+            "$unknown",
+            "1 == 1 == 1",
+            "6 * 5 % 4",
+            "",
+            "(",
+            "{a:}",
+            "{a: 1,}",
+            ".a.",
+            "\"\\x\"",
+            "nosuch",
+            "$ENV",
+            "# comment\n1",
+            "1 # comment",
+            ".a?",
+            "-\"a\"",
+            "1 / 0",
+            "[.[\"a\"]",
+        ] {
+            let evaluation = evaluate(source, json!("text"));
+            assert_eq!(evaluation, Evaluation::Guest, "{source}");
+        }
+    }
+
+    #[test]
+    fn indexing_the_wrong_type_fails_in_the_words_of_jq() {
+        assert_eq!(
+            evaluate(".s.x", json!({"s": 1})),
+            Evaluation::Failed("Cannot index number with string \"x\"".to_owned())
+        );
+    }
+
+    #[test]
+    fn variables_are_the_names_that_are_used() {
+        let names = |source: &str| {
+            Expression::new(source)
+                .variables()
+                .iter()
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names("$context.a + $input"), ["context", "input"]);
+        assert_eq!(names("{$x, y: \"\\($z)\"}"), ["x", "z"]);
+        assert_eq!(names("map($task.name)"), ["task"]);
+    }
+
+    #[test]
+    fn endless_nesting_is_no_danger() {
+        for source in [
+            "(".repeat(100_000),
+            "[".repeat(100_000),
+            "-".repeat(100_000),
+            "1+".repeat(100_000),
+        ] {
+            assert_eq!(evaluate(&source, Value::Null), Evaluation::Guest);
+        }
+        let chain = format!("{}1", "1+".repeat(5_000));
+        assert_eq!(evaluate(&chain, Value::Null), Evaluation::Guest);
+        let pipes = format!("{}.", ".|".repeat(5_000));
+        assert_eq!(evaluate(&pipes, Value::Null), Evaluation::Guest);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(source in ".{0,60}") {
+            let _ = evaluate(&source, json!({"a": [1, "x"]}));
+        }
+
+        #[test]
+        fn no_text_of_jq_pieces_makes_it_panic(pieces in proptest::collection::vec(piece(), 0..20)) {
+            let _ = evaluate(&pieces.concat(), json!({"a": [1, "x"]}));
+        }
+    }
+
+    fn piece() -> impl proptest::strategy::Strategy<Value = &'static str> {
+        proptest::sample::select(
+            &[
+                ".",
+                ".a",
+                "[",
+                "]",
+                "(",
+                ")",
+                "{",
+                "}",
+                "\"",
+                "\\(",
+                "\\",
+                "|",
+                "//",
+                "?",
+                "if ",
+                " then ",
+                " else ",
+                " end ",
+                "$n",
+                ":",
+                ",",
+                "-",
+                "1",
+                "9223372036854775808",
+                "1e400",
+                "*",
+                "/",
+                "%",
+                "==",
+                "<",
+                "length",
+                "é",
+                " and ",
+                " not ",
+                "\\u00e9",
+                "\\ud800",
+                "keys",
+                "has(",
+                ";",
+                "#",
+                "\n",
+                "@x",
+                "::",
+            ][..],
+        )
+    }
+}

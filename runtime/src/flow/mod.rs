@@ -1,0 +1,34 @@
+//! Flows: text becomes a [`Flow`], and a [`RunState`] says what a run of it wants done next.
+//!
+//! Everything here is pure: no clock, no chance, no network, no file. Documents are tenant input, and so is every
+//! value of a run; both are bounded where they come in. Carrying out an [`Effect`] is the engine's business.
+//!
+//! - [`read`] (document, definition, trigger, task/…): text -> [`Document`] or [`Finding`]s, through node and reader
+//! - [`RunState`] (state/…, task/…): `advance(event) -> effects`
+//! - template, expression, duration: values with expressions in them
+
+mod definition;
+mod document;
+mod duration;
+pub mod event;
+mod expression;
+mod finding;
+mod node;
+mod reachable;
+mod reader;
+mod schema;
+mod state;
+mod task;
+mod template;
+mod trigger;
+
+pub(crate) use definition::CallSite;
+pub use definition::Flow;
+pub use document::{Document, read};
+pub use event::{
+    AttemptRecord, Effect, End, EvaluationId, Event, Outcome, Reply, Status, StepId, StepRecord, TimerId,
+};
+pub use finding::{Finding, Severity};
+pub use reader::ForeignExpression;
+pub use state::RunState;
+pub use trigger::{FlowReference, TriggerDocument};

@@ -1,0 +1,81 @@
+//! The stack of a run: a frame to each task that was entered and not left.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::flow::definition::TaskIndex;
+use crate::flow::event::StepId;
+use crate::flow::task::{Task, Then, call, try_};
+
+use super::Turn;
+
+/// One task under way.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub task: TaskIndex,
+    pub step: StepId,
+    pub stage: Stage,
+    /// What the task was given.
+    pub raw: Arc<Value>,
+    /// After `input.from`.
+    pub input: Arc<Value>,
+    /// Raw until [`Stage::Export`], then after `output.as`.
+    pub output: Arc<Value>,
+    /// Where the task itself says the run goes.
+    pub then: Option<Then>,
+    pub body: Body,
+}
+
+/// What comes next for a task. Each stage may need the expression guest once and then starts over with its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Condition,
+    Input,
+    Body,
+    Output,
+    Export,
+}
+
+/// How far a task's own work is.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// Nothing to remember.
+    Fresh,
+    /// The time that a `wait` waited for has come.
+    Woken,
+    /// The case that is looked at.
+    Switch(usize),
+    Call(call::Progress),
+    Try(try_::Progress),
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn frame(&mut self) -> &mut Frame {
+        self.run
+            .frames
+            .last_mut()
+            .expect("stages run with a task on the stack: go_on looks first")
+    }
+
+    /// The task at the top of the stack.
+    pub(crate) fn task(&mut self) -> &'a Task {
+        let flow = self.flow;
+        &flow.tasks[self.frame().task]
+    }
+
+    /// Its transformed input.
+    pub(crate) fn input(&mut self) -> Arc<Value> {
+        Arc::clone(&self.frame().input)
+    }
+
+    /// How far its work is.
+    pub(crate) fn body(&mut self) -> &mut Body {
+        &mut self.frame().body
+    }
+
+    /// Its step, while there is one.
+    pub(crate) fn top_step(&self) -> Option<StepId> {
+        self.run.frames.last().map(|frame| frame.step)
+    }
+}

@@ -1,0 +1,82 @@
+//! Step records: what the history shows of a run. Bounded in bytes, because a loop may carry a large value round.
+
+use serde_json::Value;
+
+use crate::flow::event::{Status, StepId, StepRecord};
+use crate::problem::Problem;
+
+use super::Turn;
+use super::scope::size;
+
+/// How much of values the records of one run keep, as JSON text, about.
+const HISTORY_BYTES: usize = 16 * 1024 * 1024;
+/// What stands in a record instead of a value that no longer fits.
+const LEFT_OUT: &str = "(left out: the history of this run is full)";
+
+impl Turn<'_> {
+    /// The record of the step at the top of the stack.
+    pub(crate) fn record(&mut self) -> &mut StepRecord {
+        let step = self.frame().step;
+        self.record_of(step)
+            .expect("a frame has a record: both are made together in enter")
+    }
+
+    pub(crate) fn record_of(&mut self, step: StepId) -> Option<&mut StepRecord> {
+        let record = self.run.steps.get_mut(step as usize)?;
+        if self.run.changed.last() != Some(&step) {
+            self.run.changed.push(step);
+        }
+        Some(record)
+    }
+
+    pub(super) fn record_input(&mut self, input: &Value) {
+        let input = self.kept(input);
+        self.record().input = input;
+    }
+
+    pub(super) fn record_output(&mut self, output: &Value) {
+        let output = self.kept(output);
+        self.record().output = output;
+    }
+
+    /// A call's evaluated `with`. Kept whatever its size: another attempt is made with it.
+    pub(crate) fn record_call(&mut self, with: Value) -> StepId {
+        self.run.history_bytes = self.run.history_bytes.saturating_add(bytes(&with));
+        let record = self.record();
+        record.input = with;
+        record.id
+    }
+
+    pub(super) fn close_record(&mut self, step: StepId, status: Status, problem: Option<Problem>) {
+        let at = self.at;
+        let full = self.run.history_bytes > HISTORY_BYTES;
+        let Some(record) = self.record_of(step) else {
+            return;
+        };
+        record.status = status;
+        record.ended_at = Some(at);
+        record.due_at = None;
+        if problem.is_some() {
+            record.problem = problem;
+        }
+        if let Some(attempt) = record.attempts.last_mut() {
+            attempt.ended_at.get_or_insert(at);
+        }
+        if full && record.plugin.is_some() && !record.input.is_null() {
+            record.input = Value::String(LEFT_OUT.to_owned());
+        }
+    }
+
+    fn kept(&mut self, value: &Value) -> Value {
+        let bytes = bytes(value);
+        if self.run.history_bytes.saturating_add(bytes) > HISTORY_BYTES && bytes > LEFT_OUT.len() {
+            return Value::String(LEFT_OUT.to_owned());
+        }
+        self.run.history_bytes += bytes;
+        value.clone()
+    }
+}
+
+fn bytes(value: &Value) -> usize {
+    size(value, usize::MAX).unwrap_or_default()
+}

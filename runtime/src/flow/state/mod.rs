@@ -1,0 +1,296 @@
+//! A run as a value: [`RunState::advance`] takes what happened and says what to do next, and nothing else.
+//!
+//! No clock, no chance, no input or output: the same events give the same state, which is how a run is found again
+//! after a crash. An event that does not fit (a late answer, a timer that was disarmed) changes nothing.
+//!
+//! - `frame`: the stack, one frame to each task that was entered and not left
+//! - `stage`: moving the top of the stack forward
+//! - `unwind`: errors, timeouts, the end
+//! - `scope`: expressions and the variables they see
+//! - `timer`, `history`: due times, step records
+//!
+//! What a kind of task does in its frame is in [`task`](super::task).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::id::RunId;
+use crate::problem::Problem;
+
+use super::definition::{Flow, ListIndex};
+use super::event::{Effect, End, EvaluationId, Event, Status, StepId, StepRecord, TimerId};
+use super::task::{Then, call, respond};
+
+mod frame;
+mod history;
+mod scope;
+mod stage;
+mod timer;
+mod unwind;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use frame::Body;
+use frame::Frame;
+use scope::Pending;
+pub(crate) use scope::truthy;
+use timer::Armed;
+
+/// The most tasks that one event may enter: a loop of jumps in which nothing waits ends here.
+const TASKS_PER_EVENT: u32 = 10_000;
+/// The most tasks that a run may enter.
+const TASKS_PER_RUN: u32 = 100_000;
+
+/// One run, as far as its events tell.
+#[derive(Debug)]
+pub struct RunState {
+    flow: Arc<Flow>,
+    run: RunId,
+    phase: Phase,
+    end: Option<End>,
+    started_at: Timestamp,
+    /// As it came.
+    raw: Arc<Value>,
+    /// After `input.from`.
+    input: Arc<Value>,
+    context: Arc<Value>,
+    frames: Vec<Frame>,
+    timers: BTreeMap<TimerId, Armed>,
+    next_timer: TimerId,
+    pending: Option<Pending>,
+    /// The answer to what was pending, until the stage that asked takes it.
+    answer: Option<Result<Value, String>>,
+    next_evaluation: EvaluationId,
+    steps: Vec<StepRecord>,
+    changed: Vec<StepId>,
+    history_bytes: usize,
+    replied: bool,
+    entered: u32,
+}
+
+/// Where the run stands outside of its tasks.
+#[derive(Debug)]
+enum Phase {
+    Pending,
+    Input,
+    Tasks,
+    Output(Arc<Value>),
+    Over,
+}
+
+/// What a task's own work came to.
+pub(crate) enum Next {
+    /// Done, with the raw output.
+    Done(Arc<Value>),
+    /// Done, and the task itself says where the run goes.
+    Jump(Arc<Value>, Then),
+    /// A list is to be run, with this input.
+    Enter(ListIndex, Arc<Value>),
+}
+
+/// Why a stage did not come to its end.
+pub(crate) enum Stop {
+    /// It waits for an event.
+    Park,
+    /// An error that a `try` may catch.
+    Fault(Box<Problem>),
+    /// An error that ends the run.
+    Fatal(Box<Problem>),
+}
+
+impl From<Problem> for Stop {
+    fn from(problem: Problem) -> Self {
+        Self::Fault(Box::new(problem))
+    }
+}
+
+impl From<Box<Problem>> for Stop {
+    fn from(problem: Box<Problem>) -> Self {
+        Self::Fault(problem)
+    }
+}
+
+/// One event being taken.
+pub(crate) struct Turn<'a> {
+    run: &'a mut RunState,
+    flow: &'a Flow,
+    at: Timestamp,
+    effects: Vec<Effect>,
+    entered: u32,
+}
+
+impl RunState {
+    /// A run that has not begun.
+    pub fn new(flow: Arc<Flow>, run: RunId) -> Self {
+        let null = Arc::new(Value::Null);
+        Self {
+            flow,
+            run,
+            phase: Phase::Pending,
+            end: None,
+            started_at: Timestamp::UNIX_EPOCH,
+            raw: Arc::clone(&null),
+            input: Arc::clone(&null),
+            context: null,
+            frames: Vec::new(),
+            timers: BTreeMap::new(),
+            next_timer: 0,
+            pending: None,
+            answer: None,
+            next_evaluation: 0,
+            steps: Vec::new(),
+            changed: Vec::new(),
+            history_bytes: 0,
+            replied: false,
+            entered: 0,
+        }
+    }
+
+    /// Takes an event that happened at that time, and says what is to be done about it.
+    pub fn advance(&mut self, at: Timestamp, event: Event) -> Vec<Effect> {
+        let flow = Arc::clone(&self.flow);
+        let mut turn = Turn {
+            run: self,
+            flow: &flow,
+            at,
+            effects: Vec::new(),
+            entered: 0,
+        };
+        if turn.take(event) {
+            turn.go_on();
+        }
+        turn.effects
+    }
+
+    /// The evaluation, the call and the timers that have no answer yet, to be issued again after a fold.
+    pub fn outstanding(&self) -> Vec<Effect> {
+        let evaluation = self.pending.as_ref().map(Pending::effect);
+        let call = self.frames.last().and_then(|frame| self.running_call(frame));
+        let timers = self.timers.iter().map(|(timer, armed)| Effect::Timer {
+            timer: *timer,
+            due: armed.due,
+        });
+        evaluation.into_iter().chain(call).chain(timers).collect()
+    }
+
+    fn running_call(&self, frame: &Frame) -> Option<Effect> {
+        let Body::Call(progress) = &frame.body else {
+            return None;
+        };
+        let super::task::Kind::Call(call) = &self.flow.tasks[frame.task].kind else {
+            return None;
+        };
+        progress.is_running.then(|| Effect::Call {
+            step: frame.step,
+            attempt: progress.attempt,
+            plugin: call.plugin.clone(),
+            input: self.steps[frame.step as usize].input.clone(),
+        })
+    }
+
+    /// Where the run stands.
+    pub fn status(&self) -> Status {
+        match &self.end {
+            Some(End::Completed(_)) => Status::Completed,
+            Some(End::Faulted(_)) => Status::Faulted,
+            Some(End::Cancelled { .. }) => Status::Cancelled,
+            None if matches!(self.phase, Phase::Pending) => Status::Pending,
+            None => match self.frames.last() {
+                Some(frame) => self.steps[frame.step as usize].status,
+                None => Status::Running,
+            },
+        }
+    }
+
+    /// How it ended.
+    pub fn end(&self) -> Option<&End> {
+        self.end.as_ref()
+    }
+
+    /// The raw input, once the run has begun.
+    pub fn input(&self) -> Option<&Value> {
+        (!matches!(self.phase, Phase::Pending)).then_some(&self.raw)
+    }
+
+    /// One record to each task that was entered, in that order.
+    pub fn steps(&self) -> &[StepRecord] {
+        &self.steps
+    }
+
+    /// The steps whose records changed since this was last asked, each once, in order.
+    pub fn take_changed(&mut self) -> Vec<StepId> {
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.sort_unstable();
+        changed.dedup();
+        changed
+    }
+
+    /// The definition that it runs.
+    pub fn flow(&self) -> &Arc<Flow> {
+        &self.flow
+    }
+}
+
+impl<'a> Turn<'a> {
+    /// Whether the run can be moved on after the event.
+    fn take(&mut self, event: Event) -> bool {
+        if let Event::ReplyConflicted { step, reason } = &event {
+            // Delivery is tried after the run has moved on, perhaps to its end.
+            respond::conflicted(self, *step, reason);
+            return false;
+        }
+        match (&self.run.phase, event) {
+            (Phase::Over, _) => false,
+            (Phase::Pending, Event::Started { input }) => {
+                self.start(input);
+                true
+            }
+            (_, Event::Cancelled { reason }) => {
+                self.cancel(reason);
+                false
+            }
+            (Phase::Pending, _) => false,
+            (_, Event::Evaluated { id, result }) => self.evaluated(id, result),
+            (
+                _,
+                Event::Answered {
+                    step,
+                    attempt,
+                    outcome,
+                },
+            ) => call::answered(self, step, attempt, outcome),
+            (_, Event::Interrupted { step, attempt }) => call::interrupted(self, step, attempt),
+            (_, Event::Fired { timer }) => self.fired(timer),
+            (_, Event::Started { .. } | Event::ReplyConflicted { .. }) => false,
+        }
+    }
+
+    /// When the event happened.
+    pub(crate) fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    pub(crate) fn effect(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    /// True once in a run.
+    pub(crate) fn first_reply(&mut self) -> bool {
+        !std::mem::replace(&mut self.run.replied, true)
+    }
+
+    /// A number that belongs to this step of this run: chance that comes out the same in every fold.
+    pub(crate) fn seed(&self) -> u64 {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.run.run.as_bytes());
+        hasher.update(&self.top_step().unwrap_or_default().to_le_bytes());
+        let digest = hasher.finalize();
+        let mut word = [0; 8];
+        word.copy_from_slice(&digest.as_bytes()[..8]);
+        u64::from_le_bytes(word)
+    }
+}

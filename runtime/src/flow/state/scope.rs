@@ -1,0 +1,222 @@
+//! Expressions of a run: evaluated here where that is possible, else handed to the guest, one program at a time; and
+//! the variables that they see, made only when they are named.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use crate::flow::event::{Effect, EvaluationId};
+use crate::flow::task::{Kind, try_};
+use crate::flow::template::{Evaluation, Scope, Template};
+use crate::problem::{Problem, kind};
+
+use super::frame::{Frame, Stage};
+use super::{Body, Phase, Stop, Turn};
+
+/// The largest value that a run may hold, as JSON text, about.
+const VALUE_BYTES: usize = 32 * 1024 * 1024;
+/// The deepest value. The journal is JSON text, whose readers stop at 128 levels; an event adds some of its own.
+const VALUE_DEPTH: usize = 100;
+
+/// An expression that the guest was asked for.
+#[derive(Debug)]
+pub(super) struct Pending {
+    id: EvaluationId,
+    program: String,
+    input: Arc<Value>,
+    variables: Value,
+}
+
+impl Pending {
+    pub(super) fn effect(&self) -> Effect {
+        Effect::Evaluate {
+            id: self.id,
+            program: self.program.clone(),
+            input: Value::clone(&self.input),
+            variables: self.variables.clone(),
+        }
+    }
+}
+
+/// What a condition makes of a value, as in jq: all but false and null holds.
+pub(crate) fn truthy(value: &Value) -> bool {
+    !matches!(value, Value::Null | Value::Bool(false))
+}
+
+impl Turn<'_> {
+    /// Evaluates a template with `input` as `.`; parks the run where the guest must be asked. A stage that asked is
+    /// run again from its beginning and gets the answer here, so a stage evaluates once.
+    pub(crate) fn evaluate(&mut self, template: &Template, input: &Arc<Value>) -> Result<Value, Stop> {
+        let value = match self.run.answer.take() {
+            Some(answer) => answer.map_err(failed)?,
+            None => self.evaluate_or_ask(template, input)?,
+        };
+        admit(&value)?;
+        Ok(value)
+    }
+
+    fn evaluate_or_ask(&mut self, template: &Template, input: &Arc<Value>) -> Result<Value, Stop> {
+        let bindings: Vec<(&str, Arc<Value>)> = template
+            .variables()
+            .iter()
+            .filter_map(|name| Some((name.as_str(), self.variable(name)?)))
+            .collect();
+        let variables: Vec<(&str, &Value)> = bindings.iter().map(|(name, value)| (*name, &**value)).collect();
+        let scope = Scope {
+            input,
+            variables: &variables,
+        };
+        match template.evaluate(&scope) {
+            Evaluation::Value(value) => Ok(value),
+            Evaluation::Failed(reason) => Err(failed(reason).into()),
+            Evaluation::Guest => {
+                let variables: Map<String, Value> = bindings
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), Value::clone(value)))
+                    .collect();
+                self.ask(template.program(), input, variables);
+                Err(Stop::Park)
+            }
+        }
+    }
+
+    fn ask(&mut self, program: String, input: &Arc<Value>, variables: Map<String, Value>) {
+        let pending = Pending {
+            id: self.run.next_evaluation,
+            program,
+            input: Arc::clone(input),
+            variables: Value::Object(variables),
+        };
+        self.run.next_evaluation += 1;
+        self.effect(pending.effect());
+        self.run.pending = Some(pending);
+    }
+
+    /// The guest answered. False: it was not asked that.
+    pub(super) fn evaluated(&mut self, id: EvaluationId, result: Result<Value, String>) -> bool {
+        if self.run.pending.as_ref().is_none_or(|pending| pending.id != id) {
+            return false;
+        }
+        self.run.pending = None;
+        self.run.answer = Some(result);
+        true
+    }
+
+    fn variable(&self, name: &str) -> Option<Arc<Value>> {
+        let frame = self.run.frames.last();
+        match name {
+            "context" => Some(Arc::clone(&self.run.context)),
+            "input" => Some(self.input_variable(frame)),
+            "output" => self.output_variable(frame),
+            "runtime" => Some(Arc::new(runtime())),
+            "workflow" => Some(Arc::new(self.workflow())),
+            "task" => frame.map(|frame| Arc::new(self.task_variable(frame))),
+            _ => self.caught(name),
+        }
+    }
+
+    fn input_variable(&self, frame: Option<&Frame>) -> Arc<Value> {
+        let Some(frame) = frame else {
+            return Arc::clone(&self.run.input);
+        };
+        match &frame.body {
+            Body::Call(progress) if frame.stage == Stage::Body => {
+                Arc::clone(progress.arguments.as_ref().unwrap_or(&frame.input))
+            }
+            _ => Arc::clone(&frame.input),
+        }
+    }
+
+    fn output_variable(&self, frame: Option<&Frame>) -> Option<Arc<Value>> {
+        match (frame, &self.run.phase) {
+            (Some(frame), _) if matches!(frame.stage, Stage::Output | Stage::Export) => {
+                Some(Arc::clone(&frame.output))
+            }
+            (None, Phase::Output(output)) => Some(Arc::clone(output)),
+            _ => None,
+        }
+    }
+
+    /// The innermost caught error of that name.
+    fn caught(&self, name: &str) -> Option<Arc<Value>> {
+        self.run.frames.iter().rev().find_map(|frame| {
+            let (Body::Try(progress), Kind::Try(task)) = (&frame.body, &self.flow.tasks[frame.task].kind)
+            else {
+                return None;
+            };
+            // A policy that several `catch` share knows the error by its usual name.
+            let judging = matches!(
+                progress.phase,
+                try_::Phase::RetryWhen | try_::Phase::RetryExceptWhen
+            );
+            let named = task.name == name || (judging && name == "error");
+            progress.error.as_ref().filter(|_| named).map(Arc::clone)
+        })
+    }
+
+    fn workflow(&self) -> Value {
+        json!({
+            "id": self.run.run.to_string(),
+            "definition": self.flow.definition,
+            "startedAt": moment(self.run.started_at),
+            "input": *self.run.raw,
+        })
+    }
+
+    fn task_variable(&self, frame: &Frame) -> Value {
+        let task = &self.flow.tasks[frame.task];
+        let mut value = json!({
+            "name": task.name,
+            "reference": task.reference,
+            "startedAt": moment(self.run.steps[frame.step as usize].started_at),
+            "input": *frame.raw,
+        });
+        if matches!(frame.stage, Stage::Output | Stage::Export) {
+            value["output"] = Value::clone(&frame.output);
+        }
+        value
+    }
+}
+
+fn runtime() -> Value {
+    json!({ "name": "flowcell", "version": env!("CARGO_PKG_VERSION") })
+}
+
+fn moment(at: Timestamp) -> Value {
+    json!({
+        "iso8601": at.to_string(),
+        "epoch": { "seconds": at.as_second(), "milliseconds": at.as_millisecond() },
+    })
+}
+
+fn failed(reason: String) -> Problem {
+    Problem::new(kind::EXPRESSION, "an expression failed", 400).detail(reason)
+}
+
+/// Whether a run may hold the value: expressions and answers can make ever larger and deeper ones.
+pub(super) fn admit(value: &Value) -> Result<(), Box<Problem>> {
+    let detail = match size(value, VALUE_DEPTH) {
+        None => format!("a value is nested more than {VALUE_DEPTH} levels deep"),
+        Some(bytes) if bytes > VALUE_BYTES => format!("a value has more than {VALUE_BYTES} bytes as JSON"),
+        Some(_) => return Ok(()),
+    };
+    let problem = Problem::new(kind::RUNTIME, "a value is too large", 413).detail(detail);
+    Err(Box::new(problem))
+}
+
+/// About how long the value is as JSON text; None where it is nested deeper than that.
+pub(super) fn size(value: &Value, depth: usize) -> Option<usize> {
+    let depth = depth.checked_sub(1)?;
+    match value {
+        Value::Null | Value::Bool(_) => Some(5),
+        Value::Number(_) => Some(10),
+        Value::String(text) => Some(text.len() + 3),
+        Value::Array(items) => items
+            .iter()
+            .try_fold(2, |sum, item| Some(sum + size(item, depth)?)),
+        Value::Object(fields) => fields.iter().try_fold(2, |sum, (key, field)| {
+            Some(sum + key.len() + 4 + size(field, depth)?)
+        }),
+    }
+}

@@ -1,0 +1,278 @@
+//! Moving a run forward: the stages of a flow and of its tasks, until something must be waited for.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::flow::definition::{Input, ListIndex, Output};
+use crate::flow::event::{End, Status, StepRecord};
+use crate::flow::task::{Kind, Then, try_};
+use crate::flow::template::Template;
+use crate::problem::{Problem, kind};
+
+use super::frame::{Frame, Stage};
+use super::scope::admit;
+use super::timer::Why;
+use super::{Body, Next, Phase, Stop, TASKS_PER_EVENT, TASKS_PER_RUN, Turn, truthy};
+
+impl Turn<'_> {
+    pub(super) fn start(&mut self, input: Value) {
+        self.run.phase = Phase::Input;
+        self.run.started_at = self.at;
+        self.run.raw = Arc::new(input);
+        self.run.input = Arc::clone(&self.run.raw);
+        if let Some(timeout) = self.flow.timeout {
+            self.arm(None, Why::Timeout, timeout);
+        }
+    }
+
+    /// Runs stages until the run is over or waits for an event.
+    pub(super) fn go_on(&mut self) {
+        while !matches!(self.run.phase, Phase::Over) {
+            let result = if self.run.frames.is_empty() {
+                self.step_flow()
+            } else {
+                self.step_task()
+            };
+            match result {
+                Ok(()) => {}
+                Err(Stop::Park) => return,
+                Err(Stop::Fault(problem)) => self.raise(*problem),
+                Err(Stop::Fatal(problem)) => self.fault(*problem),
+            }
+        }
+    }
+
+    fn step_flow(&mut self) -> Result<(), Stop> {
+        let flow = self.flow;
+        match &self.run.phase {
+            Phase::Input => {
+                let raw = Arc::clone(&self.run.raw);
+                admit(&raw).map_err(|problem| problem.at("/input"))?;
+                let input = self
+                    .transform_input(&flow.input, &raw, "the run's input")
+                    .map_err(|stop| located(stop, "/input"))?;
+                self.run.input = Arc::clone(&input);
+                self.run.phase = Phase::Tasks;
+                self.enter(flow.root, 0, input)
+            }
+            Phase::Output(raw) => {
+                let raw = Arc::clone(raw);
+                let output = self
+                    .transform_output(&flow.output, &raw, "the run's output")
+                    .map_err(|stop| located(stop, "/output"))?;
+                self.finish(End::Completed(Arc::unwrap_or_clone(output)));
+                Ok(())
+            }
+            Phase::Pending | Phase::Tasks | Phase::Over => Err(Stop::Park),
+        }
+    }
+
+    fn step_task(&mut self) -> Result<(), Stop> {
+        let task = self.task();
+        match self.frame().stage {
+            Stage::Condition => {
+                let raw = Arc::clone(&self.frame().raw);
+                if let Some(condition) = &task.condition
+                    && !truthy(&self.evaluate(condition, &raw)?)
+                {
+                    return self.skip();
+                }
+                if let Some(timeout) = task.timeout {
+                    let step = self.top_step();
+                    self.arm(step, Why::Timeout, timeout);
+                }
+                self.frame().stage = Stage::Input;
+            }
+            Stage::Input => {
+                let raw = Arc::clone(&self.frame().raw);
+                let input = self.transform_input(&task.input, &raw, "the task's input")?;
+                self.frame().input = Arc::clone(&input);
+                self.frame().stage = Stage::Body;
+                if !matches!(task.kind, Kind::Call(_) | Kind::Respond(_)) {
+                    self.record_input(&input);
+                }
+            }
+            Stage::Body => match task.kind.step(self)? {
+                Next::Done(output) => self.set_output(output),
+                Next::Jump(output, then) => {
+                    self.frame().then = Some(then);
+                    self.set_output(output);
+                }
+                Next::Enter(list, input) => return self.enter(list, 0, input),
+            },
+            Stage::Output => {
+                let raw = Arc::clone(&self.frame().output);
+                let output = self.transform_output(&task.output, &raw, "the task's output")?;
+                self.frame().output = output;
+                self.frame().stage = Stage::Export;
+            }
+            Stage::Export => {
+                if task.export.as_.is_some() || task.export.schema.is_some() {
+                    let output = Arc::clone(&self.frame().output);
+                    let before = Arc::clone(&self.run.context);
+                    let context = match &task.export.as_ {
+                        Some(template) => Arc::new(self.evaluate(template, &output)?),
+                        None => before,
+                    };
+                    task.export.validate(&context, "the context")?;
+                    self.run.context = context;
+                }
+                return self.leave(Status::Completed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Enters the task at a position of a list; past its end the list is done.
+    fn enter(&mut self, list: ListIndex, position: usize, raw: Arc<Value>) -> Result<(), Stop> {
+        let flow = self.flow;
+        let Some(index) = flow.lists[list].get(position).copied() else {
+            self.list_done(raw);
+            return Ok(());
+        };
+        self.count_task()?;
+        let task = &flow.tasks[index];
+        let step = u32::try_from(self.run.steps.len()).expect("steps are bounded by TASKS_PER_RUN");
+        self.run.steps.push(StepRecord {
+            id: step,
+            name: task.name.clone(),
+            reference: task.reference.clone(),
+            kind: task.kind.name(),
+            plugin: task.kind.plugin(),
+            status: Status::Running,
+            attempts: Vec::new(),
+            input: Value::Null,
+            output: Value::Null,
+            started_at: self.at,
+            ended_at: None,
+            problem: None,
+            due_at: None,
+        });
+        self.run.changed.push(step);
+        self.run.frames.push(Frame {
+            task: index,
+            step,
+            stage: Stage::Condition,
+            input: Arc::clone(&raw),
+            output: Arc::clone(&raw),
+            raw,
+            then: None,
+            body: Body::Fresh,
+        });
+        Ok(())
+    }
+
+    fn count_task(&mut self) -> Result<(), Stop> {
+        self.entered += 1;
+        self.run.entered += 1;
+        let detail = if self.entered > TASKS_PER_EVENT {
+            format!(
+                "{TASKS_PER_EVENT} tasks were entered in a row without a call or a wait: does a `then` loop?"
+            )
+        } else if self.run.entered > TASKS_PER_RUN {
+            format!("the run entered {TASKS_PER_RUN} tasks: split the work into several runs")
+        } else {
+            return Ok(());
+        };
+        let problem = Problem::new(kind::RUNTIME, "the run has too many steps", 500).detail(detail);
+        let problem = problem.data(serde_json::json!({ "code": "too-many-steps" }));
+        Err(Stop::Fatal(Box::new(problem)))
+    }
+
+    fn skip(&mut self) -> Result<(), Stop> {
+        let frame = self.frame();
+        frame.output = Arc::clone(&frame.raw);
+        frame.then = Some(Then::Continue);
+        let raw = Arc::clone(&frame.raw);
+        self.record_input(&raw);
+        self.leave(Status::Skipped)
+    }
+
+    fn set_output(&mut self, output: Arc<Value>) {
+        let frame = self.frame();
+        frame.output = output;
+        frame.stage = Stage::Output;
+    }
+
+    /// An answer from outside is the raw output of the task.
+    pub(crate) fn done(&mut self, output: Value) {
+        match admit(&output) {
+            Ok(()) => self.set_output(Arc::new(output)),
+            Err(problem) => self.raise_here(*problem),
+        }
+    }
+
+    /// Leaves the task at the top and goes where it says.
+    fn leave(&mut self, status: Status) -> Result<(), Stop> {
+        let task = self.task();
+        let frame = self.frame();
+        let output = Arc::clone(&frame.output);
+        let then = frame.then.unwrap_or(task.then);
+        self.record_output(&output);
+        self.close_top(status, None);
+        match then {
+            Then::Continue => self.enter(task.list, task.position + 1, output),
+            Then::Task(position) => self.enter(task.list, position, output),
+            Then::Exit => {
+                self.list_done(output);
+                Ok(())
+            }
+            Then::End => {
+                self.end_tasks(output);
+                Ok(())
+            }
+        }
+    }
+
+    /// The list that the top of the stack runs is done.
+    fn list_done(&mut self, output: Arc<Value>) {
+        if self.run.frames.is_empty() {
+            self.run.phase = Phase::Output(output);
+            return;
+        }
+        if matches!(self.body(), Body::Try(_)) {
+            try_::list_done(self);
+        }
+        self.set_output(output);
+    }
+
+    /// `then: end`: everything that is under way ends well, with the output of the task that said so.
+    fn end_tasks(&mut self, output: Arc<Value>) {
+        while !self.run.frames.is_empty() {
+            self.record_output(&output);
+            self.close_top(Status::Completed, None);
+        }
+        self.run.phase = Phase::Output(output);
+    }
+
+    fn transform_input(&mut self, input: &Input, raw: &Arc<Value>, what: &str) -> Result<Arc<Value>, Stop> {
+        input.validate(raw, what)?;
+        self.transform(input.from.as_ref(), raw)
+    }
+
+    fn transform_output(
+        &mut self,
+        output: &Output,
+        raw: &Arc<Value>,
+        what: &str,
+    ) -> Result<Arc<Value>, Stop> {
+        let value = self.transform(output.as_.as_ref(), raw)?;
+        output.validate(&value, what)?;
+        Ok(value)
+    }
+
+    fn transform(&mut self, template: Option<&Template>, value: &Arc<Value>) -> Result<Arc<Value>, Stop> {
+        match template {
+            Some(template) => Ok(Arc::new(self.evaluate(template, value)?)),
+            None => Ok(Arc::clone(value)),
+        }
+    }
+}
+
+fn located(stop: Stop, place: &str) -> Stop {
+    match stop {
+        Stop::Fault(problem) => problem.at(place).into(),
+        other => other,
+    }
+}

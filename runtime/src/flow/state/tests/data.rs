@@ -1,0 +1,281 @@
+//! Data flow and control flow without the world: set, switch, do, raise, transformations, schemas.
+
+use super::*;
+
+#[test]
+fn tasks_run_in_order_and_hand_their_output_on() {
+    let rest = "do:
+  - red: { set: { colors: '${ .colors + [\"red\"] }' } }
+  - group:
+      do:
+        - green: { set: { colors: '${ .colors + [\"green\"] }' } }
+  - blue: { set: { colors: '${ .colors + [\"blue\"] }' } }
+";
+    assert_eq!(
+        output(rest, json!({})),
+        json!({"colors": ["red", "green", "blue"]})
+    );
+    let (driver, _) = Driver::started(rest, json!({}));
+    assert_eq!(
+        driver.steps(),
+        [
+            "/do/0/red completed",
+            "/do/1/group completed",
+            "/do/1/group/do/0/green completed",
+            "/do/2/blue completed"
+        ]
+    );
+}
+
+#[test]
+fn then_jumps_leaves_and_ends() {
+    let rest = "do:
+  - a: { set: { x: '${ .x + [1] }' }, then: c }
+  - b: { set: { x: '${ .x + [2] }' }, then: end }
+  - c: { set: { x: '${ .x + [3] }' }, then: b }
+";
+    assert_eq!(output(rest, json!({})), json!({"x": [1, 3, 2]}));
+    let rest = "do:
+  - inner:
+      do:
+        - a: { set: { x: 1 }, then: exit }
+        - b: { set: { x: 2 }, then: exit }
+  - after: { set: { y: '${ .x }' } }
+";
+    assert_eq!(output(rest, json!({})), json!({"y": 1}));
+    let rest = "do:
+  - inner:
+      do:
+        - a: { set: { x: 1 }, then: end }
+      output: { as: .never }
+  - after: { set: { y: 2 } }
+output: { as: '{ all: . }' }
+";
+    assert_eq!(output(rest, json!({})), json!({"all": {"x": 1}}));
+}
+
+#[test]
+fn a_switch_takes_the_first_case_that_holds() {
+    let rest = "do:
+  - choose:
+      switch:
+        - red: { when: '.color == \"red\"', then: red }
+        - blue: { when: '.color == \"blue\"', then: blue }
+        - other: { then: other }
+  - red: { set: { is: red }, then: end }
+  - blue: { set: { is: blue }, then: end }
+  - other: { set: { is: '${ $input.color }' }, then: end }
+";
+    assert_eq!(output(rest, json!({"color": "blue"})), json!({"is": "blue"}));
+    assert_eq!(output(rest, json!({"color": "pink"})), json!({"is": "pink"}));
+    let none = "do:
+  - choose:
+      switch:
+        - red: { when: '.color == \"red\"', then: red }
+      then: end
+  - red: { set: { is: red } }
+";
+    assert_eq!(output(none, json!({"color": "pink"})), json!({"color": "pink"}));
+}
+
+#[test]
+fn a_false_condition_skips_the_task_and_its_then() {
+    let rest = "do:
+  - a: { if: .x > 1, set: { x: 0 }, then: end }
+  - b: { set: { y: '${ .x }' } }
+";
+    assert_eq!(output(rest, json!({"x": 1})), json!({"y": 1}));
+    let (driver, _) = Driver::started(rest, json!({"x": 1}));
+    assert_eq!(driver.steps(), ["/do/0/a skipped", "/do/1/b completed"]);
+    assert_eq!(driver.state.steps()[0].output, json!({"x": 1}));
+}
+
+#[test]
+fn data_is_transformed_on_every_way_in_and_out() {
+    let rest = "input: { from: .body }
+output: { as: '{ result: ., was: $input.user, total: $context.total }' }
+do:
+  - a:
+      input: { from: .user }
+      set: { id: '${ . }' }
+      output: { as: '{ id, input: $input, raw: $output.id }' }
+      export: { as: '{ total: 5, seen: .id }' }
+";
+    let expected = json!({"result": {"id": "u1", "input": "u1", "raw": "u1"}, "was": "u1", "total": 5});
+    assert_eq!(output(rest, json!({"body": {"user": "u1"}})), expected);
+}
+
+#[test]
+fn variables_describe_the_run_and_the_task() {
+    let rest = "do:
+  - a:
+      set:
+        name: '${ $task.name }'
+        reference: '${ $task.reference }'
+        seconds: '${ $task.startedAt.epoch.seconds }'
+        flow: '${ $workflow.definition.document.name }'
+        id: '${ $workflow.id }'
+        input: '${ $workflow.input.k }'
+        runtime: '${ $runtime.name }'
+";
+    let expected = json!({
+        "name": "a", "reference": "/do/0/a", "seconds": 1_767_225_600, "flow": "flow",
+        "id": RunId::from_bytes([7; 16]).to_string(), "input": 1, "runtime": "flowcell",
+    });
+    assert_eq!(output(rest, json!({"k": 1})), expected);
+}
+
+#[test]
+fn a_schema_that_is_not_satisfied_is_a_validation_error() {
+    let rest = "input: { schema: { document: { type: object, required: [id] } } }
+do:
+  - a: { set: { x: 1 } }
+";
+    let (driver, effects) = Driver::started(rest, json!({}));
+    assert_eq!(effects.len(), 1);
+    assert_eq!(driver.problem().kind, kind::VALIDATION);
+    assert!(
+        driver
+            .problem()
+            .detail
+            .as_ref()
+            .unwrap()
+            .contains("the run's input")
+    );
+    let rest = "do:
+  - a:
+      set: { x: 1 }
+      output: { schema: { document: { properties: { x: { type: string } } } } }
+";
+    let (driver, _) = Driver::started(rest, json!({}));
+    assert_eq!(driver.problem().instance.as_deref(), Some("/do/0/a"));
+    assert!(driver.problem().detail.as_ref().unwrap().contains("`/x`"));
+}
+
+#[test]
+fn a_raised_error_faults_the_run_at_its_task() {
+    let rest = "use:
+  errors:
+    mine: { type: https://example.com/mine, status: 418, title: Mine, detail: '${ \"x is \\(.x)\" }' }
+do:
+  - a: { raise: { error: mine } }
+";
+    let (driver, effects) = Driver::started(rest, json!({"x": 1}));
+    assert_eq!(driver.lines(&effects), ["faulted 418 Mine: x is 1"]);
+    assert_eq!(driver.problem().instance.as_deref(), Some("/do/0/a"));
+    assert_eq!(driver.state.status(), Status::Faulted);
+    assert_eq!(driver.steps(), ["/do/0/a faulted"]);
+}
+
+#[test]
+fn a_loop_of_jumps_ends_in_a_fault_that_nothing_catches() {
+    let rest = "do:
+  - guard:
+      try:
+        - a: { set: { x: 1 }, then: b }
+        - b: { set: { x: 2 }, then: a }
+      catch: { do: [ { c: { set: { caught: true } } } ] }
+";
+    let (driver, effects) = Driver::started(rest, json!({}));
+    assert_eq!(effects.len(), 1);
+    assert_eq!(driver.problem().code(), Some("too-many-steps"));
+}
+
+#[test]
+fn a_value_that_grows_or_nests_without_end_is_refused() {
+    let deep = "do:\n  - a: { set: { a: '${ . }' }, then: b }\n  - b: { set: { b: '${ . }' }, then: a }\n";
+    let (driver, _) = Driver::started(deep, json!({}));
+    assert!(driver.problem().detail.as_ref().unwrap().contains("levels deep"));
+    let wide = "do:\n  - a: { set: { x: '${ .x + .x }' }, then: b }\n  - b: { set: { x: '${ .x + .x }' }, then: a }\n";
+    let (driver, _) = Driver::started(wide, json!({"x": "0123456789abcdef".repeat(4096)}));
+    assert_eq!(driver.state.status(), Status::Faulted);
+    let kept: usize = driver
+        .state
+        .steps()
+        .iter()
+        .map(|step| step.input.to_string().len() + step.output.to_string().len())
+        .sum();
+    assert!(kept < 24 * 1024 * 1024, "{kept}");
+}
+
+#[test]
+fn a_program_that_is_not_native_goes_to_the_guest_once_per_stage() {
+    let rest = "do:\n  - a: { set: { n: '${ [.[] | tojson] | sort_by(.) }', m: '${ $context }' } }\n";
+    let (mut driver, effects) = Driver::started(rest, json!([2, 1]));
+    let [
+        Effect::Evaluate {
+            id: 0,
+            input,
+            variables,
+            ..
+        },
+    ] = &effects[..]
+    else {
+        panic!("{:?}", driver.lines(&effects));
+    };
+    assert_eq!((input, variables), (&json!([2, 1]), &json!({"context": null})));
+    assert_eq!(driver.state.outstanding(), effects);
+    let result = Ok(json!({"n": ["1", "2"], "m": null}));
+    assert!(
+        driver
+            .take(Event::Evaluated {
+                id: 1,
+                result: result.clone()
+            })
+            .is_empty()
+    );
+    let effects = driver.take(Event::Evaluated { id: 0, result });
+    assert_eq!(
+        driver.lines(&effects),
+        ["completed {\"m\":null,\"n\":[\"1\",\"2\"]}"]
+    );
+    let result = Err("too slow".to_owned());
+    let (mut driver, _) = Driver::started(rest, json!([2, 1]));
+    let effects = driver.take(Event::Evaluated { id: 0, result });
+    assert_eq!(
+        driver.lines(&effects),
+        ["faulted 400 an expression failed: too slow"]
+    );
+    assert_eq!(driver.problem().kind, kind::EXPRESSION);
+}
+
+#[test]
+fn every_stage_may_ask_the_guest() {
+    let foreign = "[.] | sort_by(.) | .[0]";
+    let rest = format!(
+        "input: {{ from: '{foreign}' }}
+output: {{ as: '{foreign}' }}
+do:
+  - a:
+      if: '{foreign}'
+      input: {{ from: '{foreign}' }}
+      switch:
+        - x: {{ when: '{foreign} | not', then: end }}
+        - y: {{ when: '{foreign}', then: continue }}
+      output: {{ as: '{foreign}' }}
+      export: {{ as: '{foreign}' }}
+  - b: {{ set: '${{ {foreign} }}' }}
+"
+    );
+    let (mut driver, mut effects) = Driver::started(&rest, json!(1));
+    for answer in [
+        json!(1),
+        json!(true),
+        json!(2),
+        json!(false),
+        json!(true),
+        json!(3),
+        json!(4),
+        json!(5),
+        json!(6),
+    ] {
+        let [Effect::Evaluate { id, .. }] = effects[..] else {
+            panic!("{:?}", driver.lines(&effects));
+        };
+        effects = driver.take(Event::Evaluated {
+            id,
+            result: Ok(answer),
+        });
+    }
+    assert_eq!(driver.lines(&effects), ["completed 6"]);
+}

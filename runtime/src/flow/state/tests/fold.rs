@@ -1,0 +1,95 @@
+//! The same events give the same run, whatever they are and however often they are folded.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const RICH: &str = "timeout: { after: PT1H }
+do:
+  - guard:
+      timeout: { after: PT10M }
+      try:
+        - work: { call: 'tool:1.0.0@default', with: { n: '${ .n }' }, timeout: { after: PT1M } }
+        - check: { switch: [ { bad: { when: '.bad', then: fail } }, { good: { then: exit } } ] }
+        - fail: { raise: { error: { type: 'urn:bad', status: 500 } } }
+      catch:
+        retry: { delay: PT2S, jitter: { from: PT0S, to: PT3S }, limit: { attempt: { count: 3, duration: PT30S } } }
+        do:
+          - rest: { wait: PT5S }
+          - odd: { set: { sorted: '${ [1] | sort_by(.) }' } }
+  - answer: { call: 'respond:1.0.0@default', with: { body: '${ . }' } }
+  - again: { call: 'tool:1.0.0@default', if: .sorted == null }
+";
+
+/// An event that may or may not fit.
+fn event() -> impl Strategy<Value = Event> {
+    let problem = prop_oneof![
+        Just(communication(503)),
+        Just(Problem {
+            retry_after_ms: Some(1_500),
+            ..communication(429)
+        }),
+    ];
+    let outcome = prop_oneof![
+        any::<bool>().prop_map(|bad| Outcome::Done(json!({ "bad": bad }))),
+        problem.prop_map(Outcome::Failed),
+    ];
+    prop_oneof![
+        6 => (0u32..12, 1u32..4, outcome).prop_map(|(step, attempt, outcome)| Event::Answered { step, attempt, outcome }),
+        2 => (0u32..12, 1u32..4).prop_map(|(step, attempt)| Event::Interrupted { step, attempt }),
+        6 => (0u32..20).prop_map(|timer| Event::Fired { timer }),
+        3 => (0u32..4).prop_map(|id| Event::Evaluated { id, result: Ok(json!({"sorted": [1]})) }),
+        1 => Just(Event::Started { input: json!({"n": 2}) }),
+        1 => (0u32..12).prop_map(|step| Event::ReplyConflicted { step, reason: "late".to_owned() }),
+        1 => Just(Event::Cancelled { reason: "enough".to_owned() }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_fold_gives_the_state_that_the_steps_gave(events in prop::collection::vec((event(), 0u64..40), 0..60)) {
+        let (mut driver, _) = Driver::started(RICH, json!({"n": 1}));
+        let mut finished = 0;
+        for (event, seconds) in events {
+            let effects = driver.later(seconds).take(event);
+            let ends = effects.iter().filter(|effect| matches!(effect, Effect::Finish(_))).count();
+            if ends > 0 {
+                prop_assert!(matches!(effects.last(), Some(Effect::Finish(_))));
+            }
+            finished += ends;
+        }
+        prop_assert_eq!(finished, usize::from(driver.state.status().is_final()));
+
+        let mut folded = RunState::new(flow(RICH), RunId::from_bytes([7; 16]));
+        for (at, event) in &driver.events {
+            let text = serde_json::to_string(event).unwrap();
+            folded.advance(*at, serde_json::from_str(&text).unwrap());
+        }
+        prop_assert_eq!(folded.outstanding(), driver.state.outstanding());
+        prop_assert_eq!(folded.steps(), driver.state.steps());
+        prop_assert_eq!(folded.end(), driver.state.end());
+        // A run that is not over waits for something that will come from outside.
+        prop_assert_eq!(folded.outstanding().is_empty(), folded.status().is_final());
+    }
+}
+
+#[test]
+fn after_a_fold_the_call_and_the_timers_are_outstanding() {
+    let (mut driver, _) = Driver::started(RICH, json!({"n": 1}));
+    driver.take(Event::Interrupted { step: 1, attempt: 1 });
+    let mut folded = RunState::new(flow(RICH), RunId::from_bytes([7; 16]));
+    for (at, event) in driver.events.clone() {
+        folded.advance(at, event);
+    }
+    let lines = driver.lines(&folded.outstanding());
+    assert_eq!(
+        lines,
+        [
+            "call 1.2 tool:1.0.0 {\"n\":1}",
+            "timer 0 in 3600 s",
+            "timer 1 in 600 s",
+            "timer 2 in 30 s",
+            "timer 3 in 60 s"
+        ]
+    );
+}

@@ -1,0 +1,446 @@
+//! `call`: a plugin does the work. Reads every spelling of a call, and counts the attempts of a running one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::flow::definition::{Builder, Input};
+use crate::flow::event::{
+    ATTEMPTS_PER_STEP, AttemptRecord, Effect, HOST_DEATHS_PER_STEP, LONGEST_RETRY_AFTER, Outcome, Status,
+    StepId,
+};
+use crate::flow::node::{Data, Node, Place};
+use crate::flow::reader::{Fields, INSIDE, Keys, nearest};
+use crate::flow::state::{Body, Next, Stop, Turn};
+use crate::flow::template::Template;
+use crate::id::PluginRef;
+use crate::problem::{Problem, kind};
+
+use super::{Kind, respond, uri};
+
+/// A call of a plugin.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub plugin: PluginRef,
+    /// The plugin's input.
+    pub with: Template,
+    /// Where the value of `call` stands.
+    pub at: Place,
+    /// `with` as it was written, for its places.
+    pub node: Option<Node>,
+    /// What `with` is evaluated over, where a function is called with arguments.
+    arguments: Option<Arguments>,
+    /// Whether `endpoint` has names in braces.
+    expand: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Arguments {
+    value: Template,
+    input: Arc<Input>,
+}
+
+/// A call in `use.functions`.
+#[derive(Clone, Debug)]
+pub(crate) struct Function {
+    call: Call,
+    input: Arc<Input>,
+    /// A function without `with` of its own hands its arguments on.
+    has_with: bool,
+}
+
+/// How far a call is.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// What `with` is evaluated over, where that is not the task's input.
+    pub arguments: Option<Arc<Value>>,
+    /// The attempt that is under way or was the last, from 1; 0 before the first.
+    pub attempt: u32,
+    pub is_running: bool,
+    deaths: u32,
+}
+
+const HTTP: Keys<'_> = Keys {
+    known: &[
+        "method", "endpoint", "headers", "query", "body", "output", "redirect",
+    ],
+    later: &[],
+};
+const ENDPOINT: Keys<'_> = Keys {
+    known: &["uri"],
+    later: &[(
+        "authentication",
+        "call `http-request:1.0.0@default`, which takes `basic` and `connection`",
+    )],
+};
+/// Kinds of call that the language has and this host does not, each with the reason and the way out.
+const REFUSED: &[(&str, &str)] = &[
+    (
+        "grpc",
+        "gRPC is not spoken inside the sandbox; call the service's HTTP interface with `call: http`",
+    ),
+    (
+        "asyncapi",
+        "message brokers are not reachable from the sandbox; use the broker's HTTP interface with `call: http`",
+    ),
+    (
+        "openapi",
+        "it is not supported yet; write the request with `call: http`",
+    ),
+    (
+        "a2a",
+        "it is not supported yet; write the request with `call: http`",
+    ),
+    (
+        "mcp",
+        "it is not supported yet; write the request with `call: http`",
+    ),
+];
+
+pub(super) fn read(builder: &mut Builder<'_>, node: &Node, fields: Fields<'_>) -> Option<Kind> {
+    let target = builder.reader.text(node, "`call`")?;
+    let with = fields.get("with");
+    if let Some(function) = builder.uses.functions.get(target).cloned() {
+        return Some(Kind::Call(Box::new(call_function(builder, function, node, with))));
+    }
+    if target.split(['.', ':', '@']).next() == Some("respond") {
+        return respond::read(builder, node, target, with).map(Kind::Respond);
+    }
+    read_target(builder, node, target, with).map(|call| Kind::Call(Box::new(call)))
+}
+
+/// Reads an element of `use.functions`.
+pub(crate) fn function(builder: &mut Builder<'_>, node: &Node) -> Option<Function> {
+    let keys = Keys {
+        known: &["call", "with", "input", "metadata"],
+        later: &[
+            ("output", "write it at the task that calls the function"),
+            ("export", "write it at the task that calls the function"),
+            ("if", "write it at the task that calls the function"),
+            ("timeout", "write it at the task that calls the function"),
+            ("do", "a function is one call"),
+            ("set", "a function is one call"),
+            ("run", "a function is one call"),
+        ],
+    };
+    let fields = builder.reader.map(node, "a function", &keys)?;
+    let Some(target) = fields.get("call") else {
+        builder
+            .reader
+            .error(node.at, "a function needs `call`: what it calls");
+        return None;
+    };
+    let input = builder.input(fields.get("input"), INSIDE);
+    if let Some(from) = fields.get("input").and_then(|input| input.get("from")) {
+        builder.reader.error(
+            from.at,
+            "`input.from` of a function is not supported yet: use `with`",
+        );
+    }
+    let text = builder.reader.text(target, "`call`")?;
+    let call = read_target(builder, target, text, fields.get("with"))?;
+    Some(Function {
+        call,
+        input: Arc::new(input),
+        has_with: fields.get("with").is_some(),
+    })
+}
+
+fn call_function(builder: &mut Builder<'_>, function: Function, node: &Node, with: Option<&Node>) -> Call {
+    let mut call = function.call;
+    let Some(with) = with else {
+        return call;
+    };
+    let value = builder.reader.template(with, INSIDE);
+    if !function.has_with {
+        call.with = value;
+        call.node = Some(with.clone());
+        call.at = node.at;
+        return call;
+    }
+    call.arguments = Some(Arguments {
+        value,
+        input: function.input,
+    });
+    call
+}
+
+fn read_target(builder: &mut Builder<'_>, node: &Node, target: &str, with: Option<&Node>) -> Option<Call> {
+    if target == "http" {
+        return http(builder, node, with);
+    }
+    if let Some((_, reason)) = REFUSED.iter().find(|(name, _)| *name == target) {
+        builder
+            .reader
+            .error(node.at, format!("`call: {target}` is refused: {reason}"));
+        return None;
+    }
+    if target.contains("://") {
+        let message = "a function from a URL is not supported yet: install a plugin and call it as `name:1.0.0@default`";
+        builder.reader.error(node.at, message);
+        return None;
+    }
+    let plugin: PluginRef = match target.parse() {
+        Ok(plugin) => plugin,
+        Err(message) => {
+            let message = unknown_target(builder, target).unwrap_or(message);
+            builder.reader.error(node.at, message);
+            return None;
+        }
+    };
+    let template = match with {
+        Some(with) => builder.reader.template(with, INSIDE),
+        None => Template::literal(Value::Object(Default::default())),
+    };
+    Some(Call {
+        plugin,
+        with: template,
+        at: node.at,
+        node: with.cloned(),
+        arguments: None,
+        expand: false,
+    })
+}
+
+/// A name without a version: perhaps a misspelt function or kind of call.
+fn unknown_target(builder: &Builder<'_>, target: &str) -> Option<String> {
+    if target.contains([':', '@']) {
+        return None;
+    }
+    let functions = builder.uses.functions.keys().map(String::as_str);
+    if let Some(near) = nearest(target, functions.chain(["http"])) {
+        return Some(format!(
+            "`call: {target}` is neither a plugin nor a function: did you mean `{near}`?"
+        ));
+    }
+    Some(format!(
+        "`call: {target}` has no version: a plugin is called as `{target}:1.0.0@default`"
+    ))
+}
+
+fn http(builder: &mut Builder<'_>, node: &Node, with: Option<&Node>) -> Option<Call> {
+    let Some(with) = with else {
+        builder.reader.error(
+            node.at,
+            "`call: http` needs `with`: at least `method` and `endpoint`",
+        );
+        return None;
+    };
+    let fields = builder.reader.map(with, "`with` of `call: http`", &HTTP)?;
+    if let Some(method) = fields.get("method") {
+        builder.reader.text(method, "`method`");
+    } else {
+        builder
+            .reader
+            .error(with.at, "`call: http` needs `method`, such as get");
+    }
+    if let Some(output) = fields.get("output")
+        && let Some(text) = builder.reader.text(output, "`output`")
+        && !["content", "raw", "response"].contains(&text)
+    {
+        let message = format!("`output: {text}` is none of `content`, `raw` and `response`");
+        builder.reader.error(output.at, message);
+    }
+    if let Some(redirect) = fields.get("redirect") {
+        builder.reader.boolean(redirect, "`redirect`");
+    }
+    let Some(endpoint) = fields.get("endpoint") else {
+        builder
+            .reader
+            .error(with.at, "`call: http` needs `endpoint`: the address to call");
+        return None;
+    };
+    let (address, expand) = endpoint_of(builder, endpoint)?;
+    let normal = with_endpoint(with, address);
+    Some(Call {
+        plugin: PluginRef {
+            name: "http-request".to_owned(),
+            action: Some("http".to_owned()),
+            version: semver::Version::new(1, 0, 0),
+        },
+        with: builder.reader.template(&normal, INSIDE),
+        at: node.at,
+        node: Some(normal),
+        arguments: None,
+        expand,
+    })
+}
+
+/// The text of an endpoint, and whether it has names in braces.
+fn endpoint_of(builder: &mut Builder<'_>, endpoint: &Node) -> Option<(Node, bool)> {
+    let address = match &endpoint.data {
+        Data::Map(_) => {
+            let fields = builder.reader.map(endpoint, "`endpoint`", &ENDPOINT)?;
+            let Some(uri) = fields.get("uri") else {
+                builder.reader.error(endpoint.at, "`endpoint` needs `uri`");
+                return None;
+            };
+            uri
+        }
+        _ => endpoint,
+    };
+    let text = builder.reader.text(address, "`endpoint`")?;
+    let is_literal = Template::compile(&address.to_value()).is_literal() && !text.contains("${");
+    if !is_literal {
+        return Some((address.clone(), false));
+    }
+    match uri::check(text) {
+        Ok(expand) => Some((address.clone(), expand)),
+        Err(message) => {
+            builder.reader.error(address.at, message);
+            None
+        }
+    }
+}
+
+fn with_endpoint(with: &Node, address: Node) -> Node {
+    let mut normal = with.clone();
+    if let Data::Map(entries) = &mut normal.data {
+        for entry in entries.iter_mut().filter(|entry| entry.key == "endpoint") {
+            entry.value = address.clone();
+        }
+    }
+    normal
+}
+
+impl Call {
+    pub(super) fn step(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {
+        match turn.body() {
+            Body::Call(progress) if progress.attempt > 0 => return Err(Stop::Park),
+            Body::Call(_) => {}
+            body => *body = Body::Call(Progress::default()),
+        }
+        let over = self.evaluated_over(turn)?;
+        let mut with = turn.evaluate(&self.with, &over)?;
+        if self.expand
+            && let Some(Value::String(endpoint)) = with.get_mut("endpoint")
+        {
+            *endpoint = uri::expand(endpoint, &over).map_err(|message| {
+                let problem = Problem::new(kind::EXPRESSION, "an expression failed", 400);
+                Stop::from(problem.detail(message))
+            })?;
+        }
+        turn.record_call(with);
+        self.attempt(turn);
+        Err(Stop::Park)
+    }
+
+    fn evaluated_over(&self, turn: &mut Turn<'_>) -> Result<Arc<Value>, Stop> {
+        let Some(arguments) = &self.arguments else {
+            return Ok(turn.input());
+        };
+        if let Body::Call(Progress {
+            arguments: Some(value),
+            ..
+        }) = turn.body()
+        {
+            return Ok(Arc::clone(value));
+        }
+        let input = turn.input();
+        let value = Arc::new(turn.evaluate(&arguments.value, &input)?);
+        arguments.input.validate(&value, "the function's arguments")?;
+        if let Body::Call(progress) = turn.body() {
+            progress.arguments = Some(Arc::clone(&value));
+        }
+        Ok(value)
+    }
+
+    /// Starts the next attempt, with the input that the step's record holds.
+    fn attempt(&self, turn: &mut Turn<'_>) {
+        let Body::Call(progress) = turn.body() else { return };
+        progress.attempt += 1;
+        progress.is_running = true;
+        let attempt = progress.attempt;
+        let started_at = turn.at();
+        let record = turn.record();
+        record.status = Status::Running;
+        record.due_at = None;
+        record.attempts.push(AttemptRecord {
+            started_at,
+            ended_at: None,
+            problem: None,
+        });
+        let (step, input) = (record.id, record.input.clone());
+        turn.effect(Effect::Call {
+            step,
+            attempt,
+            plugin: self.plugin.clone(),
+            input,
+        });
+    }
+}
+
+/// A plugin answered. False: nobody waits for that answer.
+pub(crate) fn answered(turn: &mut Turn<'_>, step: StepId, attempt: u32, outcome: Outcome) -> bool {
+    let Some(progress) = running(turn, step, attempt) else {
+        return false;
+    };
+    progress.is_running = false;
+    match outcome {
+        Outcome::Done(output) => {
+            close_attempt(turn, None);
+            turn.done(output);
+        }
+        Outcome::Failed(problem) => {
+            close_attempt(turn, Some(problem.clone()));
+            match problem.retry_after_ms {
+                Some(pause) if attempt < ATTEMPTS_PER_STEP => {
+                    turn.sleep(Duration::from_millis(pause).min(LONGEST_RETRY_AFTER));
+                    return false;
+                }
+                _ => turn.raise_here(problem),
+            }
+        }
+    }
+    true
+}
+
+/// The host died during an attempt. False: nobody waits for that attempt.
+pub(crate) fn interrupted(turn: &mut Turn<'_>, step: StepId, attempt: u32) -> bool {
+    let Some(progress) = running(turn, step, attempt) else {
+        return false;
+    };
+    progress.is_running = false;
+    progress.deaths += 1;
+    let deaths = progress.deaths;
+    let problem = Problem::new(kind::RUNTIME, "the host stopped during this attempt", 500);
+    close_attempt(turn, Some(problem));
+    if deaths < HOST_DEATHS_PER_STEP {
+        again(turn);
+        return false;
+    }
+    let detail = format!(
+        "the host stopped {deaths} times while this step was under way: it is taken for the cause and not started again"
+    );
+    let problem = Problem::new(kind::RUNTIME, "quarantined", 500)
+        .detail(detail)
+        .data(serde_json::json!({ "code": "quarantined" }));
+    turn.raise_here(problem);
+    true
+}
+
+/// The pause that a plugin asked for is over.
+pub(crate) fn again(turn: &mut Turn<'_>) {
+    if let Kind::Call(call) = &turn.task().kind {
+        call.attempt(turn);
+    }
+}
+
+fn running<'t>(turn: &'t mut Turn<'_>, step: StepId, attempt: u32) -> Option<&'t mut Progress> {
+    if turn.top_step() != Some(step) {
+        return None;
+    }
+    match turn.body() {
+        Body::Call(progress) if progress.is_running && progress.attempt == attempt => Some(progress),
+        _ => None,
+    }
+}
+
+fn close_attempt(turn: &mut Turn<'_>, problem: Option<Problem>) {
+    let at = turn.at();
+    if let Some(attempt) = turn.record().attempts.last_mut() {
+        attempt.ended_at = Some(at);
+        attempt.problem = problem;
+    }
+}

@@ -1,0 +1,98 @@
+//! `switch`: the first case whose condition holds says where the run goes. The output is the input.
+
+use crate::flow::definition::Builder;
+use crate::flow::node::{Entry, Node};
+use crate::flow::reader::{INSIDE, Keys};
+use crate::flow::state::{Body, Next, Stop, Turn, truthy};
+use crate::flow::template::Template;
+
+use super::Then;
+
+#[derive(Debug)]
+pub(crate) struct Switch {
+    pub cases: Vec<Case>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Case {
+    /// None: always.
+    when: Option<Template>,
+    pub then: Then,
+}
+
+const CASE: Keys<'_> = Keys {
+    known: &["when", "then"],
+    later: &[],
+};
+
+pub(super) fn read(builder: &mut Builder<'_>, node: &Node, names: &[&str]) -> Option<Switch> {
+    let items = builder.reader.list(node, "`switch`")?;
+    if items.is_empty() {
+        builder.reader.error(node.at, "`switch` needs at least one case");
+        return None;
+    }
+    let mut cases = Vec::new();
+    let mut default: Option<&str> = None;
+    for item in items {
+        let Some(entry) = builder.named(item, "a case") else {
+            continue;
+        };
+        if let Some(default) = default {
+            let message = format!(
+                "the case `{}` is never looked at: `{default}` before it always holds",
+                entry.key
+            );
+            builder.reader.warning(entry.at, message);
+        }
+        if let Some(case) = read_case(builder, entry, names) {
+            if case.when.is_none() {
+                default.get_or_insert(&entry.key);
+            }
+            cases.push(case);
+        }
+    }
+    (cases.len() == items.len()).then_some(Switch { cases })
+}
+
+fn read_case(builder: &mut Builder<'_>, entry: &Entry, names: &[&str]) -> Option<Case> {
+    let fields = builder.reader.map(&entry.value, "a case", &CASE)?;
+    let when = fields
+        .get("when")
+        .map(|node| builder.reader.expression(node, "`when`", INSIDE));
+    let Some(then) = fields.get("then") else {
+        let message = format!("the case `{}` needs `then`: where the run goes", entry.key);
+        builder.reader.error(entry.at, message);
+        return None;
+    };
+    let then = builder.then(then, names)?;
+    Some(Case {
+        when: super::optional(when)?,
+        then,
+    })
+}
+
+impl Switch {
+    /// Whether one of the cases always holds.
+    pub(crate) fn has_default(&self) -> bool {
+        self.cases.iter().any(|case| case.when.is_none())
+    }
+
+    pub(super) fn step(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {
+        let input = turn.input();
+        let first = match turn.body() {
+            Body::Switch(case) => *case,
+            _ => 0,
+        };
+        for (index, case) in self.cases.iter().enumerate().skip(first) {
+            *turn.body() = Body::Switch(index);
+            let holds = match &case.when {
+                Some(when) => truthy(&turn.evaluate(when, &input)?),
+                None => true,
+            };
+            if holds {
+                return Ok(Next::Jump(input, case.then));
+            }
+        }
+        Ok(Next::Done(input))
+    }
+}

@@ -1,0 +1,259 @@
+//! A trigger document: which plugin judges what comes in, and which flow is started. Beyond the workflow language.
+//!
+//! Whether the plugin exists and takes this `with`, and whether the flow exists, is checked where triggers are deployed.
+
+use serde_json::Value;
+
+use crate::id::PluginRef;
+
+use super::finding::Finding;
+use super::node::{Node, Place};
+use super::reader::{Fields, Keys, NAME_RULE, Reader, is_name, value};
+
+/// A trigger as it was written.
+#[derive(Clone, Debug)]
+pub struct TriggerDocument {
+    /// Unique in tenant and namespace.
+    pub name: String,
+    /// `default` where the document names none.
+    pub namespace: String,
+    /// The plugin that judges requests.
+    pub uses: PluginRef,
+    /// Its configuration.
+    pub with: Value,
+    /// What it starts.
+    pub flow: FlowReference,
+    /// Whether it is on.
+    pub enabled: bool,
+    /// The document as canonical JSON text.
+    pub source: String,
+    /// The file as the caller named it.
+    pub file: String,
+    /// What is odd about it.
+    pub warnings: Vec<Finding>,
+    node: Node,
+}
+
+/// `name`, `namespace/name` or `namespace/name:version`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlowReference {
+    /// The trigger's own where none is named.
+    pub namespace: String,
+    /// The flow's name.
+    pub name: String,
+    /// Without: the newest.
+    pub version: Option<String>,
+}
+
+impl std::fmt::Display for FlowReference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)?;
+        match &self.version {
+            Some(version) => write!(f, ":{version}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl TriggerDocument {
+    /// `namespace/name`.
+    pub fn qualified_name(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
+    /// Line and column of what a JSON pointer into the document leads to, as in `/with/methods`, or of the nearest
+    /// thing around it.
+    pub fn place(&self, pointer: &str) -> (u64, u64) {
+        let at = self.node.place(pointer);
+        (at.line, at.column)
+    }
+}
+
+const TRIGGER: Keys<'_> = Keys {
+    known: &["trigger", "namespace", "uses", "with", "flow", "enabled"],
+    later: &[],
+};
+
+/// Reads a trigger.
+pub(crate) fn read(root: &Node, file: &str) -> Result<TriggerDocument, Vec<Finding>> {
+    let mut reader = Reader::new(file);
+    let trigger = trigger(&mut reader, root);
+    let (findings, _) = reader.finish();
+    match trigger {
+        Some(trigger) if !findings.iter().any(Finding::is_error) => Ok(TriggerDocument {
+            warnings: findings,
+            ..trigger
+        }),
+        _ => Err(findings),
+    }
+}
+
+fn trigger(reader: &mut Reader<'_>, root: &Node) -> Option<TriggerDocument> {
+    let fields = reader.map(root, "a trigger", &TRIGGER)?;
+    let name = name(reader, fields, "trigger");
+    let namespace = match fields.get("namespace") {
+        Some(_) => self::name(reader, fields, "namespace"),
+        None => Some("default".to_owned()),
+    };
+    let uses = required(
+        reader,
+        root,
+        fields,
+        "uses",
+        "the plugin, as in `webhook:1.0.0@default`",
+    );
+    let uses = uses.and_then(|(at, text)| match text.parse::<PluginRef>() {
+        Ok(uses) => Some(uses),
+        Err(message) => {
+            reader.error(at, message);
+            None
+        }
+    });
+    let flow = required(
+        reader,
+        root,
+        fields,
+        "flow",
+        "the name of the flow that it starts",
+    );
+    let flow =
+        flow.and_then(
+            |(at, text)| match reference(&text, namespace.as_deref().unwrap_or("default")) {
+                Ok(flow) => Some(flow),
+                Err(message) => {
+                    reader.error(at, message);
+                    None
+                }
+            },
+        );
+    if let Some(with) = fields.get("with") {
+        reader.entries(with, "`with`");
+    }
+    let enabled = fields
+        .get("enabled")
+        .map(|node| reader.boolean(node, "`enabled`"));
+    Some(TriggerDocument {
+        name: name?,
+        namespace: namespace?,
+        uses: uses?,
+        with: fields
+            .get("with")
+            .map_or_else(|| Value::Object(Default::default()), |node| value(Some(node))),
+        flow: flow?,
+        enabled: enabled.unwrap_or(Some(true))?,
+        source: root.to_value().to_string(),
+        file: reader.file().to_owned(),
+        warnings: Vec::new(),
+        node: root.clone(),
+    })
+}
+
+fn name(reader: &mut Reader<'_>, fields: Fields<'_>, key: &str) -> Option<String> {
+    let node = fields.get(key)?;
+    let text = reader.text(node, &format!("`{key}`"))?;
+    if !is_name(text) {
+        let message = format!("`{text}` cannot be the name of a {key}: it consists of {NAME_RULE}");
+        reader.error(node.at, message);
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn required(
+    reader: &mut Reader<'_>,
+    root: &Node,
+    fields: Fields<'_>,
+    key: &str,
+    meaning: &str,
+) -> Option<(Place, String)> {
+    let Some(node) = fields.get(key) else {
+        reader.error(root.at, format!("a trigger needs `{key}`: {meaning}"));
+        return None;
+    };
+    let text = reader.text(node, &format!("`{key}`"))?;
+    Some((node.at, text.to_owned()))
+}
+
+fn reference(text: &str, own_namespace: &str) -> Result<FlowReference, String> {
+    let (path, version) = match text.split_once(':') {
+        Some((path, version)) => (path, Some(version)),
+        None => (text, None),
+    };
+    let (namespace, name) = path.split_once('/').unwrap_or((own_namespace, path));
+    if !is_name(namespace) || !is_name(name) {
+        return Err(format!(
+            "`{text}` does not name a flow: write `name`, `namespace/name` or `namespace/name:version`"
+        ));
+    }
+    if let Some(version) = version
+        && let Err(error) = semver::Version::parse(version)
+    {
+        return Err(format!("`{version}` is not a version such as 1.0.0: {error}"));
+    }
+    Ok(FlowReference {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        version: version.map(str::to_owned),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Document, read};
+
+    const GOOD: &str = "trigger: orders-in\nnamespace: shop\nuses: webhook:1.0.0@default\nwith: { methods: [POST] }\nflow: order-intake\n";
+
+    #[test]
+    fn a_trigger_is_read_with_its_defaults_and_places() {
+        let documents = read(GOOD, "t.yaml").unwrap();
+        let Document::Trigger(trigger) = &documents[0] else {
+            panic!("a trigger");
+        };
+        assert_eq!(trigger.qualified_name(), "shop/orders-in");
+        assert_eq!(trigger.flow.to_string(), "shop/order-intake");
+        assert!(trigger.enabled);
+        assert_eq!(trigger.place("/with/methods/0"), (4, 19));
+        let again = read(&trigger.source, "journal").unwrap();
+        let Document::Trigger(again) = &again[0] else {
+            panic!("a trigger");
+        };
+        assert_eq!(again.source, trigger.source);
+    }
+
+    #[test]
+    fn a_wrong_trigger_says_everything_that_is_wrong() {
+        let cases = [
+            (
+                "trigger: a\nuse: webhook:1.0.0\nflow: f\n",
+                vec![
+                    "t.yaml:1:1: a trigger needs `uses`: the plugin, as in `webhook:1.0.0@default`",
+                    "t.yaml:2:1: unknown key `use` in a trigger: did you mean `uses`?",
+                ],
+            ),
+            (
+                "trigger: -a\nuses: webhook\nflow: a/b/c\nenabled: maybe\n",
+                vec![
+                    "t.yaml:1:10: `-a` cannot be the name of a trigger: it consists of letters, digits and dashes between them, at most 63 characters",
+                    "t.yaml:2:7: `webhook` has no version: write it as `webhook:1.0.0@default`",
+                    "t.yaml:3:7: `a/b/c` does not name a flow: write `name`, `namespace/name` or `namespace/name:version`",
+                    "t.yaml:4:10: `enabled` is true or false, here is a text",
+                ],
+            ),
+            (
+                "trigger: a\nuses: webhook:1.0.0\nflow: f:latest\nwith: 3\n",
+                vec![
+                    "t.yaml:3:7: `latest` is not a version such as 1.0.0: unexpected character 'l' while parsing major version number",
+                    "t.yaml:4:7: `with` is a map, here is a number",
+                ],
+            ),
+        ];
+        for (text, expected) in cases {
+            let found: Vec<String> = read(text, "t.yaml")
+                .unwrap_err()
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+}

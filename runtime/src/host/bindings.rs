@@ -1,0 +1,203 @@
+//! The interfaces of wit/ as the host sees them: the types that cross the border, and the functions a guest may import.
+//!
+//! Written by hand rather than generated, for what it saves in each call: a guest's export is found by index, only the
+//! one that is called is looked up, and arguments are lowered from where they are. wasmtime checks every type here
+//! against the component when it is installed, so that a slip is an error there and not a wrong value later.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::time::Instant;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{ComponentType, Lift, Linker, Lower};
+
+use super::call::CallState;
+use super::http;
+use super::limits::HOST_CALL_FUEL;
+use crate::capability::log::Level;
+use crate::problem::Problem;
+
+/// The export with actions.
+pub(super) const ACTION: &str = "flowcell:plugin/action@0.1.0";
+/// The export with triggers.
+pub(super) const TRIGGER: &str = "flowcell:plugin/trigger@0.1.0";
+/// The export of the expression guest.
+pub(super) const EXPRESSION: &str = "flowcell:plugin/expression@0.1.0";
+
+const CONTEXT: &str = "flowcell:plugin/context@0.1.0";
+const HTTP_REQUEST: &str = "flowcell:plugin/http-request@0.1.0";
+const LOG: &str = "flowcell:plugin/log@0.1.0";
+const INBOUND: &str = "flowcell:plugin/inbound@0.1.0";
+
+/// The interfaces of this package that a plugin may import.
+pub(super) const OFFERED: [&str; 4] = [CONTEXT, HTTP_REQUEST, LOG, INBOUND];
+
+#[derive(Clone, Debug, ComponentType, Lift, Lower)]
+#[component(record)]
+pub(super) struct GuestProblem {
+    #[component(name = "type")]
+    kind: String,
+    title: String,
+    detail: Option<String>,
+    status: u16,
+    #[component(name = "retry-after-ms")]
+    retry_after_ms: Option<u64>,
+    data: Option<String>,
+}
+
+#[derive(Clone, Debug, ComponentType, Lift, Lower)]
+#[component(record)]
+pub(super) struct Suspension {
+    pub(super) state: Vec<u8>,
+    pub(super) wake: String,
+}
+
+#[derive(Clone, Debug, ComponentType, Lift, Lower)]
+#[component(variant)]
+pub(super) enum GuestOutcome {
+    #[component(name = "done")]
+    Done(String),
+    #[component(name = "suspend")]
+    Suspend(Suspension),
+}
+
+/// What `start` and `resume` return.
+pub(super) type Started = (Result<GuestOutcome, GuestProblem>,);
+/// What `receive`, and with bytes `enable`, return.
+pub(super) type Received = (Result<String, GuestProblem>,);
+/// What `cancel` and `disable` return.
+pub(super) type Undone = (Result<(), GuestProblem>,);
+
+#[derive(Debug, ComponentType, Lift)]
+#[component(record)]
+pub(super) struct Request {
+    pub(super) method: String,
+    pub(super) url: String,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Option<Vec<u8>>,
+    pub(super) options: String,
+}
+
+#[derive(Debug, ComponentType, Lower)]
+#[component(record)]
+pub(super) struct Response {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
+    pub(super) info: String,
+}
+
+#[derive(Debug, ComponentType, Lower)]
+#[component(record)]
+pub(super) struct HttpError {
+    pub(super) code: String,
+    pub(super) detail: String,
+    pub(super) retryable: bool,
+    pub(super) sent: String,
+}
+
+#[derive(Debug, ComponentType, Lower)]
+#[component(record)]
+struct Head {
+    method: String,
+    path: String,
+    query: String,
+    headers: Vec<(String, String)>,
+    remote: String,
+}
+
+impl From<GuestProblem> for Problem {
+    fn from(guest: GuestProblem) -> Self {
+        Self {
+            kind: crate::problem::canonical(&guest.kind),
+            title: guest.title,
+            status: guest.status,
+            detail: guest.detail,
+            instance: None,
+            retry_after_ms: guest.retry_after_ms,
+            // What is not JSON is still what the plugin wanted to say.
+            data: guest.data.map(|data| serde_json::from_str(&data).unwrap_or(Value::String(data))),
+        }
+    }
+}
+
+/// A plugin called what is not there at that place. Ends the call with this sentence.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Misplaced(&'static str);
+
+/// Gives `linker` the interfaces of [`OFFERED`].
+pub(super) fn link(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+    link_context(linker)?;
+    link_log(linker)?;
+    link_inbound(linker)?;
+    let mut http_request = linker.instance(HTTP_REQUEST)?;
+    http_request.func_wrap_async("send", |mut cx: StoreContextMut<'_, CallState>, (request,): (Request,)| {
+        Box::new(async move {
+            charge(&mut cx, request.body.as_ref().map_or(0, Vec::len))?;
+            let started = Instant::now();
+            let (egress, deadline) = (cx.data().egress.clone(), cx.data().deadline);
+            let answer = http::send(egress, request, deadline).await;
+            cx.data_mut().in_host += started.elapsed();
+            Ok((answer,))
+        })
+    })
+}
+
+fn link_context(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+    type Cx<'a> = StoreContextMut<'a, CallState>;
+    let mut context = linker.instance(CONTEXT)?;
+    context.func_wrap("run", |cx: Cx<'_>, (): ()| Ok((step(&cx)?.run.clone(),)))?;
+    context.func_wrap("step", |cx: Cx<'_>, (): ()| Ok((step(&cx)?.step.clone(),)))?;
+    context.func_wrap("attempt", |cx: Cx<'_>, (): ()| Ok((step(&cx)?.attempt,)))?;
+    context.func_wrap("idempotency-key", |cx: Cx<'_>, (): ()| Ok((step(&cx)?.idempotency_key.clone(),)))?;
+    context.func_wrap("deadline-ms", |cx: Cx<'_>, (): ()| Ok((step(&cx)?.deadline_ms,)))?;
+    context.func_wrap("trace-parent", |cx: Cx<'_>, (): ()| Ok((step(&cx)?.trace_parent.clone(),)))
+}
+
+fn step<'a>(cx: &'a StoreContextMut<'_, CallState>) -> Result<&'a super::StepContext, Misplaced> {
+    cx.data().step.as_ref().ok_or(Misplaced("`context` is about a step: it is there in `start`, not in `receive` or `describe`"))
+}
+
+fn link_log(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+    let mut log = linker.instance(LOG)?;
+    let write = |mut cx: StoreContextMut<'_, CallState>, (level, message, fields): (String, String, String)| {
+        charge(&mut cx, message.len() + fields.len())?;
+        cx.data_mut().with_log(|log| log.write(Level::from_guest(&level), &message, &fields));
+        Ok(())
+    };
+    log.func_wrap("write", write)
+}
+
+fn link_inbound(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+    let mut inbound = linker.instance(INBOUND)?;
+    inbound.func_wrap("get-head", |mut cx: StoreContextMut<'_, CallState>, (): ()| {
+        let request = judged(&cx)?;
+        charge(&mut cx, request.headers.len() * 64)?;
+        Ok((Head {
+            method: request.method.clone(),
+            path: request.path.clone(),
+            query: request.query.clone(),
+            headers: request.headers.clone(),
+            remote: request.remote.clone(),
+        },))
+    })?;
+    inbound.func_wrap("body", |mut cx: StoreContextMut<'_, CallState>, (): ()| {
+        let request = judged(&cx)?;
+        charge(&mut cx, request.body.len())?;
+        Ok((request.body.to_vec(),))
+    })?;
+    inbound.func_wrap("trigger-name", |cx: StoreContextMut<'_, CallState>, (): ()| {
+        Ok((judged(&cx)?.trigger_name.clone(),))
+    })
+}
+
+fn judged(cx: &StoreContextMut<'_, CallState>) -> Result<Arc<super::InboundRequest>, Misplaced> {
+    cx.data().inbound.clone().ok_or(Misplaced("`inbound` is there in a trigger's `receive`, nowhere else"))
+}
+
+/// Puts a host call on the guest's account: a guest that only calls the host would spend nothing otherwise.
+fn charge(cx: &mut StoreContextMut<'_, CallState>, bytes: usize) -> wasmtime::Result<()> {
+    let left = cx.get_fuel()?;
+    cx.set_fuel(left.saturating_sub(HOST_CALL_FUEL + bytes as u64))
+}

@@ -1,0 +1,155 @@
+//! The cache of compiled components: DATA/cache/DIGEST-ENGINE.cwasm.
+//!
+//! Loading such a file is loading native code into the host, so a file counts only with a MAC under the host's own
+//! key. One that is cut off, altered, of another engine or made with another key is compiled anew and replaced. A
+//! cache that cannot be written costs time, never a start.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// Where compiled components are kept, and the key that says they are this host's.
+#[derive(Clone)]
+pub(crate) struct CacheDir {
+    /// A folder of this host's own.
+    pub path: PathBuf,
+    /// Secret: whoever has it can make the host run native code.
+    pub key: [u8; 32],
+}
+
+impl std::fmt::Debug for CacheDir {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CacheDir").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// Bytes of the MAC, which stands before the code.
+const MAC_BYTES: usize = 32;
+
+/// The component of that digest from the cache, or compiled and then kept there.
+pub(super) fn load_or(
+    folder: &CacheDir,
+    engine: &Engine,
+    digest: &blake3::Hash,
+    compile: impl Fn() -> wasmtime::Result<Component>,
+) -> wasmtime::Result<Component> {
+    let engine_hash = compatibility(engine);
+    let file = folder.path.join(format!("{}-{}.cwasm", digest.to_hex(), &engine_hash.to_hex()[..16]));
+    if let Some(component) = load(folder, engine, &engine_hash, digest, &file) {
+        return Ok(component);
+    }
+    let component = compile()?;
+    match component.serialize() {
+        Ok(code) => keep(folder, &engine_hash, digest, &file, &code),
+        Err(error) => tracing::warn!(%error, "a compiled plugin could not be serialised for the cache"),
+    }
+    Ok(component)
+}
+
+fn load(
+    folder: &CacheDir,
+    engine: &Engine,
+    engine_hash: &blake3::Hash,
+    digest: &blake3::Hash,
+    file: &Path,
+) -> Option<Component> {
+    let bytes = match fs::read(file) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            tracing::warn!(file = %file.display(), %error, "a compiled plugin could not be read: compiling it again");
+            return None;
+        }
+    };
+    let Some((mac, code)) = bytes.split_at_checked(MAC_BYTES) else {
+        tracing::warn!(file = %file.display(), "a compiled plugin is cut off: compiling it again");
+        return None;
+    };
+    // `Hash` compares in constant time.
+    let authentic = <[u8; MAC_BYTES]>::try_from(mac)
+        .is_ok_and(|mac| blake3::Hash::from_bytes(mac) == authenticate(folder, engine_hash, digest, code));
+    if !authentic {
+        tracing::warn!(
+            file = %file.display(),
+            "a compiled plugin was altered or made with another key: compiling it again"
+        );
+        return None;
+    }
+    #[allow(unsafe_code, reason = "deserialize is unsafe for code that wasmtime did not make")]
+    // SAFETY: the MAC, under a key that only this host has, covers these very bytes and the hash of an engine that is
+    // compatible with ours. Only `keep` makes such a MAC, for what `Component::serialize` returned. The bytes are the
+    // ones just checked, in memory of our own: the file may change by now without changing them.
+    let loaded = unsafe { Component::deserialize(engine, code) };
+    loaded
+        .inspect_err(|error| tracing::warn!(file = %file.display(), %error, "a compiled plugin does not load: compiling it again"))
+        .ok()
+}
+
+fn keep(folder: &CacheDir, engine_hash: &blake3::Hash, digest: &blake3::Hash, file: &Path, code: &[u8]) {
+    let mac = authenticate(folder, engine_hash, digest, code);
+    match write(&folder.path, file, mac.as_bytes(), code) {
+        Ok(()) => remove_older(&folder.path, digest, file),
+        Err(error) => {
+            tracing::warn!(
+                folder = %folder.path.display(), %error,
+                "a compiled plugin could not be kept: the next start will compile it again"
+            );
+        }
+    }
+}
+
+/// Under another name first: a reader sees the whole file or none.
+fn write(folder: &Path, file: &Path, mac: &[u8], code: &[u8]) -> std::io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let unfinished = file.with_extension(format!("{}.tmp", crate::id::mint_token()));
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(&unfinished).and_then(|mut out| {
+        out.write_all(mac)?;
+        out.write_all(code)?;
+        drop(out);
+        fs::rename(&unfinished, file)
+    });
+    if written.is_err() {
+        let _ = fs::remove_file(&unfinished);
+    }
+    written
+}
+
+/// What earlier engines made of the same component is of no use to anyone.
+fn remove_older(folder: &Path, digest: &blake3::Hash, file: &Path) {
+    let prefix = format!("{}-", digest.to_hex());
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let older = entry.file_name().to_str().is_some_and(|name| name.starts_with(&prefix) && name.ends_with(".cwasm"));
+        if older && entry.path() != file {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn authenticate(folder: &CacheDir, engine_hash: &blake3::Hash, digest: &blake3::Hash, code: &[u8]) -> blake3::Hash {
+    let mut mac = blake3::Hasher::new_keyed(&folder.key);
+    mac.update(engine_hash.as_bytes()).update(digest.as_bytes()).update(code);
+    mac.finalize()
+}
+
+/// The same for engines that can run each other's code: version, target, settings.
+fn compatibility(engine: &Engine) -> blake3::Hash {
+    struct Hasher(blake3::Hasher);
+    impl std::hash::Hasher for Hasher {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+        fn finish(&self) -> u64 {
+            0
+        }
+    }
+    let mut hasher = Hasher(blake3::Hasher::new());
+    std::hash::Hash::hash(&engine.precompile_compatibility_hash(), &mut hasher);
+    hasher.0.finalize()
+}

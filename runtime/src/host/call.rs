@@ -1,0 +1,317 @@
+//! One bounded guest call: a fresh sandbox, one export called, the outcome and what it used. The sandbox is dropped
+//! whatever happened, so nothing of one call is there for the next.
+//!
+//! What an input or an output means is the caller's business; so is trying again.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::SemaphorePermit;
+use tokio::time::{Instant, timeout_at};
+use wasmtime::component::{ComponentExportIndex, ComponentNamedList, InstancePre, Lift, Lower, ResourceTable};
+use wasmtime::{Store, StoreContextMut};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::bindings::{GuestOutcome, Started};
+use super::fault::{self, Fault};
+use super::limits::{CallLimits, HAND_OVER_BYTES, Meter, fuel};
+use super::plugin::Plugin;
+use super::{Host, HostError};
+use crate::capability::http_request::Egress;
+use crate::capability::log::{LogLine, StepLog};
+use crate::capability::wasi;
+use crate::problem::Problem;
+
+/// What a step may reach. What is not here is not reachable.
+#[derive(Clone)]
+pub(crate) struct Grants {
+    /// The tenant's way out.
+    pub egress: Arc<Egress>,
+}
+
+/// What a step may know about itself: the answers of `context`.
+#[derive(Clone, Debug)]
+pub(crate) struct StepContext {
+    /// The id of the run.
+    pub run: String,
+    /// The id of the step in its run.
+    pub step: String,
+    /// From 1.
+    pub attempt: u32,
+    /// The same for every attempt.
+    pub idempotency_key: String,
+    /// When the step is ended, in milliseconds since 1970.
+    pub deadline_ms: u64,
+    /// W3C `traceparent`.
+    pub trace_parent: String,
+}
+
+/// The request that a trigger judges: the answers of `inbound`.
+#[derive(Clone, Debug)]
+pub(crate) struct InboundRequest {
+    /// As received.
+    pub method: String,
+    /// Below the trigger's address.
+    pub path: String,
+    /// Without `?`.
+    pub query: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// As received.
+    pub body: Bytes,
+    /// Address and port of the caller.
+    pub remote: String,
+    /// `namespace/name`.
+    pub trigger_name: String,
+}
+
+/// How a step ended, for this time.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// JSON text.
+    Done(String),
+    /// Waiting for the world.
+    Suspend {
+        /// The plugin's own bytes.
+        state: Vec<u8>,
+        /// What wakes it, JSON text.
+        wake: String,
+    },
+    /// The plugin's problem, or the host's about the plugin: then `usage.fault` says which.
+    Fail(Problem),
+}
+
+/// What a call used.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Usage {
+    /// Fuel; see [`super::limits`] for what a unit is.
+    pub fuel: u64,
+    /// Bytes of linear memory at the highest.
+    pub peak_memory: usize,
+    /// From the call to its outcome.
+    pub wall: Duration,
+    /// Of that, waiting for host calls.
+    pub in_host: Duration,
+    /// The trap or limit that ended the call.
+    pub fault: Option<Fault>,
+}
+
+/// A step's call that is over.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// What came out.
+    pub outcome: Outcome,
+    /// What it used.
+    pub usage: Usage,
+    /// What it had to say.
+    pub logs: Vec<LogLine>,
+}
+
+/// A trigger's judgement of one request.
+#[derive(Debug)]
+pub(crate) struct Received {
+    /// JSON text; see wit/trigger.wit.
+    pub verdict: Result<String, Problem>,
+    /// What it used.
+    pub usage: Usage,
+    /// What it had to say.
+    pub logs: Vec<LogLine>,
+}
+
+/// What a store holds for one call.
+pub(super) struct CallState {
+    pub(super) meter: Meter,
+    pub(super) step: Option<StepContext>,
+    pub(super) egress: Option<Arc<Egress>>,
+    pub(super) inbound: Option<Arc<InboundRequest>>,
+    pub(super) deadline: Instant,
+    pub(super) in_host: Duration,
+    handles: ResourceTable,
+    wasi: Option<Box<WasiCtx>>,
+    log: Option<Arc<Mutex<StepLog>>>,
+}
+
+impl CallState {
+    /// A call that reaches nothing.
+    pub(super) fn new(limits: &CallLimits) -> Self {
+        Self {
+            meter: Meter::new(limits),
+            step: None,
+            egress: None,
+            inbound: None,
+            deadline: deadline(limits.wall),
+            in_host: Duration::ZERO,
+            handles: ResourceTable::new(),
+            wasi: None,
+            log: None,
+        }
+    }
+
+    pub(super) fn with_log<R>(&mut self, change: impl FnOnce(&mut StepLog) -> R) -> R {
+        change(&mut self.shared_log().lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The lines so far; the next call in the same store begins anew.
+    pub(super) fn take_log(&mut self) -> StepLog {
+        match &self.log {
+            Some(log) => std::mem::take(&mut log.lock().unwrap_or_else(PoisonError::into_inner)),
+            None => StepLog::default(),
+        }
+    }
+
+    fn shared_log(&mut self) -> &Arc<Mutex<StepLog>> {
+        self.log.get_or_insert_default()
+    }
+}
+
+impl WasiView for CallState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        if self.wasi.is_none() {
+            self.handles.set_max_capacity(wasi::MAX_HANDLES);
+            self.wasi = Some(Box::new(wasi::context(self.shared_log().clone())));
+        }
+        let ctx = self.wasi.as_mut().expect("made above");
+        WasiCtxView { ctx, table: &mut self.handles }
+    }
+}
+
+/// The end of a call that begins now.
+pub(super) fn deadline(wall: Duration) -> Instant {
+    // A century is as good as for ever, and does not overflow.
+    Instant::now() + wall.min(Duration::from_secs(100 * 365 * 24 * 3600))
+}
+
+/// A store with every limit set.
+pub(super) fn store(host: &Host, state: CallState, cpu: Duration) -> Result<Store<CallState>, HostError> {
+    let mut store = Store::try_new(host.engine(), state).map_err(HostError::sandbox)?;
+    store.limiter(|state| &mut state.meter);
+    store.set_hostcall_fuel(HAND_OVER_BYTES);
+    store.set_max_component_handles(wasi::MAX_HANDLES);
+    store.epoch_deadline_callback(|mut cx: StoreContextMut<'_, CallState>| cx.data_mut().meter.end_turn());
+    store.set_epoch_deadline(1);
+    store.set_fuel(fuel(cpu)).map_err(HostError::sandbox)?;
+    Ok(store)
+}
+
+/// A place to run in, as soon as there is one.
+pub(super) async fn slot(host: &Host, deadline: Instant) -> Result<SemaphorePermit<'_>, HostError> {
+    let slots = host.slots();
+    if let Ok(permit) = slots.try_acquire() {
+        return Ok(permit);
+    }
+    match timeout_at(deadline, slots.acquire()).await {
+        Ok(Ok(permit)) => Ok(permit),
+        Ok(Err(_)) | Err(_) => Err(HostError::Busy),
+    }
+}
+
+/// A call that is over, before anyone has looked at what it returned.
+pub(super) struct Finished<R> {
+    pub(super) result: Result<R, Problem>,
+    pub(super) usage: Usage,
+    pub(super) logs: Vec<LogLine>,
+}
+
+/// Makes a sandbox, calls `export` in it and drops it.
+pub(super) async fn run<P, R>(
+    host: &Host,
+    pre: &InstancePre<CallState>,
+    export: &ComponentExportIndex,
+    params: P,
+    state: CallState,
+    limits: &CallLimits,
+) -> Result<Finished<R>, HostError>
+where
+    P: ComponentNamedList + Lower + Send + Sync,
+    R: ComponentNamedList + Lift + Send + Sync + 'static,
+{
+    let started = Instant::now();
+    let deadline = state.deadline;
+    let _slot = slot(host, deadline).await?;
+    let mut store = store(host, state, limits.cpu)?;
+    let call = async {
+        let instance = pre.instantiate_async(&mut store).await?;
+        let function = instance.get_typed_func::<P, R>(&mut store, export)?;
+        function.call_async(&mut store, params).await
+    };
+    let result = timeout_at(deadline, call).await;
+    finish(store, result, started, limits)
+}
+
+/// Accounts for a call that is over, and words what ended it.
+pub(super) fn finish<R>(
+    mut store: Store<CallState>,
+    result: Result<wasmtime::Result<R>, tokio::time::error::Elapsed>,
+    started: Instant,
+    limits: &CallLimits,
+) -> Result<Finished<R>, HostError> {
+    let fuel_left = store.get_fuel().unwrap_or(0);
+    let state = store.data_mut();
+    let mut usage = Usage {
+        fuel: fuel(limits.cpu) - fuel_left,
+        peak_memory: state.meter.peak_memory,
+        wall: started.elapsed(),
+        in_host: state.in_host,
+        fault: None,
+    };
+    let log = state.take_log();
+    let result = match result {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(fault::judge(&error, &state.meter, &log, limits)?),
+        Err(_) => Err(fault::too_late(limits, usage.in_host)),
+    };
+    let result = result.map_err(|(fault, problem)| {
+        usage.fault = Some(fault);
+        problem
+    });
+    Ok(Finished { result, usage, logs: log.finish() })
+}
+
+/// Calls `start` of a plugin's action.
+pub(super) async fn start(
+    host: &Host,
+    plugin: &Plugin,
+    action: &str,
+    input: &str,
+    grants: Grants,
+    limits: CallLimits,
+    context: StepContext,
+) -> Result<Ended, HostError> {
+    let export = plugin.start.as_ref().ok_or(HostError::NoExport("actions"))?;
+    let mut state = CallState::new(&limits);
+    state.step = Some(context);
+    state.egress = Some(grants.egress);
+    let Finished { result, usage, logs } =
+        run::<_, Started>(host, &plugin.pre, export, (action, input), state, &limits).await?;
+    let outcome = match result {
+        Ok((Ok(GuestOutcome::Done(output)),)) => Outcome::Done(output),
+        Ok((Ok(GuestOutcome::Suspend(suspension)),)) => {
+            Outcome::Suspend { state: suspension.state, wake: suspension.wake }
+        }
+        Ok((Err(problem),)) => Outcome::Fail(problem.into()),
+        Err(problem) => Outcome::Fail(problem),
+    };
+    Ok(Ended { outcome, usage, logs })
+}
+
+/// Calls `receive` of a plugin's trigger.
+pub(super) async fn receive(
+    host: &Host,
+    plugin: &Plugin,
+    trigger: &str,
+    config: &str,
+    inbound: Arc<InboundRequest>,
+    limits: CallLimits,
+) -> Result<Received, HostError> {
+    let export = plugin.receive.as_ref().ok_or(HostError::NoExport("triggers"))?;
+    let mut state = CallState::new(&limits);
+    state.inbound = Some(inbound);
+    let Finished { result, usage, logs } =
+        run::<_, super::bindings::Received>(host, &plugin.pre, export, (trigger, config), state, &limits).await?;
+    let verdict = match result {
+        Ok((verdict,)) => verdict.map_err(Problem::from),
+        Err(problem) => Err(problem),
+    };
+    Ok(Received { verdict, usage, logs })
+}

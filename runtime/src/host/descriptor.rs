@@ -1,0 +1,246 @@
+//! What a plugin says about itself, and the JSON Schemas in it, ready to check values with.
+//!
+//! Parsed once, when the plugin is installed. Keys that this version does not know are kept and shown, not judged.
+
+use jsonschema::{Draft, PatternOptions, Validator};
+use semver::Version;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+
+/// Longest descriptor, in bytes.
+const MAX_BYTES: usize = 1024 * 1024;
+/// Longest quotation of a value in a finding, in characters.
+const MAX_SENTENCE: usize = 300;
+/// Findings that are shown about one value.
+const MAX_FINDINGS: usize = 20;
+
+/// A plugin's description of itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Descriptor {
+    /// What a flow calls it.
+    pub name: String,
+    /// What a flow pins.
+    pub version: Version,
+    /// A few words.
+    pub title: String,
+    /// A sentence or more.
+    pub summary: String,
+    /// What it can do.
+    pub actions: Vec<ActionDescriptor>,
+    /// What it can start runs with.
+    pub triggers: Vec<TriggerDescriptor>,
+    /// As the plugin wrote it.
+    pub raw: Value,
+}
+
+/// One action.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ActionDescriptor {
+    /// Unique in the plugin.
+    pub name: String,
+    /// A few words.
+    #[serde(default)]
+    pub title: String,
+    /// A sentence or more.
+    #[serde(default)]
+    pub summary: String,
+    /// JSON Schema of the input; none: anything.
+    #[serde(default = "anything")]
+    pub input: Value,
+    /// JSON Schema of the output; none: anything.
+    #[serde(default = "anything")]
+    pub output: Value,
+    /// The capabilities it asks for, each with its reason.
+    #[serde(default)]
+    pub wants: Value,
+    /// Whether a repeat does no harm.
+    #[serde(default)]
+    pub idempotent: bool,
+}
+
+/// One trigger.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TriggerDescriptor {
+    /// Unique in the plugin.
+    pub name: String,
+    /// A few words.
+    #[serde(default)]
+    pub title: String,
+    /// A sentence or more.
+    #[serde(default)]
+    pub summary: String,
+    /// JSON Schema of the configuration; none: anything.
+    #[serde(default = "anything")]
+    pub config: Value,
+    /// JSON Schema of the event that a run starts with; none: anything.
+    #[serde(default = "anything")]
+    pub event: Value,
+    /// The capabilities it asks for, each with its reason.
+    #[serde(default)]
+    pub wants: Value,
+}
+
+#[derive(Deserialize)]
+struct Written {
+    name: String,
+    version: String,
+    #[serde(default)]
+    title: String,
+    #[serde(default)]
+    summary: String,
+    #[serde(default)]
+    actions: Vec<ActionDescriptor>,
+    #[serde(default)]
+    triggers: Vec<TriggerDescriptor>,
+}
+
+fn anything() -> Value {
+    Value::Bool(true)
+}
+
+impl Descriptor {
+    /// The error is a sentence for the plugin's author.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        if text.len() > MAX_BYTES {
+            return Err(format!("it is {} bytes long, and may have {MAX_BYTES}", text.len()));
+        }
+        let raw: Value = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
+        let written = Written::deserialize(&raw).map_err(|error| error.to_string())?;
+        let version = Version::parse(&written.version)
+            .map_err(|error| format!("its version `{}` is not one such as 1.0.0: {error}", written.version))?;
+        check_name("its name", &written.name)?;
+        check_names("action", written.actions.iter().map(|action| &action.name))?;
+        check_names("trigger", written.triggers.iter().map(|trigger| &trigger.name))?;
+        Ok(Self {
+            title: if written.title.is_empty() { written.name.clone() } else { written.title },
+            name: written.name,
+            version,
+            summary: written.summary,
+            actions: written.actions,
+            triggers: written.triggers,
+            raw,
+        })
+    }
+}
+
+impl Serialize for Descriptor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.raw.serialize(serializer)
+    }
+}
+
+fn check_names<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Result<(), String> {
+    let mut seen = std::collections::BTreeSet::new();
+    for name in names {
+        check_name(&format!("the name of its {what}"), name)?;
+        if !seen.insert(name) {
+            return Err(format!("it has two {what}s of the name `{name}`"));
+        }
+    }
+    Ok(())
+}
+
+fn check_name(what: &str, name: &str) -> Result<(), String> {
+    let fits = name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.len() <= 64
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if fits {
+        return Ok(());
+    }
+    Err(format!("{what} `{name}` cannot stand in a flow: use a-z, 0-9 and `-`, a letter first, at most 64 characters"))
+}
+
+/// A JSON Schema that values are checked with.
+#[derive(Debug)]
+pub(crate) struct Schema(Validator);
+
+impl Schema {
+    /// The error says what is wrong with the schema.
+    pub(super) fn compile(schema: &Value) -> Result<Self, String> {
+        // Linear-time patterns only: a tenant's schema meets a stranger's values. Nothing is fetched.
+        jsonschema::options()
+            .with_draft(Draft::Draft202012)
+            .with_pattern_options(PatternOptions::regex())
+            .build(schema)
+            .map(Self)
+            .map_err(|error| format!("at `{}`: {error}", error.instance_path()))
+    }
+
+    /// What is wrong with the value: a JSON pointer and a sentence each.
+    pub(crate) fn validate(&self, value: &Value) -> Result<(), Vec<(String, String)>> {
+        if self.0.is_valid(value) {
+            return Ok(());
+        }
+        let errors = self.0.iter_errors(value).take(MAX_FINDINGS);
+        Err(errors.map(|error| (error.instance_path().to_string(), shortened(&error.to_string()))).collect())
+    }
+}
+
+fn shortened(sentence: &str) -> String {
+    match sentence.char_indices().nth(MAX_SENTENCE) {
+        Some((end, _)) => format!("{}…", &sentence[..end]),
+        None => sentence.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_descriptor_is_read_and_shown_as_it_was_written() {
+        let text = json!({
+            "name": "weather", "version": "1.2.0", "summary": "s", "licence": "MIT",
+            "actions": [{ "name": "read", "input": { "type": "object" }, "idempotent": true, "later": 1 }],
+        });
+        let descriptor = Descriptor::parse(&text.to_string()).unwrap();
+        assert_eq!(descriptor.title, "weather");
+        assert!(descriptor.actions[0].idempotent && descriptor.actions[0].output == json!(true));
+        assert_eq!(serde_json::to_value(&descriptor).unwrap(), text);
+    }
+
+    #[test]
+    fn a_wrong_descriptor_is_told_why() {
+        let cases = [
+            ("nonsense", "not JSON"),
+            (r#"{"version":"1.0.0"}"#, "name"),
+            (r#"{"name":"a","version":"1"}"#, "such as 1.0.0"),
+            (r#"{"name":"A b","version":"1.0.0"}"#, "`A b` cannot stand in a flow"),
+            (r#"{"name":"a","version":"1.0.0","actions":[{"name":"x"},{"name":"x"}]}"#, "two actions"),
+            (r#"{"name":"a","version":"1.0.0","triggers":[{"name":"x.y"}]}"#, "the name of its trigger `x.y`"),
+        ];
+        for (text, expected) in cases {
+            let error = Descriptor::parse(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_finding_says_where_and_what() {
+        let schema = Schema::compile(&json!({
+            "type": "object", "required": ["city"], "properties": { "days": { "type": "integer" } }
+        }))
+        .unwrap();
+        assert_eq!(schema.validate(&json!({ "city": "Ulm", "days": 3 })), Ok(()));
+        let findings = schema.validate(&json!({ "days": "three" })).unwrap_err();
+        let pointers: Vec<_> = findings.iter().map(|(pointer, _)| pointer.as_str()).collect();
+        assert!(pointers.contains(&"") && pointers.contains(&"/days"), "{findings:?}");
+        assert!(findings.iter().any(|(_, sentence)| sentence.contains("integer")), "{findings:?}");
+    }
+
+    #[test]
+    fn a_finding_does_not_repeat_a_huge_value() {
+        let schema = Schema::compile(&json!({ "type": "integer" })).unwrap();
+        let findings = schema.validate(&json!("x".repeat(100_000))).unwrap_err();
+        assert!(findings[0].1.len() < 2 * MAX_SENTENCE);
+    }
+
+    #[test]
+    fn a_schema_fetches_nothing_and_its_patterns_are_linear() {
+        assert!(Schema::compile(&json!({ "$ref": "https://example.com/schema.json" })).is_err());
+        assert!(Schema::compile(&json!({ "type": "string", "pattern": "(?=a)b" })).is_err());
+    }
+}

@@ -1,0 +1,214 @@
+//! The expression guest: jq programs judged in kept sandboxes.
+//!
+//! A fresh sandbox would parse jq's prelude every time, so one is kept for each tenant and flow version. It remembers
+//! compiled programs, never values. One caller at a time: a second one has another sandbox. A sandbox that trapped,
+//! reached a limit or grew large is dropped.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::timeout_at;
+use wasmtime::Store;
+use wasmtime::component::{ComponentExportIndex, Instance, InstancePre};
+
+use super::call::{self, CallState};
+use super::fault::{self, Fault};
+use super::install::{self, InstallError};
+use super::limits::{CallLimits, fuel};
+use super::Host;
+use crate::id::TenantId;
+
+/// Most memory of one evaluation, whatever the tenant's quota.
+const MAX_MEMORY: u64 = 64 * 1024 * 1024;
+/// Largest result.
+const MAX_RESULT: usize = 8 * 1024 * 1024;
+/// A sandbox that holds more than this is not kept.
+const KEPT_MEMORY: usize = 8 * 1024 * 1024;
+
+/// Whose sandbox: tenant, and digest of the flow's text.
+pub(crate) type Key = (TenantId, String);
+
+/// Judges jq programs.
+#[derive(Clone)]
+pub(crate) struct Evaluator(Arc<Inner>);
+
+struct Inner {
+    host: Host,
+    pre: InstancePre<CallState>,
+    evaluate: ComponentExportIndex,
+    check: ComponentExportIndex,
+    kept: Mutex<Kept>,
+}
+
+/// A sandbox between two evaluations.
+struct Idle {
+    store: Store<CallState>,
+    instance: Instance,
+    used: u64,
+}
+
+#[derive(Default)]
+struct Kept {
+    idle: HashMap<Key, Vec<Idle>>,
+    count: usize,
+    /// Counts evaluations: the least recently used sandbox makes room.
+    clock: u64,
+}
+
+impl Evaluator {
+    pub(super) async fn new(host: &Host, wasm: &[u8]) -> Result<Self, InstallError> {
+        let linked = install::link(host, wasm).await?;
+        let (evaluate, check) = install::expression(&linked.component)?;
+        let inner = Inner { host: host.clone(), pre: linked.pre, evaluate, check, kept: Mutex::default() };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// The one value that `program` makes of `input`, both JSON text; `variables` is an object. The error is a
+    /// sentence for the program's author.
+    pub(crate) async fn evaluate(
+        &self,
+        key: &Key,
+        program: &str,
+        input: &str,
+        variables: &str,
+        limits: CallLimits,
+    ) -> Result<String, String> {
+        let (result,): (Result<String, String>,) =
+            self.call(key, &self.0.evaluate, (program, input, variables), limits).await?;
+        match result {
+            Ok(value) if value.len() > MAX_RESULT => {
+                Err(format!("the result is {} bytes long, and may have {MAX_RESULT}: select less", value.len()))
+            }
+            other => other,
+        }
+    }
+
+    /// Compiles a program that may use these variables, named without `$`. The error is a sentence for its author.
+    pub(crate) async fn check(
+        &self,
+        key: &Key,
+        program: &str,
+        variables: &[String],
+        limits: CallLimits,
+    ) -> Result<(), String> {
+        let (result,): (Result<(), String>,) = self.call(key, &self.0.check, (program, variables), limits).await?;
+        result
+    }
+
+    async fn call<P, R>(
+        &self,
+        key: &Key,
+        export: &ComponentExportIndex,
+        params: P,
+        mut limits: CallLimits,
+    ) -> Result<R, String>
+    where
+        P: wasmtime::component::ComponentNamedList + wasmtime::component::Lower + Send + Sync,
+        R: wasmtime::component::ComponentNamedList + wasmtime::component::Lift + Send + Sync + 'static,
+    {
+        limits.memory_bytes = limits.memory_bytes.min(MAX_MEMORY);
+        let Inner { host, pre, .. } = &*self.0;
+        let deadline = call::deadline(limits.wall);
+        let _slot = call::slot(host, deadline).await.map_err(|error| error.to_string())?;
+        let (mut store, kept) = match self.kept().take(key) {
+            Some(Idle { store, instance, .. }) => (store, Some(instance)),
+            None => {
+                let store = call::store(host, CallState::new(&limits), limits.cpu);
+                (store.map_err(|error| error.to_string())?, None)
+            }
+        };
+        begin(&mut store, &limits).map_err(|error| error.to_string())?;
+        let work = async {
+            let instance = match kept {
+                Some(instance) => instance,
+                None => pre.instantiate_async(&mut store).await?,
+            };
+            let function = instance.get_typed_func::<P, R>(&mut store, export)?;
+            let value = function.call_async(&mut store, params).await?;
+            Ok((instance, value))
+        };
+        match timeout_at(deadline, work).await {
+            Ok(Ok((instance, value))) => {
+                self.kept().put(key, store, instance, host.kept_evaluators());
+                Ok(value)
+            }
+            Ok(Err(error)) => Err(stopped(&error, &mut store, &limits)),
+            Err(_) => Err(format!(
+                "the expression took longer than {} ms: simplify it, or raise `tenant.quota.step_time`",
+                limits.wall.as_millis()
+            )),
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn take(&mut self, key: &Key) -> Option<Idle> {
+        let idle = self.idle.get_mut(key)?.pop()?;
+        self.count -= 1;
+        Some(idle)
+    }
+
+    fn put(&mut self, key: &Key, mut store: Store<CallState>, instance: Instance, most: usize) {
+        // What it printed belongs to nobody, and must not be there for the next one.
+        drop(store.data_mut().take_log());
+        if store.data().meter.memory() > KEPT_MEMORY || most == 0 {
+            return;
+        }
+        while self.count >= most {
+            self.drop_oldest();
+        }
+        self.clock += 1;
+        self.count += 1;
+        let idle = Idle { store, instance, used: self.clock };
+        match self.idle.get_mut(key) {
+            Some(others) => others.push(idle),
+            None => drop(self.idle.insert(key.clone(), vec![idle])),
+        }
+    }
+
+    /// The last of each list was used latest, the first longest ago.
+    fn drop_oldest(&mut self) {
+        self.idle.retain(|_, idle| !idle.is_empty());
+        let oldest = self.idle.iter_mut().min_by_key(|(_, idle)| idle.first().map(|idle| idle.used));
+        if let Some((_, idle)) = oldest {
+            idle.remove(0);
+            self.count -= 1;
+        }
+    }
+}
+
+/// A new account in a store that may have had another one.
+fn begin(store: &mut Store<CallState>, limits: &CallLimits) -> wasmtime::Result<()> {
+    store.data_mut().meter.restart(limits);
+    store.set_epoch_deadline(1);
+    store.set_fuel(fuel(limits.cpu))
+}
+
+/// Why the expression did not come to an end, for its author.
+fn stopped(error: &wasmtime::Error, store: &mut Store<CallState>, limits: &CallLimits) -> String {
+    let state = store.data_mut();
+    let log = state.take_log();
+    let (fault, problem) = match fault::judge(error, &state.meter, &log, limits) {
+        Ok(judged) => judged,
+        Err(host) => return host.to_string(),
+    };
+    match fault {
+        Fault::Cpu => format!(
+            "the expression used up its CPU time of {} ms (`tenant.quota.cpu`): look for a loop that does not end",
+            limits.cpu.as_millis()
+        ),
+        Fault::Memory => format!(
+            "the expression needs more than its {} MiB of memory (`tenant.quota.memory`, 64 MiB at most): work on less at once",
+            limits.memory_bytes / (1024 * 1024)
+        ),
+        Fault::Stack => "the expression calls itself too deeply: look for a recursion that does not end".to_owned(),
+        _ => {
+            tracing::error!(%problem, "the expression guest failed");
+            format!("the expression could not be evaluated: {problem}")
+        }
+    }
+}

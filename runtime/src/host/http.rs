@@ -1,0 +1,57 @@
+//! The import http-request: a guest's request to the tenant's egress, and its answer back.
+//!
+//! Nothing is decided here. Policy, addresses, redirects and limits are those of the capability.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::bindings::{HttpError, Request, Response};
+use crate::capability::http_request::{self, Egress, SendOptions};
+
+/// Sends the request, for a call that ends at `deadline`.
+pub(super) async fn send(
+    egress: Option<Arc<Egress>>,
+    request: Request,
+    deadline: Instant,
+) -> Result<Response, HttpError> {
+    let Some(egress) = egress else {
+        return Err(unsent("blocked", "requests are sent by steps: a trigger only judges the one it was given".to_owned()));
+    };
+    let options = options(&request.options)?;
+    let request = http_request::Request {
+        method: request.method,
+        url: request.url,
+        headers: request.headers,
+        body: request.body.map(Bytes::from),
+    };
+    let response = egress.send(request, options, deadline.into_std()).await.map_err(refused)?;
+    Ok(Response {
+        status: response.status,
+        headers: response.headers,
+        body: response.body.into(),
+        info: serde_json::to_string(&response.info).unwrap_or_default(),
+    })
+}
+
+fn options(text: &str) -> Result<SendOptions, HttpError> {
+    if text.is_empty() {
+        return Ok(SendOptions::default());
+    }
+    serde_json::from_str(text)
+        .map_err(|error| unsent("invalid-request", format!("the options are not what wit/http-request.wit lists: {error}")))
+}
+
+fn refused(error: http_request::HttpError) -> HttpError {
+    HttpError {
+        code: error.code.to_string(),
+        detail: error.detail,
+        retryable: error.retryable,
+        sent: error.sent.to_string(),
+    }
+}
+
+fn unsent(code: &str, detail: String) -> HttpError {
+    HttpError { code: code.to_owned(), detail, retryable: false, sent: "no".to_owned() }
+}

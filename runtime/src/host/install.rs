@@ -1,0 +1,311 @@
+//! From the bytes of a .wasm file to a [`Plugin`]: compiled (or from the cache), linked, described.
+//!
+//! Everything that may be wrong with a component is found here, and worded for its author.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+use wasmtime::component::{Component, ComponentExportIndex, Instance, InstancePre};
+use wasmtime::{AsContextMut, Store};
+
+use super::bindings::{self, ACTION, EXPRESSION, Received, Started, TRIGGER, Undone};
+use super::call::{self, CallState};
+use super::descriptor::{Descriptor, Schema};
+use super::limits::CallLimits;
+use super::plugin::{Action, Plugin, Trigger};
+use super::{Host, HostError, cache};
+use crate::capability::wasi;
+use crate::problem::Problem;
+
+/// Largest component.
+const MAX_WASM: usize = 32 * 1024 * 1024;
+/// What `describe` may use. The time is generous: the fuel ends an endless loop long before.
+const DESCRIBE: CallLimits =
+    CallLimits { memory_bytes: 16 * 1024 * 1024, cpu: Duration::from_millis(50), wall: Duration::from_secs(10) };
+
+/// Why a component cannot be installed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InstallError {
+    /// Over [`MAX_WASM`].
+    #[error("the component is {0} bytes large, and may have {MAX_WASM}: build it with `--release` and strip debug information")]
+    TooLarge(usize),
+    /// No WebAssembly at all.
+    #[error("this is not a WebAssembly file: it does not begin with `\\0asm`")]
+    NotWasm,
+    /// A module, not a component.
+    #[error("this is a core WebAssembly module, not a component: build it for the target wasm32-wasip2")]
+    CoreModule,
+    /// It does not compile.
+    #[error("the component is broken, or uses a WebAssembly feature that this host has switched off: {0}")]
+    Broken(String),
+    /// It imports what nobody offers.
+    #[error("the component imports `{name}`, which is not offered: {instead}. Offered are {}", offered())]
+    Import {
+        /// The interface.
+        name: String,
+        /// What to use.
+        instead: &'static str,
+    },
+    /// It imports something offered with another type or version.
+    #[error("the component does not fit what this host offers: {0}; build it against flowcell:plugin 0.1.0")]
+    Link(String),
+    /// Nothing that a host could call.
+    #[error("the component exports neither `{ACTION}` nor `{TRIGGER}`: end it with the SDK's `export!`")]
+    NoExport,
+    /// An export has another type.
+    #[error("the component's exports are not those of flowcell:plugin 0.1.0: {0}")]
+    WrongExport(String),
+    /// `describe` did not return.
+    #[error("`describe` failed: {0}. It runs alone, with nothing to call but WASI, for 50 ms and in 16 MiB")]
+    Describe(Problem),
+    /// `describe` returned nonsense.
+    #[error("the component's descriptor is wrong: {0}")]
+    Descriptor(String),
+    /// Not the component's fault.
+    #[error(transparent)]
+    Host(#[from] HostError),
+}
+
+fn offered() -> String {
+    format!("{} and {}", bindings::OFFERED.join(", "), wasi::OFFERED)
+}
+
+/// The component of the bytes, linked to what it imports.
+pub(super) struct Linked {
+    pub(super) component: Component,
+    pub(super) pre: InstancePre<CallState>,
+    pub(super) digest: String,
+}
+
+/// Installs a component.
+pub(super) async fn install(host: &Host, wasm: &[u8]) -> Result<Arc<Plugin>, InstallError> {
+    let Linked { component, pre, digest } = link(host, wasm).await?;
+    let exports = Exports::find(&component)?;
+    let descriptor = describe(host, &component, &exports).await?;
+    let actions = descriptor.actions.iter().map(|action| {
+        let input = schema(&action.input, "input", &action.name)?;
+        Ok(Action { name: action.name.clone(), input })
+    });
+    let triggers = descriptor.triggers.iter().map(|trigger| {
+        let config = schema(&trigger.config, "config", &trigger.name)?;
+        Ok(Trigger { name: trigger.name.clone(), config })
+    });
+    Ok(Arc::new(Plugin {
+        actions: actions.collect::<Result<_, InstallError>>()?,
+        triggers: triggers.collect::<Result<_, InstallError>>()?,
+        name: descriptor.name.clone(),
+        version: descriptor.version.clone(),
+        digest,
+        descriptor,
+        size: wasm.len(),
+        pre,
+        start: exports.action.map(|action| action.start),
+        receive: exports.trigger.map(|trigger| trigger.receive),
+    }))
+}
+
+/// Compiles or loads, and links.
+pub(super) async fn link(host: &Host, wasm: &[u8]) -> Result<Linked, InstallError> {
+    check_header(wasm)?;
+    let (component, digest) = compile(host, wasm).await?;
+    check_imports(&component)?;
+    let pre = host.linker().instantiate_pre(&component).map_err(|error| InstallError::Link(format!("{error:#}")))?;
+    Ok(Linked { component, pre, digest })
+}
+
+fn check_header(wasm: &[u8]) -> Result<(), InstallError> {
+    if wasm.len() > MAX_WASM {
+        return Err(InstallError::TooLarge(wasm.len()));
+    }
+    match wasm {
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Err(InstallError::CoreModule),
+        [0, b'a', b's', b'm', ..] => Ok(()),
+        _ => Err(InstallError::NotWasm),
+    }
+}
+
+/// Off the async threads, and one at a time: a compilation takes every core for a second or more.
+async fn compile(host: &Host, wasm: &[u8]) -> Result<(Component, String), InstallError> {
+    let _turn = host.compiling().lock().await;
+    let (wasm, host) = (wasm.to_vec(), host.clone());
+    let work = move || {
+        let digest = blake3::hash(&wasm);
+        let compile = || Component::from_binary(host.engine(), &wasm);
+        let component = match host.cache() {
+            Some(folder) => cache::load_or(folder, host.engine(), &digest, compile),
+            None => compile(),
+        };
+        component
+            .map(|component| (component, digest.to_hex().to_string()))
+            .map_err(|error| InstallError::Broken(format!("{error:#}")))
+    };
+    tokio::task::spawn_blocking(work).await.map_err(|error| HostError::Sandbox(error.to_string()))?
+}
+
+fn check_imports(component: &Component) -> Result<(), InstallError> {
+    let imports = component.component_type();
+    for (name, _) in imports.imports(component.engine()) {
+        let plain = name.split_once('@').map_or(name, |(plain, _)| plain);
+        let ours = bindings::OFFERED.iter().any(|offered| offered.split_once('@').is_some_and(|(offered, _)| offered == plain));
+        // Types are nothing to call, and come with whatever uses them.
+        if !ours && plain != "flowcell:plugin/types" && !wasi::offers(plain) {
+            return Err(InstallError::Import { name: name.to_owned(), instead: instead(plain) });
+        }
+    }
+    Ok(())
+}
+
+fn instead(import: &str) -> &'static str {
+    if import.starts_with("wasi:sockets/") || import.starts_with("wasi:http/") {
+        "a plugin reaches the network through `flowcell:plugin/http-request` alone, where the tenant's policy decides"
+    } else if import.starts_with("wasi:") {
+        "this host does not give that part of WASI to plugins"
+    } else {
+        "nothing of that name is known here"
+    }
+}
+
+struct Exports {
+    action: Option<ActionExports>,
+    trigger: Option<TriggerExports>,
+}
+
+struct ActionExports {
+    describe: ComponentExportIndex,
+    start: ComponentExportIndex,
+    resume: ComponentExportIndex,
+    cancel: ComponentExportIndex,
+}
+
+struct TriggerExports {
+    describe: ComponentExportIndex,
+    enable: ComponentExportIndex,
+    disable: ComponentExportIndex,
+    receive: ComponentExportIndex,
+}
+
+impl Exports {
+    fn find(component: &Component) -> Result<Self, InstallError> {
+        let interface = |name| component.get_export_index(None, name);
+        let function = |interface: &ComponentExportIndex, name: &'static str| {
+            component
+                .get_export_index(Some(interface), name)
+                .ok_or_else(|| InstallError::WrongExport(format!("there is no function `{name}`")))
+        };
+        let action = match interface(ACTION) {
+            None => None,
+            Some(action) => Some(ActionExports {
+                describe: function(&action, "describe")?,
+                start: function(&action, "start")?,
+                resume: function(&action, "resume")?,
+                cancel: function(&action, "cancel")?,
+            }),
+        };
+        let trigger = match interface(TRIGGER) {
+            None => None,
+            Some(trigger) => Some(TriggerExports {
+                describe: function(&trigger, "describe")?,
+                enable: function(&trigger, "enable")?,
+                disable: function(&trigger, "disable")?,
+                receive: function(&trigger, "receive")?,
+            }),
+        };
+        if action.is_none() && trigger.is_none() {
+            return Err(InstallError::NoExport);
+        }
+        Ok(Self { action, trigger })
+    }
+
+    /// Compares every function with the type that the host will call it by.
+    fn check(&self, instance: &Instance, store: &mut Store<CallState>) -> Result<(), WrongExport> {
+        type Enabled = (Result<Vec<u8>, bindings::GuestProblem>,);
+        if let Some(action) = &self.action {
+            check::<(&str, &str), Started>(instance, store, &action.start, "start")?;
+            check::<(&str, &[u8], &str), Started>(instance, store, &action.resume, "resume")?;
+            check::<(&str, &[u8], &str), Undone>(instance, store, &action.cancel, "cancel")?;
+        }
+        if let Some(trigger) = &self.trigger {
+            check::<(&str, &str), Enabled>(instance, store, &trigger.enable, "enable")?;
+            check::<(&str, &str, &[u8]), Undone>(instance, store, &trigger.disable, "disable")?;
+            check::<(&str, &str), Received>(instance, store, &trigger.receive, "receive")?;
+        }
+        Ok(())
+    }
+
+    fn describe(&self) -> &ComponentExportIndex {
+        match (&self.action, &self.trigger) {
+            (Some(action), _) => &action.describe,
+            (None, Some(trigger)) => &trigger.describe,
+            (None, None) => unreachable!("`find` refuses a component with neither"),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("`{function}` has another type ({reason})")]
+struct WrongExport {
+    function: &'static str,
+    reason: String,
+}
+
+fn check<P, R>(
+    instance: &Instance,
+    store: &mut Store<CallState>,
+    export: &ComponentExportIndex,
+    function: &'static str,
+) -> Result<(), WrongExport>
+where
+    P: wasmtime::component::ComponentNamedList + wasmtime::component::Lower,
+    R: wasmtime::component::ComponentNamedList + wasmtime::component::Lift,
+{
+    match instance.get_typed_func::<P, R>(store.as_context_mut(), export) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(WrongExport { function, reason: error.root_cause().to_string() }),
+    }
+}
+
+/// Asks the component what it is, where every import of this package traps.
+async fn describe(host: &Host, component: &Component, exports: &Exports) -> Result<Descriptor, InstallError> {
+    let link = || {
+        let mut linker = host.bare_linker().clone();
+        linker.define_unknown_imports_as_traps(component)?;
+        linker.instantiate_pre(component)
+    };
+    let pre = link().map_err(|error| InstallError::Link(format!("{error:#}")))?;
+    let started = Instant::now();
+    let deadline = call::deadline(DESCRIBE.wall);
+    let _slot = call::slot(host, deadline).await?;
+    let mut store = call::store(host, CallState::new(&DESCRIBE), DESCRIBE.cpu)?;
+    let call = async {
+        let instance = pre.instantiate_async(&mut store).await?;
+        exports.check(&instance, &mut store)?;
+        let describe = instance
+            .get_typed_func::<(), (String,)>(&mut store, exports.describe())
+            .map_err(|error| WrongExport { function: "describe", reason: error.root_cause().to_string() })?;
+        describe.call_async(&mut store, ()).await
+    };
+    let result = timeout_at(deadline, call).await;
+    if let Ok(Err(error)) = &result
+        && let Some(wrong) = error.downcast_ref::<WrongExport>()
+    {
+        return Err(InstallError::WrongExport(wrong.to_string()));
+    }
+    let (text,) = call::finish(store, result, started, &DESCRIBE)?.result.map_err(InstallError::Describe)?;
+    Descriptor::parse(&text).map_err(InstallError::Descriptor)
+}
+
+fn schema(schema: &serde_json::Value, what: &str, of: &str) -> Result<Schema, InstallError> {
+    Schema::compile(schema)
+        .map_err(|reason| InstallError::Descriptor(format!("the {what} schema of `{of}` is not a JSON Schema: {reason}")))
+}
+
+/// The two functions of the expression guest.
+pub(super) fn expression(component: &Component) -> Result<(ComponentExportIndex, ComponentExportIndex), InstallError> {
+    let find = || {
+        let expression = component.get_export_index(None, EXPRESSION)?;
+        let function = |name| component.get_export_index(Some(&expression), name);
+        Some((function("evaluate")?, function("check")?))
+    };
+    find().ok_or_else(|| InstallError::WrongExport(format!("there is no `{EXPRESSION}` with `evaluate` and `check`")))
+}

@@ -1,0 +1,165 @@
+//! What one guest call may use, and the meter that counts it.
+//!
+//! CPU time is counted as fuel, so that a call costs the same on a busy machine; the epoch makes a spinning guest give
+//! way and is the net below the fuel; wall-clock time is bounded around the whole call, host calls included. The
+//! quotas themselves are the caller's: nothing here knows a tenant.
+
+use std::time::Duration;
+
+use wasmtime::{OperatorCost, ResourceLimiter, UpdateDeadline};
+
+/// What a caller grants to one call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallLimits {
+    /// All linear memories together.
+    pub memory_bytes: u64,
+    /// Time in the guest's own code.
+    pub cpu: Duration,
+    /// Time from the call to its outcome, waiting included.
+    pub wall: Duration,
+}
+
+/// Fuel for a nominal microsecond.
+///
+/// An endless loop burns between 1,000 and 2,000 units in a microsecond of a current x86-64 core, and code that
+/// computes something about as much. The lower end is taken: nobody's 250 ms end early.
+pub(super) const FUEL_PER_US: u64 = 2_000;
+/// What a call into the host costs at least: its time is not the guest's own, but the guest asked for it.
+pub(super) const HOST_CALL_FUEL: u64 = 500;
+/// Bytes that a guest may hand to the host in one call, and in its outcome. The guest decides what the host allocates
+/// here: a list can name the same bytes a million times. A tenant's body quota has to fit, escaped as JSON.
+pub(super) const HAND_OVER_BYTES: usize = 32 * 1024 * 1024;
+/// Time between two increments of the epoch while a guest is running: the longest turn of a spinning guest.
+pub(super) const TURN: Duration = Duration::from_millis(2);
+/// How often the nominal CPU time a guest may spend in turns before it is stopped without regard to its fuel.
+/// Instructions differ in what they cost, and a busy machine takes turns away; by eight, something is wrong.
+const TURNS_OVER_CPU: u32 = 8;
+
+/// Core instances in one component: the guest's own and the small ones that a component's linking needs.
+pub(super) const MAX_INSTANCES: u32 = 32;
+/// Tables in one component.
+pub(super) const MAX_TABLES: u32 = 16;
+/// Elements of one table.
+pub(super) const MAX_TABLE_ELEMENTS: usize = 20_000;
+/// Linear memories in one component.
+pub(super) const MAX_MEMORIES: u32 = 4;
+
+/// The fuel for this much CPU time.
+pub(super) fn fuel(cpu: Duration) -> u64 {
+    u64::try_from(cpu.as_micros()).unwrap_or(u64::MAX).saturating_mul(FUEL_PER_US)
+}
+
+/// One unit for most instructions, more for those that take many times as long.
+pub(super) fn fuel_costs() -> OperatorCost {
+    let mut costs = OperatorCost::new();
+    for cost in [&mut costs.I32DivS, &mut costs.I32DivU, &mut costs.I32RemS, &mut costs.I32RemU] {
+        *cost = 10;
+    }
+    for cost in [&mut costs.I64DivS, &mut costs.I64DivU, &mut costs.I64RemS, &mut costs.I64RemU] {
+        *cost = 15;
+    }
+    for cost in [&mut costs.F32Div, &mut costs.F64Div, &mut costs.F32Sqrt, &mut costs.F64Sqrt] {
+        *cost = 8;
+    }
+    // The kernel clears 64 KiB.
+    costs.variable.memory_grow_per_page = 250;
+    costs
+}
+
+/// Counts memory and turns of one store, and refuses what is over the limit.
+#[derive(Debug)]
+pub(super) struct Meter {
+    memory_limit: usize,
+    memory: usize,
+    pub(super) peak_memory: usize,
+    /// What the guest wanted to have when it was refused.
+    pub(super) refused_memory: Option<usize>,
+    last_growth: usize,
+    turns: u32,
+    turn_limit: u32,
+}
+
+/// The guest has had its turns, whatever its fuel says.
+#[derive(Debug, thiserror::Error)]
+#[error("the guest ran far longer than its CPU time")]
+pub(super) struct OutOfTurns;
+
+impl Meter {
+    pub(super) fn new(limits: &CallLimits) -> Self {
+        let mut meter = Self {
+            memory_limit: 0,
+            memory: 0,
+            peak_memory: 0,
+            refused_memory: None,
+            last_growth: 0,
+            turns: 0,
+            turn_limit: 0,
+        };
+        meter.restart(limits);
+        meter
+    }
+
+    /// Begins the account of another call in the same store.
+    pub(super) fn restart(&mut self, limits: &CallLimits) {
+        self.memory_limit = usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX);
+        self.peak_memory = self.memory;
+        self.refused_memory = None;
+        self.turns = 0;
+        let turns = limits.cpu.as_micros() / TURN.as_micros();
+        self.turn_limit = u32::try_from(turns).unwrap_or(u32::MAX).saturating_add(2).saturating_mul(TURNS_OVER_CPU);
+    }
+
+    /// What the store holds now.
+    pub(super) fn memory(&self) -> usize {
+        self.memory
+    }
+
+    /// The epoch moved on while the guest was running: everyone else has a turn first.
+    pub(super) fn end_turn(&mut self) -> wasmtime::Result<UpdateDeadline> {
+        self.turns += 1;
+        if self.turns > self.turn_limit {
+            return Err(OutOfTurns.into());
+        }
+        // Tokio's own yield looks at sockets and timers before the guest runs again; waking oneself does not.
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+    }
+}
+
+impl ResourceLimiter for Meter {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let growth = desired.saturating_sub(current);
+        let total = self.memory.saturating_add(growth);
+        if total > self.memory_limit {
+            self.refused_memory = Some(total);
+            return Ok(false);
+        }
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        self.memory = total;
+        self.last_growth = growth;
+        self.peak_memory = self.peak_memory.max(total);
+        Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.memory -= std::mem::take(&mut self.last_growth);
+        Ok(())
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= maximum.unwrap_or(MAX_TABLE_ELEMENTS).min(MAX_TABLE_ELEMENTS))
+    }
+
+    fn instances(&self) -> usize {
+        MAX_INSTANCES as usize
+    }
+
+    fn tables(&self) -> usize {
+        MAX_TABLES as usize
+    }
+
+    fn memories(&self) -> usize {
+        MAX_MEMORIES as usize
+    }
+}

@@ -1,0 +1,172 @@
+//! Guests: from a component's bytes to one bounded call.
+//!
+//! [`Host::install`] makes a [`Plugin`] of a .wasm file, [`Host::start`] and [`Host::receive`] call it in a fresh
+//! sandbox, [`Evaluator`] judges jq programs in kept ones. What a guest may reach is in `capability`; when a call
+//! is made, with whose quotas, and what its outcome means is the engine's.
+//!
+//! Invariants: a sandbox is never shared by two calls (the expression guest's excepted, within one tenant and flow);
+//! no call runs without a limit on memory, CPU and time; an interrupted or trapped sandbox is dropped.
+
+mod bindings;
+mod cache;
+mod call;
+mod descriptor;
+mod evaluator;
+mod fault;
+mod http;
+mod install;
+mod limits;
+mod plugin;
+mod sandbox;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, Semaphore};
+use wasmtime::Engine;
+use wasmtime::component::Linker;
+
+pub(crate) use self::cache::CacheDir;
+use self::call::CallState;
+pub(crate) use self::call::{Ended, Grants, InboundRequest, Outcome, Received, StepContext, Usage};
+pub(crate) use self::descriptor::{ActionDescriptor, Descriptor, TriggerDescriptor};
+pub(crate) use self::evaluator::Evaluator;
+pub(crate) use self::fault::Fault;
+pub(crate) use self::install::InstallError;
+pub(crate) use self::limits::CallLimits;
+pub(crate) use self::plugin::{Action, Plugin, Trigger};
+use self::sandbox::Sandbox;
+use crate::capability::wasi;
+
+/// How much room guests have on this host, all tenants together.
+#[derive(Clone, Debug)]
+pub(crate) struct HostSettings {
+    /// Where compiled components are kept; none: nowhere.
+    pub cache: Option<CacheDir>,
+    /// Calls at the same time, those that wait for a response included. The next one waits for a place.
+    pub calls: u32,
+    /// Sandboxes of the expression guest that are kept between evaluations.
+    pub kept_evaluators: u32,
+    /// The largest `memory_bytes` that a call may be given.
+    pub max_memory_bytes: u64,
+}
+
+impl Default for HostSettings {
+    fn default() -> Self {
+        Self { cache: None, calls: 2000, kept_evaluators: 100, max_memory_bytes: 256 * 1024 * 1024 }
+    }
+}
+
+/// The host cannot do its part. The plugin is not to blame, and the run stays where it is.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HostError {
+    /// All places taken until the call's deadline.
+    #[error("as many plugin calls are under way as this host can hold: try again later")]
+    Busy,
+    /// wasmtime or the operating system.
+    #[error("no sandbox could be made: {0}")]
+    Sandbox(String),
+    /// The caller asked a plugin for what it does not have.
+    #[error("the plugin has no {0}")]
+    NoExport(&'static str),
+}
+
+impl HostError {
+    fn sandbox(error: wasmtime::Error) -> Self {
+        Self::Sandbox(format!("{error:#}"))
+    }
+}
+
+/// Where guests run. A clone is the same host.
+#[derive(Clone)]
+pub(crate) struct Host(Arc<Inner>);
+
+struct Inner {
+    sandbox: Sandbox,
+    /// WASI and nothing else: for `describe`.
+    bare: Linker<CallState>,
+    /// Everything a plugin may import.
+    linker: Linker<CallState>,
+    compiling: Mutex<()>,
+    settings: HostSettings,
+}
+
+impl Host {
+    /// Reserves the room that `settings` ask for.
+    pub(crate) fn new(settings: HostSettings) -> Result<Self, HostError> {
+        let memory = usize::try_from(settings.max_memory_bytes).unwrap_or(usize::MAX);
+        let make = || {
+            let sandbox = Sandbox::new(settings.calls, settings.kept_evaluators, memory)?;
+            let mut bare = Linker::new(&sandbox.engine);
+            wasi::link(&mut bare)?;
+            let mut linker = bare.clone();
+            bindings::link(&mut linker)?;
+            Ok(Inner { sandbox, bare, linker, compiling: Mutex::new(()), settings: settings.clone() })
+        };
+        make().map(|inner| Self(Arc::new(inner))).map_err(HostError::sandbox)
+    }
+
+    /// Compiles, links and describes a component. The error is worded for its author.
+    pub(crate) async fn install(&self, wasm: &[u8]) -> Result<Arc<Plugin>, InstallError> {
+        install::install(self, wasm).await
+    }
+
+    /// The expression guest.
+    pub(crate) async fn evaluator(&self, wasm: &[u8]) -> Result<Evaluator, InstallError> {
+        Evaluator::new(self, wasm).await
+    }
+
+    /// One attempt of a step. `input` is JSON text that the action's schema allows.
+    pub(crate) async fn start(
+        &self,
+        plugin: &Plugin,
+        action: &str,
+        input: &str,
+        grants: Grants,
+        limits: CallLimits,
+        context: StepContext,
+    ) -> Result<Ended, HostError> {
+        call::start(self, plugin, action, input, grants, limits, context).await
+    }
+
+    /// A trigger's judgement of one request. It reaches nothing but the request.
+    pub(crate) async fn receive(
+        &self,
+        plugin: &Plugin,
+        trigger: &str,
+        config: &str,
+        inbound: Arc<InboundRequest>,
+        limits: CallLimits,
+    ) -> Result<Received, HostError> {
+        call::receive(self, plugin, trigger, config, inbound, limits).await
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.0.sandbox.engine
+    }
+
+    fn slots(&self) -> &Semaphore {
+        &self.0.sandbox.slots
+    }
+
+    fn linker(&self) -> &Linker<CallState> {
+        &self.0.linker
+    }
+
+    fn bare_linker(&self) -> &Linker<CallState> {
+        &self.0.bare
+    }
+
+    fn compiling(&self) -> &Mutex<()> {
+        &self.0.compiling
+    }
+
+    fn cache(&self) -> Option<&CacheDir> {
+        self.0.settings.cache.as_ref()
+    }
+
+    fn kept_evaluators(&self) -> usize {
+        self.0.settings.kept_evaluators as usize
+    }
+}

@@ -1,0 +1,108 @@
+//! A plugin that is installed: its descriptor, and its component compiled and linked to everything it imports.
+//!
+//! Making one is in `install`; calling one in `call`. A plugin knows no tenant.
+
+use std::fmt;
+
+use semver::Version;
+use serde_json::Value;
+use wasmtime::component::{ComponentExportIndex, InstancePre};
+
+use super::call::CallState;
+use super::descriptor::{Descriptor, Schema};
+
+/// An installed component.
+pub(crate) struct Plugin {
+    /// What a flow calls it.
+    pub name: String,
+    /// What a flow pins.
+    pub version: Version,
+    /// BLAKE3 of the .wasm file, hexadecimal.
+    pub digest: String,
+    /// What it says about itself.
+    pub descriptor: Descriptor,
+    /// Bytes of the .wasm file.
+    pub size: usize,
+    pub(super) actions: Vec<Action>,
+    pub(super) triggers: Vec<Trigger>,
+    pub(super) pre: InstancePre<CallState>,
+    pub(super) start: Option<ComponentExportIndex>,
+    pub(super) receive: Option<ComponentExportIndex>,
+}
+
+/// One of a plugin's actions.
+#[derive(Debug)]
+pub(crate) struct Action {
+    /// Its name in the plugin.
+    pub name: String,
+    pub(super) input: Schema,
+}
+
+impl Action {
+    /// What is wrong with an input: a JSON pointer and a sentence each.
+    pub(crate) fn validate(&self, input: &Value) -> Result<(), Vec<(String, String)>> {
+        self.input.validate(input)
+    }
+}
+
+/// One of a plugin's triggers.
+#[derive(Debug)]
+pub(crate) struct Trigger {
+    /// Its name in the plugin.
+    pub name: String,
+    pub(super) config: Schema,
+}
+
+impl Trigger {
+    /// What is wrong with a configuration: a JSON pointer and a sentence each.
+    pub(crate) fn validate(&self, config: &Value) -> Result<(), Vec<(String, String)>> {
+        self.config.validate(config)
+    }
+}
+
+impl Plugin {
+    /// The action of that name; without a name, the only one. The error is a sentence that lists them.
+    pub(crate) fn action(&self, name: Option<&str>) -> Result<&Action, String> {
+        let names: Vec<&str> = self.actions.iter().map(|action| action.name.as_str()).collect();
+        choose(&self.name, "action", &names, name).map(|chosen| &self.actions[chosen])
+    }
+
+    /// The trigger of that name; without a name, the only one. The error is a sentence that lists them.
+    pub(crate) fn trigger(&self, name: Option<&str>) -> Result<&Trigger, String> {
+        let names: Vec<&str> = self.triggers.iter().map(|trigger| trigger.name.as_str()).collect();
+        choose(&self.name, "trigger", &names, name).map(|chosen| &self.triggers[chosen])
+    }
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Plugin({}:{})", self.name, self.version)
+    }
+}
+
+fn choose(plugin: &str, what: &str, names: &[&str], wanted: Option<&str>) -> Result<usize, String> {
+    let all = || names.iter().map(|name| format!("`{plugin}.{name}`")).collect::<Vec<_>>().join(", ");
+    match (names, wanted) {
+        ([], _) => Err(format!("plugin `{plugin}` has no {what}s")),
+        ([_], None) => Ok(0),
+        (_, None) => Err(format!("plugin `{plugin}` has several {what}s, so name one: {}", all())),
+        (_, Some(wanted)) => names
+            .iter()
+            .position(|name| *name == wanted)
+            .ok_or_else(|| format!("plugin `{plugin}` has no {what} `{wanted}`: it has {}", all())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::choose;
+
+    #[test]
+    fn one_action_needs_no_name_and_several_do() {
+        assert_eq!(choose("a", "action", &["x"], None), Ok(0));
+        assert_eq!(choose("a", "action", &["x", "y"], Some("y")), Ok(1));
+        assert!(choose("a", "action", &["x", "y"], None).unwrap_err().contains("`a.x`, `a.y`"));
+        assert!(choose("a", "action", &["x"], Some("z")).unwrap_err().contains("no action `z`: it has `a.x`"));
+        assert_eq!(choose("a", "trigger", &[], None).unwrap_err(), "plugin `a` has no triggers");
+    }
+}

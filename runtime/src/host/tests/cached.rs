@@ -1,0 +1,95 @@
+//! The cache of compiled code: what is not exactly what this host wrote is never loaded.
+
+use std::cell::Cell;
+use std::fs;
+use std::path::PathBuf;
+
+use wasmtime::component::Component;
+
+use super::guest::Guest;
+use super::host;
+use crate::host::Host;
+use crate::host::cache::{CacheDir, load_or};
+
+/// A folder that is gone at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        Self(std::env::temp_dir().join(format!("flowcell-cache-{}", crate::id::mint_token())))
+    }
+
+    fn cache(&self, key: u8) -> CacheDir {
+        CacheDir { path: self.0.clone(), key: [key; 32] }
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path()).collect()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Whether it had to be compiled.
+fn compiles(host: &Host, cache: &CacheDir, wasm: &[u8]) -> bool {
+    let compiled = Cell::new(false);
+    let compile = || {
+        compiled.set(true);
+        Component::from_binary(host.engine(), wasm)
+    };
+    load_or(cache, host.engine(), &blake3::hash(wasm), compile).unwrap();
+    compiled.get()
+}
+
+#[test]
+fn a_component_is_compiled_once() {
+    let (folder, host, wasm) = (Folder::new(), host(), Guest::action("unreachable").wasm());
+    assert!(compiles(&host, &folder.cache(1), &wasm));
+    assert!(!compiles(&host, &folder.cache(1), &wasm));
+    assert!(!compiles(&super::host(), &folder.cache(1), &wasm), "another engine of the same settings");
+    assert_eq!(folder.files().len(), 1, "{:?}", folder.files());
+}
+
+#[test]
+fn a_file_that_was_tampered_with_is_replaced_and_not_loaded() {
+    let (folder, host, wasm) = (Folder::new(), host(), Guest::action("unreachable").wasm());
+    assert!(compiles(&host, &folder.cache(1), &wasm));
+    let file = folder.files().remove(0);
+    let good = fs::read(&file).unwrap();
+    let mut altered = good.clone();
+    altered[good.len() / 2] ^= 1;
+    let mut forged = good.clone();
+    forged[0] ^= 1;
+    let cases = [altered, forged, good[..good.len() - 1].to_vec(), good[..10].to_vec(), Vec::new(), b"x".repeat(500)];
+    for bad in cases {
+        fs::write(&file, bad).unwrap();
+        assert!(compiles(&host, &folder.cache(1), &wasm));
+        assert!(!compiles(&host, &folder.cache(1), &wasm), "the good file is back");
+    }
+}
+
+#[test]
+fn a_file_of_another_key_or_component_is_not_loaded() {
+    let (folder, host) = (Folder::new(), host());
+    let (one, two) = (Guest::action("unreachable").wasm(), Guest::action("(i32.const 64)").wasm());
+    assert!(compiles(&host, &folder.cache(1), &one));
+    assert!(compiles(&host, &folder.cache(2), &one));
+    let file_of_one = folder.files().remove(0);
+    assert!(compiles(&host, &folder.cache(2), &two));
+    let file_of_two = folder.files().into_iter().find(|file| *file != file_of_one).unwrap();
+    fs::copy(&file_of_one, &file_of_two).unwrap();
+    assert!(compiles(&host, &folder.cache(2), &two), "the file of one plugin under the name of another");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_costs_time_only() {
+    let (folder, host, wasm) = (Folder::new(), host(), Guest::action("unreachable").wasm());
+    fs::write(&folder.0, "a file where the folder should be").unwrap();
+    assert!(compiles(&host, &folder.cache(1), &wasm));
+    assert!(compiles(&host, &folder.cache(1), &wasm));
+    fs::remove_file(&folder.0).unwrap();
+}

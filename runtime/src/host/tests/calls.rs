@@ -1,0 +1,283 @@
+//! Calls: what a guest is given, what it may not do, and that the host is whole afterwards.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::json;
+
+use super::guest::Guest;
+use super::{host, limits, plugin};
+use crate::capability::log::{Level, LogLine};
+use crate::host::{CallLimits, Ended, Fault, Grants, Host, InboundRequest, Outcome, Plugin, StepContext};
+use crate::problem::{Problem, kind};
+
+const ECHO: &str = "(call $done (local.get $input) (local.get $input_len))";
+const SPIN: &str = "(loop $for_ever (br $for_ever)) unreachable";
+
+fn step() -> StepContext {
+    StepContext {
+        run: "run-1".into(),
+        step: "3".into(),
+        attempt: 2,
+        idempotency_key: "run-1-3".into(),
+        deadline_ms: 1_000,
+        trace_parent: "00-0-0-01".into(),
+    }
+}
+
+async fn start(host: &Host, plugin: &Plugin, input: &str, limits: CallLimits) -> Ended {
+    let grants = Grants { egress: crate::capability::http_request::Egress::for_tests() };
+    host.start(plugin, "act", input, grants, limits, step()).await.unwrap()
+}
+
+/// The problem of an action that does this, and the fault.
+async fn failure(start_body: &'static str, items: &str, limits: CallLimits) -> (Problem, Option<Fault>) {
+    let host = host();
+    let bad = Guest { items: items.to_owned(), ..Guest::action(start_body) };
+    let bad = plugin(&host, &bad.wasm()).await;
+    let ended = start(&host, &bad, "{}", limits).await;
+    let good = plugin(&host, &Guest::action(ECHO).wasm()).await;
+    assert_done(start(&host, &good, "{}", super::limits()).await, "{}");
+    match ended.outcome {
+        Outcome::Fail(problem) => (problem, ended.usage.fault),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn assert_done(ended: Ended, expected: &str) {
+    assert!(matches!(&ended.outcome, Outcome::Done(output) if output == expected), "{ended:?}");
+}
+
+#[tokio::test]
+async fn an_action_returns_what_it_makes_of_its_input() {
+    let host = host();
+    let echo = plugin(&host, &Guest::action(ECHO).wasm()).await;
+    let ended = start(&host, &echo, r#"{"a":1}"#, limits()).await;
+    assert!(ended.usage.fuel > 0 && ended.usage.peak_memory == 65536 && ended.usage.fault.is_none());
+    assert_done(ended, r#"{"a":1}"#);
+}
+
+#[tokio::test]
+async fn a_problem_of_the_plugin_is_a_value() {
+    let (problem, fault) = failure("(call $problem (i32.const 1026) (i32.const 4))", "", limits()).await;
+    assert_eq!((problem.kind.as_str(), problem.status, problem.retry_after_ms), ("name", 418, Some(1500)));
+    assert_eq!(fault, None);
+}
+
+#[tokio::test]
+async fn nothing_of_one_call_is_there_for_the_next() {
+    let host = host();
+    let counter = Guest::action(
+        "(i32.store8 (i32.const 128) (i32.add (i32.const 1) (i32.load8_u (i32.const 128))))
+         (i32.store8 (i32.const 129) (i32.add (i32.const 48) (i32.load8_u (i32.const 128))))
+         (call $done (i32.const 129) (i32.const 1))",
+    );
+    let counter = plugin(&host, &counter.wasm()).await;
+    for _ in 0..3 {
+        assert_done(start(&host, &counter, "{}", limits()).await, "1");
+    }
+}
+
+#[tokio::test]
+async fn an_endless_loop_ends_at_the_cpu_limit() {
+    let (problem, fault) = failure(SPIN, "", limits()).await;
+    assert_eq!((fault, problem.kind.as_str()), (Some(Fault::Cpu), kind::RUNTIME));
+    assert!(problem.detail.unwrap().contains("20 ms that it may: raise `tenant.quota.cpu`"));
+    assert_eq!(problem.data.unwrap()["trace"][0], "start");
+}
+
+#[tokio::test]
+async fn a_loop_of_cheap_instructions_with_much_work_ends_too() {
+    let fill = "(loop $for_ever (memory.fill (i32.const 8192) (i32.const 1) (i32.const 50000)) (br $for_ever)) unreachable";
+    assert_eq!(failure(fill, "", limits()).await.1, Some(Fault::Cpu));
+}
+
+#[tokio::test]
+async fn memory_ends_at_its_limit_and_says_which_quota_raises_it() {
+    let grow = "(loop $more (br_if $more (i32.ne (i32.const -1) (memory.grow (i32.const 16))))) unreachable";
+    let (problem, fault) = failure(grow, "", limits()).await;
+    assert_eq!(fault, Some(Fault::Memory));
+    assert!(problem.detail.unwrap().contains("may have 4.0 MiB: raise `tenant.quota.memory`"));
+}
+
+#[tokio::test]
+async fn a_guest_may_live_with_a_refused_growth() {
+    let host = host();
+    let modest = Guest::action("(drop (memory.grow (i32.const 10000))) (call $done (local.get $input) (local.get $input_len))");
+    let modest = plugin(&host, &modest.wasm()).await;
+    assert_done(start(&host, &modest, "{}", limits()).await, "{}");
+}
+
+#[tokio::test]
+async fn endless_recursion_is_a_stack_overflow() {
+    let items = "(func $deep (param i32) (result i32) (i32.add (i32.const 1) (call $deep (local.get 0))))";
+    let (problem, fault) = failure("(drop (call $deep (i32.const 0))) unreachable", items, limits()).await;
+    assert_eq!(fault, Some(Fault::Stack));
+    assert_eq!(problem.code(), Some("stack-overflow"));
+    assert_eq!(problem.data.unwrap()["trace"][0], "deep");
+}
+
+#[tokio::test]
+async fn a_trap_names_the_guests_own_functions() {
+    let items = "(func $read_city (unreachable))";
+    let (problem, fault) = failure("(call $read_city) unreachable", items, limits()).await;
+    assert_eq!(fault, Some(Fault::Crash));
+    assert!(problem.detail.unwrap().contains("in `read_city`, called by `start`"));
+    let (problem, fault) = failure("(drop (i32.load (i32.const -4))) unreachable", "", limits()).await;
+    assert_eq!((fault, problem.code()), (Some(Fault::Trap), Some("trap")));
+    assert!(problem.detail.unwrap().contains("out of bounds memory access (in `start`"));
+}
+
+#[tokio::test]
+async fn a_start_function_is_bounded_like_everything_else() {
+    let host = host();
+    let items = "(func $init (loop $for_ever (br $for_ever))) (start $init)".to_owned();
+    let error = host.install(&Guest { items, ..Guest::action(ECHO) }.wasm()).await.unwrap_err();
+    assert!(error.to_string().contains("`describe` failed: the plugin reached its CPU limit"), "{error}");
+}
+
+#[tokio::test]
+async fn a_lying_pointer_is_the_plugins_fault() {
+    let (problem, fault) = failure("(call $done (i32.const 1024) (i32.const 0x7fffffff))", "", limits()).await;
+    assert_eq!((fault, problem.status), (Some(Fault::Trap), 500));
+}
+
+#[tokio::test]
+async fn what_is_handed_over_is_bounded() {
+    // One list of headers that names the same 60 KiB a thousand times.
+    let mut bomb = Guest::action(
+        "(local $i i32)
+         (loop $next
+           (i32.store (i32.add (i32.const 65536) (i32.mul (local.get $i) (i32.const 16))) (i32.const 4096))
+           (i32.store (i32.add (i32.const 65540) (i32.mul (local.get $i) (i32.const 16))) (i32.const 60000))
+           (local.set $i (i32.add (local.get $i) (i32.const 1)))
+           (br_if $next (i32.lt_u (local.get $i) (i32.const 1000))))
+         (call $send (i32.const 128) (i32.const 0) (i32.const 128) (i32.const 0) (i32.const 65536) (i32.const 1000)
+           (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 128) (i32.const 0) (i32.const 256))
+         unreachable",
+    );
+    bomb.imports = SEND;
+    bomb.items = "(func $more_memory (drop (memory.grow (i32.const 1)))) (start $more_memory)".to_owned();
+    let host = host();
+    let bomb = plugin(&host, &bomb.wasm()).await;
+    let ended = start(&host, &bomb, "{}", limits()).await;
+    assert_eq!(ended.usage.fault, Some(Fault::HandOver), "{ended:?}");
+}
+
+const SEND: &str = r#"(import "flowcell:plugin/http-request@0.1.0" "send"
+    (func $send (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))"#;
+
+#[tokio::test]
+async fn the_step_learns_its_context() {
+    let host = host();
+    let mut curious = Guest::action(
+        "(call $key (i32.const 128)) (call $done (i32.load (i32.const 128)) (i32.load (i32.const 132)))",
+    );
+    curious.imports =
+        r#"(import "flowcell:plugin/context@0.1.0" "idempotency-key" (func $key (param i32)))"#;
+    let curious = plugin(&host, &curious.wasm()).await;
+    assert_done(start(&host, &curious, "{}", limits()).await, "run-1-3");
+}
+
+#[tokio::test]
+async fn lines_are_kept_and_a_flood_of_them_costs_the_guest() {
+    const LOG: &str = r#"(import "flowcell:plugin/log@0.1.0" "write" (func $log (param i32 i32 i32 i32 i32 i32)))"#;
+    let host = host();
+    let mut talker = Guest::action(
+        "(call $log (i32.const 2048) (i32.const 4) (local.get $input) (local.get $input_len) (i32.const 0) (i32.const 0))
+         (call $done (local.get $input) (local.get $input_len))",
+    );
+    talker.imports = LOG;
+    talker.items = r#"(data (i32.const 2048) "warn")"#.to_owned();
+    let talker = plugin(&host, &talker.wasm()).await;
+    let ended = start(&host, &talker, "{}", limits()).await;
+    let line = LogLine { level: Level::Warn, message: "{}".into(), fields: json!(null) };
+    assert_eq!(ended.logs, [line]);
+
+    let mut flood = Guest::action(
+        "(loop $again (call $log (i32.const 0) (i32.const 0) (i32.const 1024) (i32.const 60000) (i32.const 0) (i32.const 0))
+           (br $again)) unreachable",
+    );
+    flood.imports = LOG;
+    let flood = plugin(&host, &flood.wasm()).await;
+    let ended = start(&host, &flood, "{}", limits()).await;
+    assert_eq!(ended.usage.fault, Some(Fault::Cpu));
+    assert!(ended.logs.len() < 10 && ended.logs.last().unwrap().message.contains("dropped"));
+}
+
+#[tokio::test]
+async fn a_trigger_reads_the_request_and_nothing_else() {
+    let host = host();
+    let mut judge = Guest::action(ECHO);
+    judge.world = "action-trigger-plugin";
+    judge.imports = r#"(import "flowcell:plugin/inbound@0.1.0" "body" (func $body (param i32)))
+                       (import "flowcell:plugin/context@0.1.0" "run" (func $run (param i32)))"#;
+    judge.receive = Some(
+        "(if (local.get $config_len) (then (call $run (i32.const 128))))
+         (call $body (i32.const 128)) (call $verdict (i32.load (i32.const 128)) (i32.load (i32.const 132)))",
+    );
+    let judge = plugin(&host, &judge.wasm()).await;
+    let request = Arc::new(InboundRequest {
+        method: "POST".into(),
+        path: "/".into(),
+        query: String::new(),
+        headers: vec![],
+        body: Bytes::from_static(b"[1]"),
+        remote: "192.0.2.1:80".into(),
+        trigger_name: "shop/orders".into(),
+    });
+    let received = host.receive(&judge, "hook", "", request.clone(), limits()).await.unwrap();
+    assert_eq!(received.verdict.unwrap(), "[1]");
+    let received = host.receive(&judge, "hook", "{}", request, limits()).await.unwrap();
+    assert!(received.verdict.unwrap_err().detail.unwrap().contains("`context` is about a step"));
+}
+
+#[tokio::test]
+async fn an_action_has_no_inbound_request() {
+    let mut guest = Guest::action("(call $body (i32.const 128)) unreachable");
+    guest.world = "action-trigger-plugin";
+    guest.imports = r#"(import "flowcell:plugin/inbound@0.1.0" "body" (func $body (param i32)))"#;
+    guest.receive = Some("unreachable");
+    let host = host();
+    let guest = plugin(&host, &guest.wasm()).await;
+    let ended = start(&host, &guest, "{}", limits()).await;
+    assert!(matches!(&ended.outcome, Outcome::Fail(problem) if problem.to_string().contains("`inbound` is there in a trigger's")));
+}
+
+/// On one thread, so that the guest has to give way for anyone else to come to work.
+#[tokio::test]
+async fn a_spinning_guest_gives_way_and_ends_at_its_deadline() {
+    let host = host();
+    let spinner = plugin(&host, &Guest::action(SPIN).wasm()).await;
+    let limits = CallLimits { cpu: Duration::from_secs(3600), wall: Duration::from_millis(100), ..limits() };
+    let other = tokio::spawn(async {
+        let mut turns = 0_u32;
+        loop {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            turns += 1;
+            if turns == 5 {
+                return;
+            }
+        }
+    });
+    let ended = start(&host, &spinner, "{}", limits).await;
+    assert!(other.is_finished(), "nobody else had a turn");
+    assert_eq!(ended.usage.fault, Some(Fault::Deadline));
+    let Outcome::Fail(problem) = ended.outcome else { panic!() };
+    assert_eq!((problem.kind.as_str(), problem.status), (kind::TIMEOUT, 408));
+    assert!(problem.detail.unwrap().contains("`tenant.quota.step_time`"));
+}
+
+#[tokio::test]
+async fn more_calls_than_places_wait_for_one() {
+    let host = host();
+    let echo = plugin(&host, &Guest::action(ECHO).wasm()).await;
+    let calls = (0..100).map(|_| {
+        let (host, echo) = (host.clone(), echo.clone());
+        tokio::spawn(async move { assert_done(start(&host, &echo, "{}", limits()).await, "{}") })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        call.await.unwrap();
+    }
+}

@@ -1,0 +1,29 @@
+//! The host against guests that behave and guests that do not. A guest here is a few lines of WebAssembly text, made
+//! into a component with the interfaces of wit/, so that the types written by hand in `bindings` are checked too.
+
+#![allow(clippy::unwrap_used)]
+
+mod cached;
+mod calls;
+mod evaluated;
+mod guest;
+mod installed;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{CallLimits, Host, HostSettings};
+
+/// A host with little room.
+fn host() -> Host {
+    Host::new(HostSettings { calls: 20, kept_evaluators: 2, ..HostSettings::default() }).unwrap()
+}
+
+/// As a small tenant has them; the time is long, for a machine that is busy with other tests.
+fn limits() -> CallLimits {
+    CallLimits { memory_bytes: 4 * 1024 * 1024, cpu: Duration::from_millis(20), wall: Duration::from_secs(60) }
+}
+
+async fn plugin(host: &Host, wasm: &[u8]) -> Arc<super::Plugin> {
+    host.install(wasm).await.unwrap_or_else(|error| panic!("{error}"))
+}

@@ -1,0 +1,173 @@
+//! The names of things: tenants, flows, runs, plugins, and unguessable tokens.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rand::TryRng as _;
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+/// Whose it is. Every key in the journal begins with it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TenantId(Arc<str>);
+
+impl TenantId {
+    /// The tenant of a host that names none.
+    pub fn default_tenant() -> Self {
+        Self("default".into())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for TenantId {
+    fn from(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+impl fmt::Display for TenantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One execution of a flow; ids made later sort later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(uuid::Uuid);
+
+impl RunId {
+    /// A new id. Version 7: time-ordered, 74 random bits.
+    pub fn mint() -> Self {
+        Self(uuid::Uuid::now_v7())
+    }
+
+    /// The 16 bytes that the journal stores.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+
+    /// From the 16 bytes that the journal stores.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(uuid::Uuid::from_bytes(bytes))
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.simple().fmt(f)
+    }
+}
+
+impl FromStr for RunId {
+    type Err = uuid::Error;
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        text.parse().map(Self)
+    }
+}
+
+/// One definition of a flow. The digest tells apart two texts that carry the same version, as they do while a flow is
+/// being written; a run ends on the text it began on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FlowId {
+    /// The flow's namespace.
+    pub namespace: String,
+    /// The flow's name.
+    pub name: String,
+    /// The flow's version.
+    pub version: String,
+    /// The first 32 hexadecimal digits of BLAKE3 over the document's text.
+    pub digest: String,
+}
+
+impl fmt::Display for FlowId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}:{}", self.namespace, self.name, self.version)
+    }
+}
+
+/// What a flow calls: `name[.action]:version@catalog`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PluginRef {
+    /// The plugin's name.
+    pub name: String,
+    /// Which of its actions; may be left out where there is one.
+    pub action: Option<String>,
+    /// The exact version.
+    pub version: Version,
+}
+
+impl fmt::Display for PluginRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        if let Some(action) = &self.action {
+            write!(f, ".{action}")?;
+        }
+        write!(f, ":{}", self.version)
+    }
+}
+
+impl Serialize for PluginRef {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl FromStr for PluginRef {
+    type Err = String;
+
+    /// ```
+    /// let plugin: flowcell::PluginRef = "slack.post-message:1.2.0@default".parse().unwrap();
+    /// assert_eq!((plugin.name.as_str(), plugin.action.as_deref()), ("slack", Some("post-message")));
+    /// assert!("slack".parse::<flowcell::PluginRef>().unwrap_err().contains("version"));
+    /// ```
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (text, catalog) = text.split_once('@').unwrap_or((text, "default"));
+        if catalog != "default" {
+            return Err(format!(
+                "unknown catalog `{catalog}`: installed plugins are in `default`"
+            ));
+        }
+        let Some((name, version)) = text.split_once(':') else {
+            return Err(format!(
+                "`{text}` has no version: write it as `{text}:1.0.0@default`"
+            ));
+        };
+        let version = Version::parse(version)
+            .map_err(|error| format!("`{version}` is not a version such as 1.0.0: {error}"))?;
+        let (name, action) = match name.split_once('.') {
+            Some((name, action)) => (name, Some(action.to_owned())),
+            None => (name, None),
+        };
+        if name.is_empty() || action.as_deref() == Some("") {
+            return Err(format!(
+                "`{text}` has an empty name: write it as `name:1.0.0@default`"
+            ));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            action,
+            version,
+        })
+    }
+}
+
+/// Text that nobody can guess: 192 random bits of the operating system in 32 URL-safe characters.
+///
+/// # Panics
+/// When the operating system has no randomness to give, which none of the supported ones reports after boot.
+pub fn mint_token() -> String {
+    let mut bytes = [0u8; 24];
+    rand::rngs::SysRng
+        .try_fill_bytes(&mut bytes)
+        .expect("the operating system gives random bytes");
+    URL_SAFE_NO_PAD.encode(bytes)
+}

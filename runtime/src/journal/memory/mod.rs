@@ -1,0 +1,227 @@
+//! A journal that lives as long as its process: for flows that say `durable: false`, and for a flow that is run once.
+//!
+//! Runs that are over are kept for the history up to a limit, the newest; a run that is open is never forgotten.
+
+mod state;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+
+use self::state::State;
+use super::record::{Batch, Entry, FlowRow, Page, Phase, RunKey, RunQuery, RunRow, TimerRow, TriggerRow};
+use super::storage::{Storage, StorageError};
+use crate::id::{FlowId, TenantId};
+
+/// The most ended runs that are kept.
+const KEPT_RUNS: usize = 10_000;
+/// The most bytes of their entries that are kept. The run that ended last is kept whatever its size.
+const KEPT_BYTES: usize = 64 << 20;
+
+/// Keeps the journal in memory.
+pub(crate) struct MemoryStorage {
+    state: Mutex<State>,
+    kept_runs: usize,
+    kept_bytes: usize,
+}
+
+impl MemoryStorage {
+    /// An empty one, with the limits that a host uses.
+    pub(crate) fn new() -> Self {
+        Self::bounded(KEPT_RUNS, KEPT_BYTES)
+    }
+
+    /// An empty one that keeps so many ended runs, with so many bytes of entries.
+    pub(crate) fn bounded(kept_runs: usize, kept_bytes: usize) -> Self {
+        Self {
+            state: Mutex::default(),
+            kept_runs,
+            kept_bytes,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Storage for MemoryStorage {
+    fn commit(&self, batches: &[Batch]) -> Vec<Result<(), StorageError>> {
+        // Copies are made and freed outside the lock, which every run of the host shares.
+        let copies: Vec<Batch> = batches.to_vec();
+        let mut state = self.state();
+        let results = copies
+            .into_iter()
+            .map(|batch| {
+                state.check(&batch).map_err(StorageError::Conflict)?;
+                batch.writes.into_iter().for_each(|write| state.apply(write));
+                Ok(())
+            })
+            .collect();
+        let forgotten = state.forget(self.kept_runs, self.kept_bytes);
+        drop(state);
+        drop(forgotten);
+        results
+    }
+
+    fn run(&self, key: &RunKey) -> Result<Option<RunRow>, StorageError> {
+        Ok(self.state().runs.get(key).map(|run| run.row.clone()))
+    }
+
+    fn entries(&self, key: &RunKey, from: u64) -> Result<Vec<Entry>, StorageError> {
+        let from = usize::try_from(from).unwrap_or(usize::MAX);
+        let state = self.state();
+        let entries = state.runs.get(key).and_then(|run| run.entries.get(from..));
+        Ok(entries.unwrap_or_default().to_vec())
+    }
+
+    fn runs(&self, tenant: &TenantId, query: &RunQuery) -> Result<Page<RunRow>, StorageError> {
+        let before = query.before()?;
+        let state = self.state();
+        let newest_first = state.by_start.get(tenant).into_iter();
+        let rows = newest_first
+            .flat_map(|starts| starts.range(..before).rev())
+            .take_while(|start| start.started_ms >= query.since_ms())
+            .filter_map(|start| {
+                state.runs.get(&RunKey {
+                    tenant: tenant.clone(),
+                    run: start.run,
+                })
+            })
+            .filter(|run| matches(&run.row, query))
+            .take(query.limit as usize + 1)
+            .map(|run| run.row.clone())
+            .collect();
+        Ok(Page::cut(rows, query.limit))
+    }
+
+    fn active(&self, after: Option<&RunKey>, limit: u32) -> Result<Vec<RunKey>, StorageError> {
+        let state = self.state();
+        let mut keys: Vec<&RunKey> = state
+            .runs
+            .values()
+            .filter(|run| run.row.phase == Phase::Active)
+            .map(|run| &run.row.key)
+            .filter(|key| after.is_none_or(|after| *key > after))
+            .collect();
+        keys.sort_unstable();
+        Ok(keys.into_iter().take(limit as usize).cloned().collect())
+    }
+
+    fn open_runs(&self, tenant: &TenantId) -> Result<u64, StorageError> {
+        Ok(self.state().open.get(tenant).copied().unwrap_or(0))
+    }
+
+    fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<TimerRow>, StorageError> {
+        let state = self.state();
+        let due = state.by_due.iter().take_while(|(due, ..)| *due <= now);
+        let rows = due.take(limit as usize).map(|(due, key, timer)| TimerRow {
+            key: key.clone(),
+            timer: *timer,
+            due: *due,
+        });
+        Ok(rows.collect())
+    }
+
+    fn next_due(&self) -> Result<Option<Timestamp>, StorageError> {
+        Ok(self.state().by_due.first().map(|(due, ..)| *due))
+    }
+
+    fn flows(&self) -> Result<Vec<FlowRow>, StorageError> {
+        let state = self.state();
+        let mut rows: Vec<FlowRow> = state
+            .flows
+            .values()
+            .flatten()
+            .filter(|row| !row.removed)
+            .cloned()
+            .collect();
+        rows.sort_by_key(|row| row.installed_at);
+        Ok(rows)
+    }
+
+    fn flow(&self, tenant: &TenantId, id: &FlowId) -> Result<Option<FlowRow>, StorageError> {
+        let state = self.state();
+        let mut rows = state.flows.get(tenant).into_iter().flatten();
+        Ok(rows.find(|row| row.id == *id).cloned())
+    }
+
+    fn triggers(&self) -> Result<Vec<TriggerRow>, StorageError> {
+        Ok(self.state().triggers.values().cloned().collect())
+    }
+
+    fn probe(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    fn is_durable(&self) -> bool {
+        false
+    }
+}
+
+fn matches(row: &RunRow, query: &RunQuery) -> bool {
+    let flow = (row.flow.namespace.as_str(), row.flow.name.as_str());
+    query.flow_name().is_none_or(|asked| asked == flow)
+        && query.status.as_ref().is_none_or(|status| *status == row.status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::record::Write;
+    use crate::journal::rows::{append, commit, run, started, status, timer};
+
+    fn ended(store: &MemoryStorage) -> RunKey {
+        let key = started(store, "acme", 0..3);
+        commit(store, vec![status(&key, "completed", Phase::Ended)]).unwrap();
+        key
+    }
+
+    #[test]
+    fn only_the_newest_ended_runs_are_kept_and_every_open_one() {
+        let store = MemoryStorage::bounded(3, usize::MAX);
+        let open = started(&store, "acme", 0..3);
+        let over: Vec<RunKey> = (0..5).map(|_| ended(&store)).collect();
+        let kept: Vec<bool> = over.iter().map(|key| store.run(key).unwrap().is_some()).collect();
+        assert_eq!(kept, [false, false, true, true, true]);
+        assert!(store.run(&open).unwrap().is_some());
+        assert_eq!(store.entries(&over[0], 0).unwrap(), []);
+        let query = RunQuery {
+            limit: 10,
+            ..RunQuery::default()
+        };
+        assert_eq!(store.runs(&open.tenant, &query).unwrap().items.len(), 4);
+        assert_eq!(store.open_runs(&open.tenant).unwrap(), 1);
+    }
+
+    #[test]
+    fn large_ended_runs_are_forgotten_sooner_but_never_the_last() {
+        let three_entries = 3 * r#"{"n":0}"#.len();
+        let store = MemoryStorage::bounded(100, three_entries * 2);
+        let over: Vec<RunKey> = (0..4).map(|_| ended(&store)).collect();
+        let kept = over
+            .iter()
+            .filter(|key| store.run(key).unwrap().is_some())
+            .count();
+        assert_eq!(kept, 2);
+        // An entry after the end counts as well: now the last one fills the store alone.
+        commit(&store, vec![append(&over[3], 3..9)]).unwrap();
+        let kept: Vec<bool> = over.iter().map(|key| store.run(key).unwrap().is_some()).collect();
+        assert_eq!(kept, [false, false, false, true]);
+    }
+
+    #[test]
+    fn a_forgotten_run_leaves_no_timer() {
+        let store = MemoryStorage::bounded(0, usize::MAX);
+        let row = run("acme", 1);
+        let key = row.key.clone();
+        let writes = vec![
+            Write::CreateRun(row),
+            timer(&key, 0, 5),
+            status(&key, "completed", Phase::Ended),
+        ];
+        commit(&store, writes).unwrap();
+        assert_eq!(store.run(&key).unwrap(), None);
+        assert_eq!(store.next_due().unwrap(), None);
+    }
+}

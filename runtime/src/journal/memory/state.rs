@@ -1,0 +1,243 @@
+//! What the memory holds, and one batch's way into it: looked at as a whole first, so that applying it cannot stop
+//! half-way.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+use jiff::Timestamp;
+
+use crate::id::TenantId;
+use crate::journal::page::Cursor;
+use crate::journal::record::{Batch, Entry, FlowRow, Phase, RunKey, RunRow, TimerRow, TriggerRow, Write};
+
+#[derive(Default)]
+pub(super) struct State {
+    pub runs: HashMap<RunKey, Run>,
+    /// What lists walk: the newest last.
+    pub by_start: BTreeMap<TenantId, BTreeSet<Cursor>>,
+    pub by_due: BTreeSet<(Timestamp, RunKey, u32)>,
+    timers: HashMap<RunKey, BTreeMap<u32, Timestamp>>,
+    pub open: HashMap<TenantId, u64>,
+    /// In the order in which they ended.
+    ended: VecDeque<RunKey>,
+    ended_bytes: usize,
+    pub flows: BTreeMap<TenantId, Vec<FlowRow>>,
+    pub triggers: BTreeMap<(TenantId, String, String), TriggerRow>,
+}
+
+pub(super) struct Run {
+    pub row: RunRow,
+    pub entries: Vec<Entry>,
+}
+
+impl Run {
+    fn bytes(&self) -> usize {
+        self.entries.iter().map(|entry| entry.body.len()).sum()
+    }
+}
+
+/// What a run is like after the writes that were looked at so far.
+#[derive(Clone, Copy)]
+struct Outlook {
+    next_seq: u64,
+    over: bool,
+}
+
+impl State {
+    /// Whether every write of the batch fits, so that applying it cannot stop half-way.
+    pub fn check(&self, batch: &Batch) -> Result<(), String> {
+        // A batch is about one run, or a few: a list is quicker than a map.
+        let mut seen: Vec<(&RunKey, Outlook)> = Vec::new();
+        for write in &batch.writes {
+            let (key, outlook) = match write {
+                Write::CreateRun(row) => {
+                    if self.outlook(&seen, &row.key).is_some() {
+                        return Err(row.key.exists());
+                    }
+                    (
+                        &row.key,
+                        Outlook {
+                            next_seq: 0,
+                            over: row.phase == Phase::Ended,
+                        },
+                    )
+                }
+                Write::Append { key, entries } => {
+                    let mut outlook = self.outlook(&seen, key);
+                    for entry in entries {
+                        match &mut outlook {
+                            Some(run) if run.next_seq == entry.seq => run.next_seq += 1,
+                            _ => return Err(key.not_next(entry.seq)),
+                        }
+                    }
+                    let Some(outlook) = outlook else { continue };
+                    (key, outlook)
+                }
+                Write::SetStatus { key, phase, .. } => match self.outlook(&seen, key) {
+                    Some(run) if !run.over => (
+                        key,
+                        Outlook {
+                            over: *phase == Phase::Ended,
+                            ..run
+                        },
+                    ),
+                    _ => return Err(key.not_open()),
+                },
+                _ => continue,
+            };
+            seen.retain(|(other, _)| *other != key);
+            seen.push((key, outlook));
+        }
+        Ok(())
+    }
+
+    fn outlook(&self, seen: &[(&RunKey, Outlook)], key: &RunKey) -> Option<Outlook> {
+        if let Some((_, outlook)) = seen.iter().find(|(other, _)| *other == key) {
+            return Some(*outlook);
+        }
+        self.runs.get(key).map(|run| Outlook {
+            next_seq: run.entries.len() as u64,
+            over: run.row.phase == Phase::Ended,
+        })
+    }
+
+    /// One write of a batch that was checked.
+    pub fn apply(&mut self, write: Write) {
+        match write {
+            Write::CreateRun(row) => self.create_run(row),
+            Write::Append { key, entries } => self.append(&key, entries),
+            Write::SetStatus {
+                key,
+                status,
+                phase,
+                ended_at,
+            } => {
+                self.set_status(key, status, phase, ended_at);
+            }
+            Write::SetTimer(row) => self.set_timer(row),
+            Write::ClearTimer { key, timer } => self.clear_timer(&key, timer),
+            Write::ClearTimers { key } => self.clear_timers(&key),
+            Write::PutFlow(row) => self.put_flow(row),
+            Write::RemoveFlow {
+                tenant,
+                namespace,
+                name,
+            } => self.remove_flow(&tenant, &namespace, &name),
+            Write::PutTrigger(row) => self.put_trigger(row),
+            Write::RemoveTrigger {
+                tenant,
+                namespace,
+                name,
+            } => {
+                self.triggers.remove(&(tenant, namespace, name));
+            }
+        }
+    }
+
+    fn create_run(&mut self, row: RunRow) {
+        let key = row.key.clone();
+        self.by_start
+            .entry(key.tenant.clone())
+            .or_default()
+            .insert(Cursor::of(&row));
+        if row.phase == Phase::Ended {
+            self.ended.push_back(key.clone());
+        } else {
+            *self.open.entry(key.tenant.clone()).or_default() += 1;
+        }
+        self.runs.insert(
+            key,
+            Run {
+                row,
+                entries: Vec::new(),
+            },
+        );
+    }
+
+    fn append(&mut self, key: &RunKey, mut entries: Vec<Entry>) {
+        let Some(run) = self.runs.get_mut(key) else { return };
+        if run.row.phase == Phase::Ended {
+            self.ended_bytes += entries.iter().map(|entry| entry.body.len()).sum::<usize>();
+        }
+        run.entries.append(&mut entries);
+    }
+
+    fn set_status(&mut self, key: RunKey, status: String, phase: Phase, ended_at: Option<Timestamp>) {
+        let Some(run) = self.runs.get_mut(&key) else {
+            return;
+        };
+        run.row.status = status;
+        run.row.phase = phase;
+        run.row.ended_at = ended_at;
+        if phase == Phase::Ended {
+            self.ended_bytes += run.bytes();
+            let open = self.open.entry(key.tenant.clone()).or_default();
+            *open = open.saturating_sub(1);
+            self.ended.push_back(key);
+        }
+    }
+
+    /// Takes out the runs that ended first, as many as are beyond the limits.
+    pub fn forget(&mut self, kept_runs: usize, kept_bytes: usize) -> Vec<Run> {
+        let mut forgotten = Vec::new();
+        while self.ended.len() > kept_runs || (self.ended_bytes > kept_bytes && self.ended.len() > 1) {
+            let Some(run) = self.ended.pop_front().and_then(|key| self.runs.remove(&key)) else {
+                break;
+            };
+            self.ended_bytes -= run.bytes();
+            if let Some(starts) = self.by_start.get_mut(&run.row.key.tenant) {
+                starts.remove(&Cursor::of(&run.row));
+            }
+            self.clear_timers(&run.row.key);
+            forgotten.push(run);
+        }
+        forgotten
+    }
+
+    fn set_timer(&mut self, row: TimerRow) {
+        self.clear_timer(&row.key, row.timer);
+        self.timers
+            .entry(row.key.clone())
+            .or_default()
+            .insert(row.timer, row.due);
+        self.by_due.insert((row.due, row.key, row.timer));
+    }
+
+    fn clear_timer(&mut self, key: &RunKey, timer: u32) {
+        let Some(timers) = self.timers.get_mut(key) else {
+            return;
+        };
+        if let Some(due) = timers.remove(&timer) {
+            self.by_due.remove(&(due, key.clone(), timer));
+        }
+        if timers.is_empty() {
+            self.timers.remove(key);
+        }
+    }
+
+    fn clear_timers(&mut self, key: &RunKey) {
+        for (timer, due) in self.timers.remove(key).unwrap_or_default() {
+            self.by_due.remove(&(due, key.clone(), timer));
+        }
+    }
+
+    fn put_flow(&mut self, row: FlowRow) {
+        let rows = self.flows.entry(row.tenant.clone()).or_default();
+        rows.retain(|other| other.id != row.id);
+        rows.push(row);
+    }
+
+    fn remove_flow(&mut self, tenant: &TenantId, namespace: &str, name: &str) {
+        let rows = self.flows.get_mut(tenant).into_iter().flatten();
+        for row in rows.filter(|row| row.id.namespace == namespace && row.id.name == name) {
+            row.removed = true;
+        }
+    }
+
+    fn put_trigger(&mut self, mut row: TriggerRow) {
+        let key = (row.tenant.clone(), row.namespace.clone(), row.name.clone());
+        if let Some(stored) = self.triggers.get(&key) {
+            row.token.clone_from(&stored.token);
+        }
+        self.triggers.insert(key, row);
+    }
+}

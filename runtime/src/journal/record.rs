@@ -1,0 +1,160 @@
+//! The rows of the journal and the writes that change them. Plain data: a store adds nothing of its own.
+
+use jiff::Timestamp;
+
+use crate::id::{FlowId, RunId, TenantId};
+
+/// Names one run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct RunKey {
+    pub tenant: TenantId,
+    pub run: RunId,
+}
+
+impl RunKey {
+    /// Why a run cannot be created.
+    pub(super) fn exists(&self) -> String {
+        format!("run {} exists", self.run)
+    }
+
+    /// Why an entry cannot be appended.
+    pub(super) fn not_next(&self, seq: u64) -> String {
+        format!("entry {seq} is not the next one of run {}", self.run)
+    }
+
+    /// Why a run's status cannot be set.
+    pub(super) fn not_open(&self) -> String {
+        format!("run {} is over or unknown", self.run)
+    }
+}
+
+/// What happened to a run, as journalled. `seq` is dense from 0.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Entry {
+    pub seq: u64,
+    pub at: Timestamp,
+    /// JSON text.
+    pub body: String,
+}
+
+/// The head of a run: what lists show and queries ask for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct RunRow {
+    pub key: RunKey,
+    pub flow: FlowId,
+    /// `namespace/name` of the trigger that started it.
+    pub trigger: Option<String>,
+    /// Spelt as the REST API spells it.
+    pub status: String,
+    pub phase: Phase,
+    pub started_at: Timestamp,
+    pub ended_at: Option<Timestamp>,
+}
+
+/// What a run needs from the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// A host must be at work on it: after a start it is continued at once.
+    Active,
+    /// It waits for a timer or a callback.
+    Parked,
+    /// It is over; it has no timers and never changes again.
+    Ended,
+}
+
+/// A due time of a run. `timer` is the run's own ordinal.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TimerRow {
+    pub key: RunKey,
+    pub timer: u32,
+    pub due: Timestamp,
+}
+
+/// One text of one flow. The newest `installed_at` of a name is what a trigger without a version gets.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct FlowRow {
+    pub tenant: TenantId,
+    pub id: FlowId,
+    /// The document as JSON text.
+    pub source: String,
+    pub installed_at: Timestamp,
+    /// A removed flow starts no runs; its text stays for the runs that began on it.
+    pub removed: bool,
+}
+
+/// One trigger. The token is minted when the row is first made and survives every edit.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TriggerRow {
+    pub tenant: TenantId,
+    pub namespace: String,
+    pub name: String,
+    /// The document as JSON text.
+    pub source: String,
+    pub token: String,
+    pub enabled: bool,
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Write {
+    /// A new run. Fails with `Conflict` where the key exists.
+    CreateRun(RunRow),
+    /// Entries to the end of a run's log. Fails with `Conflict` unless the first `seq` is the next one: a second
+    /// writer of the same run is found here.
+    Append { key: RunKey, entries: Vec<Entry> },
+    /// A run's new status. Fails with `Conflict` where the run is unknown or has ended.
+    SetStatus {
+        key: RunKey,
+        status: String,
+        phase: Phase,
+        ended_at: Option<Timestamp>,
+    },
+    /// Sets or moves a timer.
+    SetTimer(TimerRow),
+    /// Removes a timer; nothing where there is none.
+    ClearTimer { key: RunKey, timer: u32 },
+    /// Removes every timer of a run.
+    ClearTimers { key: RunKey },
+    /// Inserts or replaces, by tenant and whole `FlowId`.
+    PutFlow(FlowRow),
+    /// Marks every text of the name as removed.
+    RemoveFlow {
+        tenant: TenantId,
+        namespace: String,
+        name: String,
+    },
+    /// Inserts or replaces, by tenant, namespace and name. On replacement the stored token stays.
+    PutTrigger(TriggerRow),
+    /// Deletes the row.
+    RemoveTrigger {
+        tenant: TenantId,
+        namespace: String,
+        name: String,
+    },
+}
+
+/// Changes that are applied together or not at all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Batch {
+    pub writes: Vec<Write>,
+}
+
+/// Which runs a list is asked for; newest first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct RunQuery {
+    /// `namespace/name`, or a bare name in namespace `default`.
+    pub flow: Option<String>,
+    pub status: Option<String>,
+    /// Started at or after.
+    pub since: Option<Timestamp>,
+    /// Opaque: what the page before gave.
+    pub cursor: Option<String>,
+    pub limit: u32,
+}
+
+/// A part of a list and where the next part begins.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Page<T> {
+    pub items: Vec<T>,
+    pub cursor: Option<String>,
+}

@@ -1,0 +1,145 @@
+//! The journal in one SQLite file: one connection that writes, a few that read beside it.
+//!
+//! `schema` opens and creates the file, `write` applies batches, `read` answers questions, `fault` words what SQLite
+//! complains of. The file is in WAL mode with `synchronous=FULL`: when a transaction has ended, it is on the disk.
+
+mod fault;
+mod read;
+mod schema;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use self::read::Readers;
+use self::write::Writer;
+use super::record::{Batch, Entry, FlowRow, Page, RunKey, RunQuery, RunRow, TimerRow, TriggerRow};
+use super::storage::{Storage, StorageError};
+use crate::id::{FlowId, TenantId};
+
+/// A write that went well this short a time ago answers for a probe: a crowd of probes must not cost a sync each.
+const PROBE_IS_FRESH: Duration = Duration::from_secs(1);
+
+/// Keeps the journal in a file.
+pub(crate) struct SqliteStorage {
+    path: PathBuf,
+    writer: Mutex<Writer>,
+    readers: Readers,
+    open_runs: write::OpenRuns,
+    last_success: Mutex<Option<Instant>>,
+}
+
+impl SqliteStorage {
+    /// Opens the journal, and creates it with its folder where there is none. The time that takes does not grow with
+    /// the journal: a damaged file is found here by its header, and otherwise when the damage is read.
+    pub(crate) fn open(path: &Path) -> Result<Self, StorageError> {
+        let connection = schema::open(path)?;
+        let fault = |error| fault::describe(path, &error);
+        let open_runs = write::OpenRuns::default();
+        let writer = Writer::new(connection, open_runs.clone()).map_err(fault)?;
+        Ok(Self {
+            path: path.to_owned(),
+            writer: Mutex::new(writer),
+            readers: Readers::new(path),
+            open_runs,
+            last_success: Mutex::new(None),
+        })
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        // A panic in the middle of a transaction has rolled it back on its way out, so what is left is sound.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read<T>(&self, ask: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StorageError> {
+        self.readers
+            .with(ask)
+            .map_err(|error| fault::describe(&self.path, &error))
+    }
+
+    fn write<T>(&self, change: impl FnOnce(&mut Writer) -> rusqlite::Result<T>) -> Result<T, StorageError> {
+        let result = change(&mut self.writer()).map_err(|error| fault::describe(&self.path, &error));
+        *self.last_success() = result.is_ok().then(Instant::now);
+        result
+    }
+
+    /// Makes a full disk of this many pages.
+    #[cfg(test)]
+    pub(super) fn limit_pages(&self, pages: i64) {
+        self.writer().limit_pages(pages);
+    }
+
+    fn last_success(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.last_success.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Storage for SqliteStorage {
+    fn commit(&self, batches: &[Batch]) -> Vec<Result<(), StorageError>> {
+        match self.write(|writer| writer.commit(batches)) {
+            Ok(results) => results,
+            Err(error) => vec![Err(error); batches.len()],
+        }
+    }
+
+    fn run(&self, key: &RunKey) -> Result<Option<RunRow>, StorageError> {
+        self.read(|connection| read::run(connection, key))
+    }
+
+    fn entries(&self, key: &RunKey, from: u64) -> Result<Vec<Entry>, StorageError> {
+        self.read(|connection| read::entries(connection, key, from))
+    }
+
+    fn runs(&self, tenant: &TenantId, query: &RunQuery) -> Result<Page<RunRow>, StorageError> {
+        let before = query.before()?;
+        let rows = self.read(|connection| read::runs(connection, tenant, query, before))?;
+        Ok(Page::cut(rows, query.limit))
+    }
+
+    fn active(&self, after: Option<&RunKey>, limit: u32) -> Result<Vec<RunKey>, StorageError> {
+        self.read(|connection| read::active(connection, after, limit))
+    }
+
+    fn open_runs(&self, tenant: &TenantId) -> Result<u64, StorageError> {
+        Ok(self.open_runs.of(tenant))
+    }
+
+    fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<TimerRow>, StorageError> {
+        self.read(|connection| read::due(connection, now, limit))
+    }
+
+    fn next_due(&self) -> Result<Option<Timestamp>, StorageError> {
+        self.read(read::next_due)
+    }
+
+    fn flows(&self) -> Result<Vec<FlowRow>, StorageError> {
+        self.read(read::flows)
+    }
+
+    fn flow(&self, tenant: &TenantId, id: &FlowId) -> Result<Option<FlowRow>, StorageError> {
+        self.read(|connection| read::flow(connection, tenant, id))
+    }
+
+    fn triggers(&self) -> Result<Vec<TriggerRow>, StorageError> {
+        self.read(read::triggers)
+    }
+
+    fn probe(&self) -> Result<(), StorageError> {
+        let last = *self.last_success();
+        if last.is_some_and(|last| last.elapsed() < PROBE_IS_FRESH) {
+            return Ok(());
+        }
+        self.write(Writer::probe)
+    }
+
+    fn checkpoint(&self) -> Result<(), StorageError> {
+        self.write(|writer| writer.checkpoint())
+    }
+}
+
+#[cfg(test)]
+mod tests;

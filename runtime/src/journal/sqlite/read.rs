@@ -1,0 +1,308 @@
+//! Questions to the journal, on connections that can only read: they never wait for the writer, nor it for them.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
+
+use super::schema;
+use crate::id::{FlowId, RunId, TenantId};
+use crate::journal::page::Cursor;
+use crate::journal::record::{Entry, FlowRow, Phase, RunKey, RunQuery, RunRow, TimerRow, TriggerRow};
+
+/// The most reads at a time; one more waits.
+const READERS: usize = 4;
+
+/// Connections that wait for a question.
+pub(super) struct Readers {
+    path: PathBuf,
+    pool: Mutex<Pool>,
+    returned: Condvar,
+}
+
+struct Pool {
+    idle: Vec<Connection>,
+    in_use: usize,
+}
+
+impl Readers {
+    pub fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            pool: Mutex::new(Pool {
+                idle: Vec::new(),
+                in_use: 0,
+            }),
+            returned: Condvar::new(),
+        }
+    }
+
+    pub fn with<T>(&self, ask: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+        let lent = self.lend()?;
+        ask(lent
+            .connection
+            .as_ref()
+            .expect("it is given back when `lent` is dropped"))
+    }
+
+    fn lend(&self) -> rusqlite::Result<Lent<'_>> {
+        let mut pool = self
+            .returned
+            .wait_while(self.pool(), |pool| pool.in_use >= READERS)
+            .unwrap_or_else(PoisonError::into_inner);
+        let connection = match pool.idle.pop() {
+            Some(connection) => connection,
+            None => schema::open_reader(&self.path)?,
+        };
+        pool.in_use += 1;
+        Ok(Lent {
+            readers: self,
+            connection: Some(connection),
+        })
+    }
+
+    fn pool(&self) -> MutexGuard<'_, Pool> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection that goes back to the pool, also when the question panics.
+struct Lent<'a> {
+    readers: &'a Readers,
+    connection: Option<Connection>,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        let mut pool = self.readers.pool();
+        pool.in_use -= 1;
+        pool.idle.extend(self.connection.take());
+        self.readers.returned.notify_one();
+    }
+}
+
+const RUN: &str =
+    "SELECT run, namespace, name, version, digest, started_by, status, phase, started_at, ended_at
+     FROM runs WHERE tenant = ?1 AND run = ?2";
+/// Newest first: along the index `runs_by_start`.
+const RUNS: &str =
+    "SELECT run, namespace, name, version, digest, started_by, status, phase, started_at, ended_at
+     FROM runs WHERE tenant = ?1 AND started_at >= ?2 AND (started_at, run) < (?3, ?4)
+       AND (?5 IS NULL OR namespace = ?5) AND (?6 IS NULL OR name = ?6) AND (?7 IS NULL OR status = ?7)
+     ORDER BY started_at DESC, run DESC LIMIT ?8";
+/// Without the hint, SQLite walks the table: it holds the same keys in the same order.
+const ACTIVE: &str = "SELECT tenant, run FROM runs INDEXED BY runs_active
+     WHERE phase = 0 AND (tenant, run) > (?1, ?2) ORDER BY tenant, run LIMIT ?3";
+const DUE: &str = "SELECT tenant, run, timer, due FROM timers WHERE due <= ?1
+     ORDER BY due, tenant, run, timer LIMIT ?2";
+const NEXT_DUE: &str = "SELECT due FROM timers ORDER BY due LIMIT 1";
+
+/// The questions over many rows, with the index that must answer each.
+#[cfg(test)]
+pub(super) const QUESTIONS_ON_INDEXES: [(&str, &str); 4] = [
+    (RUNS, "runs_by_start"),
+    (ACTIVE, "runs_active"),
+    (DUE, "timers_by_due"),
+    (NEXT_DUE, "timers_by_due"),
+];
+
+const FLOW_COLUMNS: &str = "tenant, namespace, name, version, digest, source, installed_at, removed";
+
+pub(super) fn run(connection: &Connection, key: &RunKey) -> rusqlite::Result<Option<RunRow>> {
+    connection
+        .prepare_cached(RUN)?
+        .query_row(params![key.tenant.as_str(), key.run.as_bytes()], |row| {
+            run_row(row, &key.tenant)
+        })
+        .optional()
+}
+
+pub(super) fn entries(connection: &Connection, key: &RunKey, from: u64) -> rusqlite::Result<Vec<Entry>> {
+    let question =
+        "SELECT seq, at, body FROM entries WHERE tenant = ?1 AND run = ?2 AND seq >= ?3 ORDER BY seq";
+    let from = i64::try_from(from).unwrap_or(i64::MAX);
+    let of_run = params![key.tenant.as_str(), key.run.as_bytes(), from];
+    list(connection, question, of_run, |row| {
+        Ok(Entry {
+            seq: row.get::<_, i64>(0)? as u64,
+            at: time(row, 1)?,
+            body: row.get(2)?,
+        })
+    })
+}
+
+/// One run more than the query's limit.
+pub(super) fn runs(
+    connection: &Connection,
+    tenant: &TenantId,
+    query: &RunQuery,
+    before: Cursor,
+) -> rusqlite::Result<Vec<RunRow>> {
+    let (namespace, name) = query.flow_name().unzip();
+    let page = params![
+        tenant.as_str(),
+        query.since_ms(),
+        before.started_ms,
+        before.run.as_bytes(),
+        namespace,
+        name,
+        query.status,
+        i64::from(query.limit) + 1,
+    ];
+    list(connection, RUNS, page, |row| run_row(row, tenant))
+}
+
+pub(super) fn active(
+    connection: &Connection,
+    after: Option<&RunKey>,
+    limit: u32,
+) -> rusqlite::Result<Vec<RunKey>> {
+    let (tenant, run): (&str, &[u8]) = match after {
+        Some(key) => (key.tenant.as_str(), key.run.as_bytes()),
+        None => ("", &[]),
+    };
+    list(connection, ACTIVE, params![tenant, run, limit], run_key)
+}
+
+pub(super) fn due(connection: &Connection, now: Timestamp, limit: u32) -> rusqlite::Result<Vec<TimerRow>> {
+    list(connection, DUE, params![now.as_millisecond(), limit], |row| {
+        Ok(TimerRow {
+            key: run_key(row)?,
+            timer: row.get(2)?,
+            due: time(row, 3)?,
+        })
+    })
+}
+
+pub(super) fn next_due(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+    connection
+        .prepare_cached(NEXT_DUE)?
+        .query_row([], |row| time(row, 0))
+        .optional()
+}
+
+pub(super) fn flows(connection: &Connection) -> rusqlite::Result<Vec<FlowRow>> {
+    let question = format!(
+        "SELECT {FLOW_COLUMNS} FROM flows WHERE NOT removed
+         ORDER BY installed_at, tenant, namespace, name, version, digest"
+    );
+    list(connection, &question, [], flow_row)
+}
+
+pub(super) fn flow(
+    connection: &Connection,
+    tenant: &TenantId,
+    id: &FlowId,
+) -> rusqlite::Result<Option<FlowRow>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {FLOW_COLUMNS} FROM flows
+             WHERE tenant = ?1 AND namespace = ?2 AND name = ?3 AND version = ?4 AND digest = ?5"
+        ))?
+        .query_row(
+            params![tenant.as_str(), id.namespace, id.name, id.version, id.digest],
+            flow_row,
+        )
+        .optional()
+}
+
+pub(super) fn triggers(connection: &Connection) -> rusqlite::Result<Vec<TriggerRow>> {
+    let question = "SELECT tenant, namespace, name, source, token, enabled FROM triggers
+         ORDER BY tenant, namespace, name";
+    list(connection, question, [], |row| {
+        Ok(TriggerRow {
+            tenant: tenant(row, 0)?,
+            namespace: row.get(1)?,
+            name: row.get(2)?,
+            source: row.get(3)?,
+            token: row.get(4)?,
+            enabled: row.get(5)?,
+        })
+    })
+}
+
+fn list<T>(
+    connection: &Connection,
+    question: &str,
+    values: impl Params,
+    each: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    connection
+        .prepare_cached(question)?
+        .query_map(values, each)?
+        .collect()
+}
+
+fn run_row(row: &Row<'_>, tenant: &TenantId) -> rusqlite::Result<RunRow> {
+    Ok(RunRow {
+        key: RunKey {
+            tenant: tenant.clone(),
+            run: RunId::from_bytes(row.get(0)?),
+        },
+        flow: flow_id(row, 1)?,
+        trigger: row.get(5)?,
+        status: row.get(6)?,
+        phase: phase(row, 7)?,
+        started_at: time(row, 8)?,
+        ended_at: row.get::<_, Option<i64>>(9)?.map(|_| time(row, 9)).transpose()?,
+    })
+}
+
+fn flow_row(row: &Row<'_>) -> rusqlite::Result<FlowRow> {
+    Ok(FlowRow {
+        tenant: tenant(row, 0)?,
+        id: flow_id(row, 1)?,
+        source: row.get(5)?,
+        installed_at: time(row, 6)?,
+        removed: row.get(7)?,
+    })
+}
+
+fn flow_id(row: &Row<'_>, first: usize) -> rusqlite::Result<FlowId> {
+    Ok(FlowId {
+        namespace: row.get(first)?,
+        name: row.get(first + 1)?,
+        version: row.get(first + 2)?,
+        digest: row.get(first + 3)?,
+    })
+}
+
+fn run_key(row: &Row<'_>) -> rusqlite::Result<RunKey> {
+    Ok(RunKey {
+        tenant: tenant(row, 0)?,
+        run: RunId::from_bytes(row.get(1)?),
+    })
+}
+
+fn tenant(row: &Row<'_>, column: usize) -> rusqlite::Result<TenantId> {
+    Ok(TenantId::from(row.get_ref(column)?.as_str()?))
+}
+
+fn phase(row: &Row<'_>, column: usize) -> rusqlite::Result<Phase> {
+    let number: i64 = row.get(column)?;
+    Phase::from_number(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, number))
+}
+
+fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    Timestamp::from_millisecond(row.get(column)?)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Integer, error.into()))
+}
+
+impl Phase {
+    /// As the file stores it: part of the format, as is the 0 in the index `runs_active`.
+    pub(super) fn number(self) -> i64 {
+        match self {
+            Self::Active => 0,
+            Self::Parked => 1,
+            Self::Ended => 2,
+        }
+    }
+
+    fn from_number(number: i64) -> Option<Self> {
+        [Self::Active, Self::Parked, Self::Ended]
+            .into_iter()
+            .find(|phase| phase.number() == number)
+    }
+}

@@ -1,0 +1,393 @@
+//! Batches into the file: one transaction for as many as come together.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+
+use crate::id::TenantId;
+use crate::journal::StorageError;
+use crate::journal::record::{Batch, Entry, FlowRow, Phase, RunKey, RunRow, TimerRow, TriggerRow, Write};
+
+/// The one connection that writes.
+pub(super) struct Writer {
+    connection: Connection,
+    open_runs: OpenRuns,
+}
+
+/// Why a batch was not applied.
+enum Refusal {
+    /// It does not fit what is stored.
+    Conflict(String),
+    /// The store failed, and with it the whole transaction.
+    Store(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Refusal {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Writer {
+    /// Takes the connection and counts what is open, which `counts` shows from then on.
+    pub fn new(connection: Connection, counts: OpenRuns) -> rusqlite::Result<Self> {
+        counts.load(&connection)?;
+        Ok(Self {
+            connection,
+            open_runs: counts,
+        })
+    }
+
+    /// Applies the batches; the error is the store's, and then none is applied.
+    pub fn commit(&mut self, batches: &[Batch]) -> rusqlite::Result<Vec<Result<(), StorageError>>> {
+        // A conflict is rare, and a savepoint for each batch costs a third of a commit's computation: nothing is spent
+        // until there is one. Then the transaction is done again, with a way back from each batch.
+        match self.together(batches) {
+            Ok(()) => Ok(batches.iter().map(|_| Ok(())).collect()),
+            Err(Refusal::Store(error)) => Err(error),
+            Err(Refusal::Conflict(why)) if batches.len() == 1 => Ok(vec![Err(StorageError::Conflict(why))]),
+            Err(Refusal::Conflict(_)) => self.apart(batches),
+        }
+    }
+
+    fn together(&mut self, batches: &[Batch]) -> Result<(), Refusal> {
+        let transaction = begin(&mut self.connection)?;
+        let mut change = Change::default();
+        for batch in batches {
+            apply(&transaction, batch, &mut change)?;
+        }
+        finish(transaction, change, &self.open_runs)?;
+        Ok(())
+    }
+
+    fn apart(&mut self, batches: &[Batch]) -> rusqlite::Result<Vec<Result<(), StorageError>>> {
+        let mut transaction = begin(&mut self.connection)?;
+        let mut change = Change::default();
+        let mut results = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let savepoint = transaction.savepoint()?;
+            let mut own = change.clone();
+            match apply(&savepoint, batch, &mut own) {
+                Ok(()) => {
+                    savepoint.commit()?;
+                    change = own;
+                    results.push(Ok(()));
+                }
+                // Dropping the savepoint takes back what the batch had done.
+                Err(Refusal::Conflict(why)) => results.push(Err(StorageError::Conflict(why))),
+                Err(Refusal::Store(error)) => return Err(error),
+            }
+        }
+        finish(transaction, change, &self.open_runs)?;
+        Ok(results)
+    }
+
+    /// Writes and removes two pages' worth, and waits for the disk.
+    pub fn probe(&mut self) -> rusqlite::Result<()> {
+        let transaction = begin(&mut self.connection)?;
+        // No tenant is named like this, and no reader sees the row: it is gone in the same transaction.
+        transaction.execute(
+            "INSERT INTO entries (tenant, run, seq, at, body) VALUES ('', x'', 0, 0, hex(zeroblob(4096)))",
+            [],
+        )?;
+        transaction.execute("DELETE FROM entries WHERE tenant = ''", [])?;
+        transaction.commit()
+    }
+
+    /// Moves the write-ahead log into the file and empties it.
+    pub fn checkpoint(&mut self) -> rusqlite::Result<()> {
+        self.connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    }
+
+    #[cfg(test)]
+    pub fn limit_pages(&self, pages: i64) {
+        self.connection
+            .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+            .unwrap();
+    }
+
+    #[cfg(test)]
+    pub fn panic_in_a_transaction(&mut self) -> rusqlite::Result<()> {
+        let transaction = begin(&mut self.connection)?;
+        transaction.execute("DELETE FROM entries", [])?;
+        panic!("on purpose");
+    }
+}
+
+fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
+    connection.transaction_with_behavior(TransactionBehavior::Immediate)
+}
+
+fn finish(transaction: Transaction<'_>, change: Change<'_>, open_runs: &OpenRuns) -> rusqlite::Result<()> {
+    change.store(&transaction)?;
+    transaction.commit()?;
+    open_runs.apply(&change);
+    Ok(())
+}
+
+/// How many runs of each tenant are not over. Kept beside the rows, so that neither a start nor a question counts.
+#[derive(Clone, Default)]
+pub(super) struct OpenRuns(Arc<Mutex<HashMap<TenantId, u64>>>);
+
+impl OpenRuns {
+    pub fn of(&self, tenant: &TenantId) -> u64 {
+        self.lock().get(tenant).copied().unwrap_or(0)
+    }
+
+    fn load(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut statement = connection.prepare("SELECT tenant, open_runs FROM tenants")?;
+        let mut rows = statement.query([])?;
+        let mut counts = self.lock();
+        while let Some(row) = rows.next()? {
+            let tenant = TenantId::from(row.get_ref(0)?.as_str()?);
+            let open: i64 = row.get(1)?;
+            counts.insert(tenant, open.max(0) as u64);
+        }
+        Ok(())
+    }
+
+    fn apply(&self, change: &Change<'_>) {
+        let mut counts = self.lock();
+        for (tenant, by) in &change.0 {
+            let count = counts.entry((*tenant).clone()).or_default();
+            *count = count.saturating_add_signed(*by);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<TenantId, u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What one transaction does to the counts.
+#[derive(Clone, Default)]
+struct Change<'a>(HashMap<&'a TenantId, i64>);
+
+impl<'a> Change<'a> {
+    fn add(&mut self, tenant: &'a TenantId, by: i64) {
+        *self.0.entry(tenant).or_default() += by;
+    }
+
+    fn store(&self, connection: &Connection) -> rusqlite::Result<()> {
+        for (tenant, by) in self.0.iter().filter(|(_, by)| **by != 0) {
+            connection
+                .prepare_cached(
+                    "INSERT INTO tenants (tenant, open_runs) VALUES (?1, ?2)
+                     ON CONFLICT (tenant) DO UPDATE SET open_runs = open_runs + ?2",
+                )?
+                .execute(params![tenant.as_str(), by])?;
+        }
+        Ok(())
+    }
+}
+
+fn apply<'a>(connection: &Connection, batch: &'a Batch, change: &mut Change<'a>) -> Result<(), Refusal> {
+    for write in &batch.writes {
+        match write {
+            Write::CreateRun(row) => {
+                create_run(connection, row)?;
+                if row.phase != Phase::Ended {
+                    change.add(&row.key.tenant, 1);
+                }
+            }
+            Write::Append { key, entries } => append(connection, key, entries)?,
+            Write::SetStatus {
+                key,
+                status,
+                phase,
+                ended_at,
+            } => {
+                set_status(
+                    connection,
+                    key,
+                    status,
+                    *phase,
+                    ended_at.map(|at| at.as_millisecond()),
+                )?;
+                if *phase == Phase::Ended {
+                    change.add(&key.tenant, -1);
+                }
+            }
+            Write::SetTimer(row) => set_timer(connection, row)?,
+            Write::ClearTimer { key, timer } => clear_timer(connection, key, *timer)?,
+            Write::ClearTimers { key } => clear_timers(connection, key)?,
+            Write::PutFlow(row) => put_flow(connection, row)?,
+            Write::RemoveFlow {
+                tenant,
+                namespace,
+                name,
+            } => remove_flow(connection, tenant, namespace, name)?,
+            Write::PutTrigger(row) => put_trigger(connection, row)?,
+            Write::RemoveTrigger {
+                tenant,
+                namespace,
+                name,
+            } => remove_trigger(connection, tenant, namespace, name)?,
+        }
+    }
+    Ok(())
+}
+
+fn create_run(connection: &Connection, row: &RunRow) -> Result<(), Refusal> {
+    let created = connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO runs (tenant, run, namespace, name, version, digest, started_by, status, phase,
+             started_at, ended_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute(params![
+            row.key.tenant.as_str(),
+            row.key.run.as_bytes(),
+            row.flow.namespace,
+            row.flow.name,
+            row.flow.version,
+            row.flow.digest,
+            row.trigger,
+            row.status,
+            row.phase.number(),
+            row.started_at.as_millisecond(),
+            row.ended_at.map(|at| at.as_millisecond()),
+        ])?;
+    match created {
+        0 => Err(Refusal::Conflict(row.key.exists())),
+        _ => Ok(()),
+    }
+}
+
+/// The ordinal is looked up from what must stand before it, the entry before or the run. Where that is missing it is
+/// NULL, which the column refuses; where it is taken, the key refuses it. Either way the row is left out.
+const APPEND_FIRST: &str = "INSERT OR IGNORE INTO entries (tenant, run, seq, at, body)
+     VALUES (?1, ?2, (SELECT ?3 FROM runs WHERE tenant = ?1 AND run = ?2), ?4, ?5)";
+const APPEND_NEXT: &str = "INSERT OR IGNORE INTO entries (tenant, run, seq, at, body)
+     VALUES (?1, ?2, (SELECT seq + 1 FROM entries WHERE tenant = ?1 AND run = ?2 AND seq = ?3 - 1), ?4, ?5)";
+
+fn append(connection: &Connection, key: &RunKey, entries: &[Entry]) -> Result<(), Refusal> {
+    for entry in entries {
+        let statement = if entry.seq == 0 { APPEND_FIRST } else { APPEND_NEXT };
+        let appended = connection.prepare_cached(statement)?.execute(params![
+            key.tenant.as_str(),
+            key.run.as_bytes(),
+            entry.seq as i64,
+            entry.at.as_millisecond(),
+            entry.body,
+        ])?;
+        if appended == 0 {
+            return Err(Refusal::Conflict(key.not_next(entry.seq)));
+        }
+    }
+    Ok(())
+}
+
+fn set_status(
+    connection: &Connection,
+    key: &RunKey,
+    status: &str,
+    phase: Phase,
+    ended_ms: Option<i64>,
+) -> Result<(), Refusal> {
+    let changed = connection
+        .prepare_cached(
+            "UPDATE runs SET status = ?3, phase = ?4, ended_at = ?5 WHERE tenant = ?1 AND run = ?2 AND phase <> 2",
+        )?
+        .execute(params![
+            key.tenant.as_str(),
+            key.run.as_bytes(),
+            status,
+            phase.number(),
+            ended_ms
+        ])?;
+    match changed {
+        0 => Err(Refusal::Conflict(key.not_open())),
+        _ => Ok(()),
+    }
+}
+
+fn set_timer(connection: &Connection, row: &TimerRow) -> Result<(), Refusal> {
+    connection
+        .prepare_cached(
+            "INSERT INTO timers (tenant, run, timer, due) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (tenant, run, timer) DO UPDATE SET due = excluded.due",
+        )?
+        .execute(params![
+            row.key.tenant.as_str(),
+            row.key.run.as_bytes(),
+            row.timer,
+            row.due.as_millisecond()
+        ])?;
+    Ok(())
+}
+
+fn clear_timer(connection: &Connection, key: &RunKey, timer: u32) -> Result<(), Refusal> {
+    connection
+        .prepare_cached("DELETE FROM timers WHERE tenant = ?1 AND run = ?2 AND timer = ?3")?
+        .execute(params![key.tenant.as_str(), key.run.as_bytes(), timer])?;
+    Ok(())
+}
+
+fn clear_timers(connection: &Connection, key: &RunKey) -> Result<(), Refusal> {
+    connection
+        .prepare_cached("DELETE FROM timers WHERE tenant = ?1 AND run = ?2")?
+        .execute(params![key.tenant.as_str(), key.run.as_bytes()])?;
+    Ok(())
+}
+
+fn put_flow(connection: &Connection, row: &FlowRow) -> Result<(), Refusal> {
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO flows (tenant, namespace, name, version, digest, source, installed_at, removed)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            row.tenant.as_str(),
+            row.id.namespace,
+            row.id.name,
+            row.id.version,
+            row.id.digest,
+            row.source,
+            row.installed_at.as_millisecond(),
+            row.removed,
+        ])?;
+    Ok(())
+}
+
+fn remove_flow(
+    connection: &Connection,
+    tenant: &TenantId,
+    namespace: &str,
+    name: &str,
+) -> Result<(), Refusal> {
+    connection
+        .prepare_cached("UPDATE flows SET removed = 1 WHERE tenant = ?1 AND namespace = ?2 AND name = ?3")?
+        .execute(params![tenant.as_str(), namespace, name])?;
+    Ok(())
+}
+
+fn put_trigger(connection: &Connection, row: &TriggerRow) -> Result<(), Refusal> {
+    connection
+        .prepare_cached(
+            "INSERT INTO triggers (tenant, namespace, name, source, token, enabled) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (tenant, namespace, name) DO UPDATE SET source = excluded.source, enabled = excluded.enabled",
+        )?
+        .execute(params![
+            row.tenant.as_str(),
+            row.namespace,
+            row.name,
+            row.source,
+            row.token,
+            row.enabled
+        ])?;
+    Ok(())
+}
+
+fn remove_trigger(
+    connection: &Connection,
+    tenant: &TenantId,
+    namespace: &str,
+    name: &str,
+) -> Result<(), Refusal> {
+    connection
+        .prepare_cached("DELETE FROM triggers WHERE tenant = ?1 AND namespace = ?2 AND name = ?3")?
+        .execute(params![tenant.as_str(), namespace, name])?;
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! What a store must do. Blocking calls over plain data; [`Journal`](super::Journal) keeps them off the async threads.
+
+use jiff::Timestamp;
+
+use super::record::{Batch, Entry, FlowRow, Page, RunKey, RunQuery, RunRow, TimerRow, TriggerRow};
+use crate::id::{FlowId, TenantId};
+
+/// Keeps the journal.
+///
+/// Callers may rely on this:
+/// - A batch is applied whole or not at all, and is durable when `commit` has returned `Ok` for it.
+/// - A batch that conflicts fails alone; the others of the same call are applied.
+/// - When the store itself fails (disk full, I/O error), every batch of the call fails and none is applied.
+/// - Reads see every batch that was committed before they began.
+pub(crate) trait Storage: Send + Sync + 'static {
+    /// Applies the batches in order, in one transaction with one sync. One result for each batch.
+    fn commit(&self, batches: &[Batch]) -> Vec<Result<(), StorageError>>;
+
+    /// The head of a run.
+    fn run(&self, key: &RunKey) -> Result<Option<RunRow>, StorageError>;
+
+    /// The entries of a run from `from` on, in order.
+    fn entries(&self, key: &RunKey, from: u64) -> Result<Vec<Entry>, StorageError>;
+
+    /// A page of runs of a tenant.
+    fn runs(&self, tenant: &TenantId, query: &RunQuery) -> Result<Page<RunRow>, StorageError>;
+
+    /// Runs in [`Phase::Active`](super::Phase), of all tenants: what a start must continue. In order of their keys, after
+    /// `after`, at most `limit`.
+    fn active(&self, after: Option<&RunKey>, limit: u32) -> Result<Vec<RunKey>, StorageError>;
+
+    /// How many runs of a tenant are not ended.
+    fn open_runs(&self, tenant: &TenantId) -> Result<u64, StorageError>;
+
+    /// Timers due at or before `now`, earliest first, at most `limit`.
+    fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<TimerRow>, StorageError>;
+
+    /// When the earliest timer is due.
+    fn next_due(&self) -> Result<Option<Timestamp>, StorageError>;
+
+    /// Every flow text that is not removed, of all tenants, oldest first.
+    fn flows(&self) -> Result<Vec<FlowRow>, StorageError>;
+
+    /// One flow text, removed or not.
+    fn flow(&self, tenant: &TenantId, id: &FlowId) -> Result<Option<FlowRow>, StorageError>;
+
+    /// Every trigger, of all tenants.
+    fn triggers(&self) -> Result<Vec<TriggerRow>, StorageError>;
+
+    /// Whether a write would succeed now: readiness asks it.
+    fn probe(&self) -> Result<(), StorageError>;
+
+    /// Whether what is committed survives this process. A store for which it is false never blocks, so that
+    /// [`Journal`](super::Journal) calls it on the spot.
+    fn is_durable(&self) -> bool {
+        true
+    }
+
+    /// Tidies up before the store is left alone: a backup that copies the file then needs nothing beside it.
+    fn checkpoint(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+}
+
+/// Why the store did not do it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum StorageError {
+    /// The batch does not fit what is stored: a run that exists, an entry that is not the next one.
+    #[error("journal conflict: {0}")]
+    Conflict(String),
+    /// The page that was asked for does not begin anywhere.
+    #[error("`{0}` is not a cursor that a list gave: leave it out to begin with the newest")]
+    Cursor(String),
+    /// The disk is full; nothing was written.
+    #[error("the journal's disk is full ({0}): free space, the host goes on by itself")]
+    Full(String),
+    /// The file is not a journal of ours, or it is damaged.
+    #[error(
+        "the journal {path} is damaged: {detail}. Stop the host, keep a copy of the file, and restore a backup or move the file away to start empty"
+    )]
+    Corrupt { path: String, detail: String },
+    /// A later version of the host made the file.
+    #[error(
+        "the journal {path} has format {found}, this host knows up to {known}: run the version that wrote it, or a newer one"
+    )]
+    Newer { path: String, found: i32, known: i32 },
+    /// An SQLite file that another program made.
+    #[error("{path} belongs to another application, it is not a journal: name another file")]
+    Foreign { path: String },
+    /// The file or its folder may not be written.
+    #[error("cannot write {path}: {reason}. Check who owns it and its mode, or name another place")]
+    Unwritable { path: String, reason: String },
+    /// Two hosts on the same data would each run every run.
+    #[error(
+        "another flowcell uses the data folder {folder} ({process}): stop it or name another folder with --data"
+    )]
+    InUse { folder: String, process: String },
+    /// Anything else of the store.
+    #[error("journal: {0}")]
+    Io(String),
+}

@@ -1,0 +1,35 @@
+//! Flowcell: durable automations whose every step is a WebAssembly component in a fresh sandbox.
+//!
+//! A flow is a YAML document of the Open Workflow DSL. [`Runtime`] deploys flows and their triggers, takes events,
+//! journals them before it acknowledges them, and moves each run forward: what follows next is decided by a pure
+//! function over the run's events, and each step that touches the world is one bounded call of a plugin, which reaches
+//! nothing but what its tenant was granted.
+//!
+//! This crate is the library and the binary `flowcell`. Its public names are the list below; everything else is the
+//! crate's own. ARCHITECTURE.md in the repository says how the parts hang together and what must hold.
+
+mod capability;
+mod cli;
+mod clock;
+mod config;
+mod engine;
+mod flow;
+mod host;
+mod id;
+mod journal;
+pub mod problem;
+mod server;
+
+pub use cli::main;
+pub use clock::Clock;
+pub use config::{AllowRule, Config, ConfigError, Quota, TenantConfig, TlsConfig};
+pub use engine::{
+    Answer, Data, DeployError, FlowView, Hook, Inbound, List, OpenError, Options, PluginView, RunChange, RunFilter,
+    RunSummary, RunView, Runtime, TriggerView,
+};
+pub use flow::{
+    AttemptRecord, Document, Finding, Flow, Severity, Status, StepId, StepRecord, TriggerDocument, read,
+};
+pub use host::{SandboxCost, measure_sandbox};
+pub use id::{FlowId, PluginRef, RunId, TenantId, mint_token};
+pub use problem::Problem;

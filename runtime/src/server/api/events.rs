@@ -1,0 +1,234 @@
+//! `/api/v1/runs/{id}/events`: what happened to a run, as a list, or as server-sent events that go on until it is over.
+//!
+//! A stream begins with the run's history and goes on with what happens. A change at the seam may come twice; none is
+//! left out, unless the reader is so slow that the host says `lagged`.
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body_util::Either;
+use hyper::StatusCode;
+use hyper::body::{Body, Frame};
+use hyper::header::{self, HeaderValue};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::super::response::{self, Outcome};
+use super::super::{State, limits};
+use super::{Call, runs};
+use crate::{RunChange, RunId, TenantId};
+
+/// The body of an answer that goes on.
+pub(in crate::server) struct EventStream(mpsc::Receiver<Bytes>);
+
+impl Body for EventStream {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0
+            .poll_recv(context)
+            .map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
+
+pub(super) async fn show(call: &Call<'_>) -> Outcome {
+    let run = runs::id(call)?;
+    // Subscribed first: what happens between the history and the rest of the stream is not missed.
+    let changes = call.state.runtime.watch();
+    let history = call
+        .state
+        .runtime
+        .history(&call.tenant, run)
+        .await?
+        .ok_or_else(|| runs::unknown(call))?;
+    if !wants_stream(call) {
+        return response::list(&history, None);
+    }
+    let (sender, receiver) = mpsc::channel(limits::EVENTS_BEHIND);
+    let telling = Telling {
+        state: call.state.clone(),
+        tenant: call.tenant.clone(),
+        run,
+        sender,
+    };
+    tokio::spawn(telling.tell(history, changes));
+    Ok(stream(receiver))
+}
+
+fn wants_stream(call: &Call<'_>) -> bool {
+    let accept = call
+        .head
+        .headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/event-stream"))
+}
+
+fn stream(receiver: mpsc::Receiver<Bytes>) -> hyper::Response<response::Body> {
+    let mut response = hyper::Response::new(Either::Right(EventStream(receiver)));
+    *response.status_mut() = StatusCode::OK;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/event-stream"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Proxies that collect an answer before they pass it on are asked not to.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+/// The task that fills a stream.
+struct Telling {
+    state: Arc<State>,
+    tenant: TenantId,
+    run: RunId,
+    sender: mpsc::Sender<Bytes>,
+}
+
+impl Telling {
+    async fn tell(self, history: Vec<RunChange>, changes: Receiver<RunChange>) {
+        tokio::select! {
+            // None: the reader has gone, and nobody is left to tell.
+            _ = self.tell_all(history, changes) => {}
+            () = self.state.closes() => {}
+        }
+    }
+
+    async fn tell_all(&self, history: Vec<RunChange>, mut changes: Receiver<RunChange>) -> Option<()> {
+        let mut told = HashSet::new();
+        for change in &history {
+            let text = event(change);
+            told.insert(text.clone());
+            self.send(text).await?;
+            if is_end(change) {
+                return self.send(END.to_owned()).await;
+            }
+        }
+        loop {
+            let next = timeout(limits::EVENTS_ALIVE_EVERY, changes.recv());
+            let change = match next.await {
+                Err(_) => {
+                    self.send(": alive\n\n".to_owned()).await?;
+                    continue;
+                }
+                Ok(Err(RecvError::Lagged(count))) => {
+                    self.send(format!("event: lagged\ndata: {{\"lost\":{count}}}\n\n"))
+                        .await?;
+                    if self.is_over().await {
+                        return self.send(END.to_owned()).await;
+                    }
+                    continue;
+                }
+                Ok(Err(RecvError::Closed)) => return None,
+                Ok(Ok(change)) => change,
+            };
+            if change.run() != self.run || *change.tenant() != self.tenant {
+                continue;
+            }
+            let text = event(&change);
+            if !told.remove(&text) {
+                self.send(text).await?;
+            }
+            if is_end(&change) {
+                return self.send(END.to_owned()).await;
+            }
+        }
+    }
+
+    async fn send(&self, text: String) -> Option<()> {
+        self.sender.send(text.into()).await.ok()
+    }
+
+    /// The change that said so may be among those that were lost.
+    async fn is_over(&self) -> bool {
+        let run = self.state.runtime.run(&self.tenant, self.run).await;
+        matches!(run, Ok(Some(run)) if run.summary.status.is_final())
+    }
+}
+
+/// Tells a browser's `EventSource` to close instead of connecting again.
+const END: &str = "event: end\ndata: {}\n\n";
+
+fn is_end(change: &RunChange) -> bool {
+    matches!(change, RunChange::Run { run, .. } if run.status.is_final())
+}
+
+/// One change as a server-sent event. JSON text has no line breaks, so it is one line of data.
+fn event(change: &RunChange) -> String {
+    let kind = match change {
+        RunChange::Run { .. } => "run",
+        RunChange::Step { .. } => "step",
+        RunChange::Log { .. } => "log",
+    };
+    let data = serde_json::to_string(change).expect("a change is strings, numbers and JSON");
+    format!("event: {kind}\ndata: {data}\n\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::super::super::testing::site;
+    use super::*;
+
+    #[test]
+    fn a_change_is_one_event_of_one_line() {
+        let change = RunChange::Log {
+            at: Timestamp::UNIX_EPOCH,
+            tenant: TenantId::default_tenant(),
+            run: RunId::from_bytes([0; 16]),
+            step: 1,
+            level: "info".into(),
+            message: "two\nlines".into(),
+            fields: json!({}),
+        };
+        assert_eq!(
+            event(&change),
+            "event: log\ndata: {\"kind\":\"log\",\"at\":\"1970-01-01T00:00:00Z\",\"tenant\":\"default\",\
+             \"run\":\"00000000-0000-0000-0000-000000000000\",\"step\":1,\"level\":\"info\",\
+             \"message\":\"two\\nlines\",\"fields\":{}}\n\n"
+        );
+    }
+
+    #[tokio::test]
+    async fn the_stream_of_a_run_ends_with_it() {
+        let site = site();
+        let flow = "document: { dsl: 1.0.3, namespace: events, name: in, version: 1.0.0 }\ndo:\n- one: { set: { a: 1 } }\n";
+        assert_eq!(site.api("PUT", "/api/v1/flows/events/in", flow).await.0, 201);
+        let (_, run) = site.api("POST", "/api/v1/flows/events/in/runs", "").await;
+        let path = format!("/api/v1/runs/{}/events", run["id"].as_str().unwrap());
+        let stream = site
+            .raw(&format!(
+                "GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer operator\r\naccept: text/event-stream\r\nconnection: close\r\n\r\n"
+            ))
+            .await;
+        assert!(stream.contains("content-type: text/event-stream"), "{stream}");
+        assert!(
+            stream.contains("event: step\ndata: {\"kind\":\"step\""),
+            "{stream}"
+        );
+        assert!(
+            stream.contains("\"status\":\"completed\"") && stream.contains("event: end\n"),
+            "{stream}"
+        );
+
+        let (status, list) = site.api("GET", &path, "").await;
+        assert_eq!(
+            (status, list["items"][0]["kind"].as_str().is_some()),
+            (200, true),
+            "{list}"
+        );
+    }
+}

@@ -1,0 +1,300 @@
+//! The REST API: one file for each resource. Who may call and whose things are meant is settled here, once, before a
+//! resource is asked; [`super::router`] has the table of what there is, [`openapi`] describes it.
+
+mod events;
+mod flows;
+mod health;
+mod openapi;
+mod plugins;
+mod policy;
+mod query;
+mod runs;
+mod tenants;
+mod triggers;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::http::request::Parts;
+use serde_json::json;
+
+pub(super) use events::EventStream;
+
+use super::body::Payload;
+use super::response::{self, Outcome};
+use super::router::Endpoint;
+use super::{State, limits};
+use crate::{DeployError, Document, Finding, Problem, TenantId};
+
+/// The header that says whose flows, triggers, runs and plugins a request is about.
+const TENANT: &str = "flowcell-tenant";
+
+/// A request that was let in.
+struct Call<'a> {
+    state: &'a Arc<State>,
+    head: &'a Parts,
+    payload: &'a mut Payload<Incoming>,
+    tenant: TenantId,
+    /// What stands in the places of the route's path.
+    places: [&'a str; 2],
+}
+
+/// Answers a row of the router's table.
+pub(super) async fn answer(
+    state: &Arc<State>,
+    remote: SocketAddr,
+    head: &Parts,
+    payload: &mut Payload<Incoming>,
+    endpoint: Endpoint,
+    places: [&str; 2],
+) -> Outcome {
+    if !endpoint.is_open() {
+        state.access.admit(remote, head)?;
+    }
+    let tenant = tenant(state, head)?;
+    let call = &mut Call {
+        state,
+        head,
+        payload,
+        tenant,
+        places,
+    };
+    match endpoint {
+        Endpoint::Healthz => health::alive(),
+        Endpoint::Readyz => health::ready(call).await,
+        Endpoint::Metrics => health::metrics(call),
+        Endpoint::OpenApi => openapi::document(),
+        Endpoint::ListFlows => flows::list(call),
+        Endpoint::ShowFlow => flows::show(call),
+        Endpoint::PutFlow => flows::put(call).await,
+        Endpoint::RemoveFlow => flows::remove(call).await,
+        Endpoint::StartRun => flows::start(call).await,
+        Endpoint::ListTriggers => triggers::list(call),
+        Endpoint::ShowTrigger => triggers::show(call),
+        Endpoint::PutTrigger => triggers::put(call).await,
+        Endpoint::RemoveTrigger => triggers::remove(call).await,
+        Endpoint::EnableTrigger => triggers::set_enabled(call, true).await,
+        Endpoint::DisableTrigger => triggers::set_enabled(call, false).await,
+        Endpoint::ListRuns => runs::list(call).await,
+        Endpoint::ShowRun => runs::show(call).await,
+        Endpoint::CancelRun => runs::cancel(call).await,
+        Endpoint::RestartRun => runs::restart(call).await,
+        Endpoint::RunEvents => events::show(call).await,
+        Endpoint::ListPlugins => plugins::list(call),
+        Endpoint::InstallPlugin => plugins::install(call).await,
+        Endpoint::ShowPlugin => plugins::show(call),
+        Endpoint::ShowPluginVersion => plugins::show_version(call),
+        Endpoint::ListTenants => tenants::list(call),
+        Endpoint::ExplainPolicy => policy::explain(call).await,
+        Endpoint::ExplainPolicyOf => policy::explain_body(call).await,
+    }
+}
+
+fn tenant(state: &State, head: &Parts) -> Result<TenantId, Problem> {
+    let Some(value) = head.headers.get(TENANT) else {
+        return Ok(TenantId::default_tenant());
+    };
+    let name = value.to_str().unwrap_or_default();
+    let tenant = TenantId::from(name);
+    if state.runtime.tenants().contains(&tenant) {
+        return Ok(tenant);
+    }
+    Err(response::no_such(format!(
+        "tenant `{name}` on this host; `flowcell tenants list` names them"
+    )))
+}
+
+impl Call<'_> {
+    async fn body(&mut self, limit: u64) -> Result<Bytes, Problem> {
+        self.payload.read(self.head, limit).await
+    }
+
+    /// The body as JSON; an empty one is null.
+    async fn json(&mut self, limit: u64) -> Result<serde_json::Value, Problem> {
+        let body = self.body(limit).await?;
+        if body.is_empty() {
+            return Ok(serde_json::Value::Null);
+        }
+        serde_json::from_slice(&body)
+            .map_err(|error| response::bad_request(format!("the body is not JSON: {error}")))
+    }
+
+    /// The body as the one document that it must be.
+    async fn document(&mut self) -> Result<Document, Problem> {
+        let body = self.body(limits::DOCUMENT_BYTES).await?;
+        let text = std::str::from_utf8(&body)
+            .map_err(|error| response::bad_request(format!("the document is not UTF-8: {error}")))?;
+        let mut documents = crate::read(text, "body").map_err(|findings| refused(&findings))?;
+        match (documents.pop(), documents.len()) {
+            (Some(document), 0) => Ok(document),
+            (None, _) => Err(response::bad_request("the body holds no document")),
+            (Some(_), others) => Err(response::bad_request(format!(
+                "the body holds {} documents; send each to its own address",
+                others + 1
+            ))),
+        }
+    }
+
+    /// Deploys a document, which must be called what the address says.
+    async fn deploy(&self, document: Document, namespace: &str, name: &str) -> Result<(), Problem> {
+        let [expected_namespace, expected_name] = self.places;
+        if (namespace, name) != (expected_namespace, expected_name) {
+            return Err(response::bad_request(format!(
+                "the document is called {namespace}/{name}, the address says {expected_namespace}/{expected_name}"
+            )));
+        }
+        self.state
+            .runtime
+            .deploy(&self.tenant, vec![document])
+            .await
+            .map_err(|error| match error {
+                DeployError::Findings(findings) => refused(&findings),
+                DeployError::Problem(problem) => problem,
+            })
+    }
+}
+
+/// A document that cannot be used, with every reason and its place.
+fn refused(findings: &[Finding]) -> Problem {
+    let first = findings
+        .iter()
+        .find(|finding| finding.is_error())
+        .or(findings.first());
+    let detail = match first {
+        None => "the document cannot be used".to_owned(),
+        Some(first) => {
+            let more = match findings.len() - 1 {
+                0 => String::new(),
+                more => format!(" (and {more} more in data.findings)"),
+            };
+            format!(
+                "line {}, column {}: {}{more}",
+                first.line, first.column, first.message
+            )
+        }
+    };
+    Problem::new(crate::problem::kind::VALIDATION, "The document is not valid", 400)
+        .detail(detail)
+        .data(json!({ "findings": findings }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::site;
+
+    #[tokio::test]
+    async fn the_api_wants_the_token_and_health_does_not() {
+        let site = site();
+        let get = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        let refused = site.raw(&get("/api/v1/flows")).await;
+        assert!(refused.starts_with("HTTP/1.1 401 "), "{refused}");
+        assert!(refused.contains("www-authenticate: Bearer"), "{refused}");
+        for open in ["/healthz", "/readyz", "/metrics", "/openapi.json"] {
+            assert!(site.raw(&get(open)).await.starts_with("HTTP/1.1 200 "), "{open}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unknown_tenant_is_named() {
+        let site = site();
+        let answer = site
+            .raw("GET /api/v1/flows HTTP/1.1\r\nhost: x\r\nauthorization: Bearer operator\r\nflowcell-tenant: acme\r\nconnection: close\r\n\r\n")
+            .await;
+        assert!(
+            answer.starts_with("HTTP/1.1 404 ") && answer.contains("there is no tenant `acme`"),
+            "{answer}"
+        );
+    }
+
+    #[tokio::test]
+    async fn lists_are_items_and_a_cursor() {
+        let site = site();
+        for list in ["flows", "triggers", "runs"] {
+            let (status, body) = site.api("GET", &format!("/api/v1/{list}"), "").await;
+            assert_eq!(
+                (status, &body["cursor"]),
+                (200, &serde_json::Value::Null),
+                "{list}"
+            );
+            assert!(body["items"].is_array(), "{list}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_document_that_is_not_valid_says_where() {
+        let site = site();
+        let (status, body) = site.api("PUT", "/api/v1/flows/shop/in", "document: {}\n").await;
+        assert_eq!(status, 400, "{body}");
+        let finding = &body["data"]["findings"][0];
+        assert!(
+            finding["line"].is_u64() && finding["column"].is_u64() && finding["message"].is_string(),
+            "{body}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_flow_is_put_shown_run_and_removed() {
+        let site = site();
+        let flow = "document: { dsl: 1.0.3, namespace: shop, name: in, version: 1.0.0 }\ndo:\n- one: { set: { a: 1 } }\n";
+        let path = "/api/v1/flows/shop/in";
+        assert_eq!(site.api("GET", path, "").await.0, 404);
+        assert_eq!(site.api("PUT", path, flow).await.0, 201);
+        assert_eq!(site.api("PUT", path, flow).await.0, 200);
+        let (status, body) = site.api("PUT", "/api/v1/flows/shop/out", flow).await;
+        assert_eq!(status, 400);
+        assert!(
+            body["detail"]
+                .as_str()
+                .unwrap()
+                .contains("shop/in, the address says shop/out"),
+            "{body}"
+        );
+        assert_eq!(site.api("GET", path, "").await.1["version"], "1.0.0");
+
+        let (status, run) = site.api("POST", &format!("{path}/runs?wait=PT30S"), "{}").await;
+        assert_eq!(
+            (status, &run["status"], &run["output"]["a"]),
+            (200, &"completed".into(), &1.into()),
+            "{run}"
+        );
+        let (status, run) = site.api("POST", &format!("{path}/runs"), "{}").await;
+        assert_eq!(status, 202);
+        let id = run["id"].as_str().unwrap();
+        let (status, shown) = site.api("GET", &format!("/api/v1/runs/{id}"), "").await;
+        assert_eq!(
+            (status, &shown["id"], &shown["flow"]),
+            (200, &run["id"], &"shop/in:1.0.0".into())
+        );
+
+        assert_eq!(site.api("DELETE", path, "").await.0, 204);
+        assert_eq!(site.api("DELETE", path, "").await.0, 404);
+        assert_eq!(site.api("POST", &format!("{path}/runs"), "").await.0, 404);
+    }
+
+    #[tokio::test]
+    async fn wrong_parameters_are_named() {
+        let site = site();
+        for (method, path, word) in [
+            ("GET", "/api/v1/runs?status=done", "`done`"),
+            ("GET", "/api/v1/runs?since=yesterday", "`yesterday`"),
+            ("GET", "/api/v1/runs?limit=many", "`many`"),
+            ("GET", "/api/v1/runs?flwo=a", "`flwo`"),
+            ("POST", "/api/v1/flows/a/b/runs?wait=30", "`30`"),
+            ("POST", "/api/v1/flows/a/b/runs?wait=PT1H", "PT1H"),
+            ("GET", "/api/v1/policy/explain", "`url`"),
+        ] {
+            let (status, body) = site.api(method, path, "").await;
+            assert_eq!(status, 400, "{path}");
+            assert!(body["detail"].as_str().unwrap().contains(word), "{path}: {body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn bytes_that_are_no_component_are_refused_as_the_callers_error() {
+        let site = site();
+        let (status, body) = site.api("POST", "/api/v1/plugins", "not wasm").await;
+        assert!((400..500).contains(&status), "{status} {body}");
+    }
+}

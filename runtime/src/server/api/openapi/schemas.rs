@@ -1,0 +1,58 @@
+//! The shapes of what the API gives, as JSON Schema: the views of the runtime, and the one error.
+
+use serde_json::{Value, json};
+
+use super::reference;
+
+/// By name, for `#/components/schemas`.
+pub(super) fn all() -> Value {
+    let text = || json!({ "type": "string" });
+    let time = || json!({ "type": "string", "format": "date-time" });
+    let status = json!({ "enum": [
+        "pending", "running", "waiting", "suspended", "cancelled", "faulted", "completed", "skipped",
+    ] });
+    let run = json!({
+        "id": text(), "tenant": text(), "flow": text(), "trigger": text(), "status": status,
+        "startedAt": time(), "endedAt": time(),
+    });
+    json!({
+        "Flow": object(&["namespace", "name", "version"], json!({
+            "namespace": text(), "name": text(), "version": text(), "title": text(),
+            "durable": { "type": "boolean" }, "installedAt": time(), "document": { "type": "object" },
+        })),
+        "Trigger": object(&["namespace", "name", "uses", "flow", "enabled", "url"], json!({
+            "namespace": text(), "name": text(), "uses": text(), "flow": text(),
+            "enabled": { "type": "boolean" }, "url": { "type": "string", "format": "uri" },
+        })),
+        "Plugin": object(&["name", "version", "digest", "descriptor"], json!({
+            "name": text(), "version": text(), "title": text(), "summary": text(), "digest": text(),
+            "descriptor": { "type": "object" },
+        })),
+        "Tenant": object(&["name"], json!({ "name": text() })),
+        "RunSummary": object(&["id", "status"], run),
+        "Run": { "allOf": [reference("RunSummary"), object(&["input", "output", "steps"], json!({
+            "input": true, "output": true, "problem": reference("Problem"),
+            "steps": { "type": "array", "items": reference("Step") },
+        }))] },
+        "Step": object(&["id", "name", "reference", "status", "attempts", "input", "output"], json!({
+            "id": { "type": "integer" }, "name": text(), "reference": text(), "kind": text(), "plugin": text(),
+            "status": status, "input": true, "output": true, "startedAt": time(), "endedAt": time(),
+            "dueAt": time(), "problem": reference("Problem"),
+            "attempts": { "type": "array", "items": object(&["startedAt"], json!({
+                "startedAt": time(), "endedAt": time(), "problem": reference("Problem"),
+            })) },
+        })),
+        "Change": object(&["kind", "at"], json!({
+            "kind": { "enum": ["run", "step", "log"] }, "at": time(),
+        })),
+        "Problem": object(&["type", "title", "status"], json!({
+            "type": { "type": "string", "format": "uri-reference" }, "title": text(),
+            "status": { "type": "integer" }, "detail": text(), "instance": text(),
+            "retryAfterMs": { "type": "integer" }, "data": { "type": "object" },
+        })),
+    })
+}
+
+fn object(required: &[&str], properties: Value) -> Value {
+    json!({ "type": "object", "required": required, "properties": properties })
+}

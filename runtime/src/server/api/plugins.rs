@@ -1,0 +1,44 @@
+//! `/api/v1/plugins`.
+
+use hyper::StatusCode;
+use semver::Version;
+
+use super::super::limits;
+use super::super::response::{self, Outcome};
+use super::Call;
+use crate::PluginView;
+
+pub(super) fn list(call: &Call<'_>) -> Outcome {
+    response::list(&call.state.runtime.plugins(&call.tenant), None)
+}
+
+/// The newest version of the name.
+pub(super) fn show(call: &Call<'_>) -> Outcome {
+    let name = call.places[0];
+    let newest = named(call, name).max_by_key(|plugin| Version::parse(&plugin.version).ok());
+    response::json(
+        StatusCode::OK,
+        &newest.ok_or_else(|| response::no_such(format!("plugin {name}")))?,
+    )
+}
+
+pub(super) fn show_version(call: &Call<'_>) -> Outcome {
+    let [name, version] = call.places;
+    let found = named(call, name).find(|plugin| plugin.version == version);
+    response::json(
+        StatusCode::OK,
+        &found.ok_or_else(|| response::no_such(format!("plugin {name}:{version}")))?,
+    )
+}
+
+/// The body is a component.
+pub(super) async fn install(call: &mut Call<'_>) -> Outcome {
+    let wasm = call.body(limits::COMPONENT_BYTES).await?;
+    let plugin = call.state.runtime.install_plugin(&call.tenant, &wasm).await?;
+    response::json(StatusCode::CREATED, &plugin)
+}
+
+fn named(call: &Call<'_>, name: &str) -> impl Iterator<Item = PluginView> {
+    let plugins = call.state.runtime.plugins(&call.tenant);
+    plugins.into_iter().filter(move |plugin| plugin.name == name)
+}

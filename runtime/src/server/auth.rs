@@ -1,0 +1,200 @@
+//! Who may use the API under `/api/v1`: whoever has the operator's token, or, on a developer's own machine, whoever is
+//! on it and is not a web page of somebody else's.
+
+use std::net::{IpAddr, SocketAddr};
+
+use hyper::header::{AUTHORIZATION, HOST, ORIGIN};
+use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
+use subtle::ConstantTimeEq as _;
+
+use super::response::{forbidden, unauthorized};
+use crate::Problem;
+
+/// What a caller of the API must show.
+pub(crate) enum Access {
+    /// The operator's token; its digest is kept, so that comparing takes the same time for every wrong one.
+    Token(blake3::Hash),
+    /// Nothing, but it must call from this machine, and not from a browser that shows another site.
+    Loopback,
+}
+
+impl Access {
+    /// For whoever has the token.
+    pub(crate) fn token(token: &str) -> Self {
+        Self::Token(blake3::hash(token.as_bytes()))
+    }
+
+    pub(super) fn admit(&self, remote: SocketAddr, head: &Parts) -> Result<(), Problem> {
+        match self {
+            Self::Token(expected) => bearer(head, expected),
+            Self::Loopback => local(remote, head),
+        }
+    }
+}
+
+fn bearer(head: &Parts, expected: &blake3::Hash) -> Result<(), Problem> {
+    let Some(value) = head.headers.get(AUTHORIZATION) else {
+        return Err(unauthorized(
+            "send `Authorization: Bearer TOKEN` with the token from operator.token in the host's data folder",
+        ));
+    };
+    let token = value.to_str().ok().and_then(|text| text.split_once(' '));
+    let right = token.is_some_and(|(scheme, token)| {
+        let digest = blake3::hash(token.trim().as_bytes());
+        scheme.eq_ignore_ascii_case("bearer") && bool::from(digest.as_bytes().ct_eq(expected.as_bytes()))
+    });
+    if right {
+        Ok(())
+    } else {
+        Err(unauthorized("this is not a token of this host"))
+    }
+}
+
+/// A page of another site can make a browser on this machine send requests here. It cannot forge `Host` and `Origin`:
+/// a name that was rebound to 127.0.0.1 shows in the first, the page's own site in the second.
+fn local(remote: SocketAddr, head: &Parts) -> Result<(), Problem> {
+    if !remote.ip().to_canonical().is_loopback() {
+        return Err(forbidden(
+            "without a token the API answers on this machine only; use `flowcell serve`",
+        ));
+    }
+    if ["forwarded", "x-forwarded-for"]
+        .iter()
+        .any(|name| head.headers.contains_key(*name))
+    {
+        return Err(forbidden(
+            "without a token the API answers no proxy; use `flowcell serve`",
+        ));
+    }
+    let Some(host) = authority(head).filter(is_loopback) else {
+        return Err(forbidden(
+            "without a token the API answers to localhost, 127.0.0.1 and [::1] only",
+        ));
+    };
+    let same_origin = head.headers.get_all(ORIGIN).iter().all(|origin| {
+        let site = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+        site.is_some_and(|(_, site)| site.eq_ignore_ascii_case(host.as_str()))
+    });
+    let fetched_from = head.headers.get("sec-fetch-site").map(|value| value.as_bytes());
+    if !same_origin || !matches!(fetched_from, None | Some(b"same-origin" | b"none")) {
+        return Err(forbidden(
+            "without a token the API answers no page of another site",
+        ));
+    }
+    Ok(())
+}
+
+/// What the client believes to be talking to. Two of them are none.
+fn authority(head: &Parts) -> Option<Authority> {
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => Some(host.to_str().ok()?.parse::<Authority>().ok()?),
+        (None, _) => None,
+        (Some(_), Some(_)) => return None,
+    };
+    match (head.uri.authority(), host) {
+        (Some(target), Some(host)) if *target != host => None,
+        (Some(target), _) => Some(target.clone()),
+        (None, host) => host,
+    }
+}
+
+fn is_loopback(authority: &Authority) -> bool {
+    let host = authority.host();
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
+    let named = host.eq_ignore_ascii_case("localhost");
+    !authority.as_str().contains('@') && (named || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()))
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::Request;
+
+    use super::*;
+
+    fn ask(access: &Access, remote: &str, headers: &[(&str, &str)]) -> u16 {
+        let mut request = Request::get("/api/v1/flows");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let head = request.body(()).unwrap().into_parts().0;
+        access
+            .admit(remote.parse().unwrap(), &head)
+            .map_or_else(|problem| problem.status, |()| 200)
+    }
+
+    #[test]
+    fn the_operators_token_opens_and_nothing_else_does() {
+        let access = Access::token("s3cret");
+        let with = |value: &str| ask(&access, "192.0.2.1:9", &[("authorization", value)]);
+        assert_eq!(with("Bearer s3cret"), 200);
+        assert_eq!(with("bearer s3cret"), 200);
+        for wrong in ["Bearer s3creT", "Bearer ", "Bearer", "Basic s3cret", "s3cret", ""] {
+            assert_eq!(with(wrong), 401, "{wrong}");
+        }
+        assert_eq!(ask(&access, "127.0.0.1:9", &[]), 401);
+    }
+
+    #[test]
+    fn without_a_token_only_this_machine_is_let_in() {
+        let host = [("host", "localhost:8080")];
+        assert_eq!(ask(&Access::Loopback, "127.0.0.1:9", &host), 200);
+        assert_eq!(ask(&Access::Loopback, "[::1]:9", &host), 200);
+        assert_eq!(ask(&Access::Loopback, "[::ffff:127.0.0.1]:9", &host), 200);
+        assert_eq!(ask(&Access::Loopback, "192.168.1.7:9", &host), 403);
+        assert_eq!(
+            ask(
+                &Access::Loopback,
+                "127.0.0.1:9",
+                &[host[0], ("x-forwarded-for", "192.0.2.1")]
+            ),
+            403
+        );
+    }
+
+    #[test]
+    fn a_name_that_was_rebound_to_this_machine_is_refused() {
+        for (host, status) in [
+            ("127.0.0.1:8080", 200),
+            ("127.0.0.1", 200),
+            ("[::1]:8080", 200),
+            ("LocalHost:8080", 200),
+            ("evil.example:8080", 403),
+            ("localhost.evil.example", 403),
+            ("192.168.1.7:8080", 403),
+            ("user@localhost:1", 403),
+        ] {
+            assert_eq!(
+                ask(&Access::Loopback, "127.0.0.1:9", &[("host", host)]),
+                status,
+                "{host}"
+            );
+        }
+        assert_eq!(ask(&Access::Loopback, "127.0.0.1:9", &[]), 403);
+        let two = [("host", "localhost"), ("host", "evil.example")];
+        assert_eq!(ask(&Access::Loopback, "127.0.0.1:9", &two), 403);
+    }
+
+    #[test]
+    fn a_page_of_another_site_is_refused() {
+        let from = |name: &str, value: &str| {
+            ask(
+                &Access::Loopback,
+                "127.0.0.1:9",
+                &[("host", "localhost:8080"), (name, value)],
+            )
+        };
+        assert_eq!(from("origin", "http://localhost:8080"), 200);
+        assert_eq!(from("origin", "http://localhost:3000"), 403);
+        assert_eq!(from("origin", "https://evil.example"), 403);
+        assert_eq!(from("origin", "null"), 403);
+        assert_eq!(from("sec-fetch-site", "same-origin"), 200);
+        assert_eq!(from("sec-fetch-site", "none"), 200);
+        assert_eq!(from("sec-fetch-site", "same-site"), 403);
+        assert_eq!(from("sec-fetch-site", "cross-site"), 403);
+    }
+}

@@ -1,0 +1,142 @@
+//! Reads a request's body within its limits of size and time.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Body;
+use hyper::header::CONTENT_LENGTH;
+use hyper::http::request::Parts;
+use tokio::time::timeout;
+
+use super::{limits, response};
+use crate::Problem;
+
+/// A body that may be read once.
+pub(super) struct Payload<B> {
+    body: B,
+    over: bool,
+}
+
+impl<B> Payload<B>
+where
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    pub(super) fn new(body: B) -> Self {
+        Self {
+            over: body.is_end_stream(),
+            body,
+        }
+    }
+
+    /// The whole body. A length that says too much is refused before a byte is read; without a length, reading stops
+    /// at the limit.
+    pub(super) async fn read(&mut self, head: &Parts, limit: u64) -> Result<Bytes, Problem> {
+        self.read_within(head, limit, limits::BODY_WITHIN).await
+    }
+
+    async fn read_within(&mut self, head: &Parts, limit: u64, within: Duration) -> Result<Bytes, Problem> {
+        if self.over {
+            return Ok(Bytes::new());
+        }
+        if declared_length(head).is_some_and(|length| length > limit) {
+            return Err(response::too_large(limit));
+        }
+        let limited = Limited::new(&mut self.body, usize::try_from(limit).unwrap_or(usize::MAX));
+        match timeout(within, limited.collect()).await {
+            Ok(Ok(collected)) => {
+                self.over = true;
+                Ok(collected.to_bytes())
+            }
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(response::too_large(limit)),
+            Ok(Err(error)) => Err(response::bad_request(format!(
+                "the body could not be read: {error}"
+            ))),
+            Err(_) => Err(response::too_slow(within)),
+        }
+    }
+
+    /// Throws away what was not read, in the background and within limits: who sends a large body sees the refusal
+    /// only when it has sent it all, and a connection that is closed before shows it as broken.
+    pub(super) fn discard(mut self) {
+        if self.over {
+            return;
+        }
+        tokio::spawn(timeout(limits::DISCARD_WITHIN, async move {
+            let mut left = limits::DISCARD_BYTES;
+            while let Some(Ok(frame)) = self.body.frame().await {
+                let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+                match left.checked_sub(length) {
+                    Some(rest) => left = rest,
+                    None => return,
+                }
+            }
+        }));
+    }
+}
+
+fn declared_length(head: &Parts) -> Option<u64> {
+    head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::stream;
+    use http_body_util::{Full, StreamBody};
+    use hyper::Request;
+    use hyper::body::Frame;
+
+    use super::*;
+
+    fn head(length: Option<&str>) -> Parts {
+        let mut request = Request::post("/");
+        if let Some(length) = length {
+            request = request.header(CONTENT_LENGTH, length);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[tokio::test]
+    async fn a_body_of_exactly_the_limit_is_read() {
+        let mut payload = Payload::new(Full::new(Bytes::from_static(b"12345678")));
+        assert_eq!(payload.read(&head(Some("8")), 8).await.unwrap(), "12345678");
+    }
+
+    #[tokio::test]
+    async fn a_length_over_the_limit_is_refused_without_reading() {
+        // The body never yields: only a refusal by the header can answer.
+        let endless = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>());
+        let problem = Payload::new(endless).read(&head(Some("9")), 8).await.unwrap_err();
+        assert_eq!(
+            (problem.status, problem.detail.as_deref()),
+            (413, Some("the body may have at most 8 bytes"))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_body_without_a_length_is_refused_at_the_limit() {
+        let chunk = || Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"12345")));
+        let endless = StreamBody::new(stream::iter(std::iter::repeat_with(chunk)));
+        assert_eq!(
+            Payload::new(endless)
+                .read(&head(None), 8)
+                .await
+                .unwrap_err()
+                .status,
+            413
+        );
+    }
+
+    #[tokio::test]
+    async fn a_body_that_stops_coming_is_a_timeout() {
+        let silent = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>());
+        let problem = Payload::new(silent)
+            .read_within(&head(None), 8, Duration::ZERO)
+            .await
+            .unwrap_err();
+        assert_eq!(problem.status, 408);
+    }
+}

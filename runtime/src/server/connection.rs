@@ -1,0 +1,197 @@
+//! From a bound listener to connections, and from a signal to a drained server.
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use hyper::rt::{Read, Write};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{sleep, timeout};
+
+use super::metrics::Metrics;
+use super::{Access, Listener, State, limits, request};
+use crate::Runtime;
+
+type Protocol = auto::Builder<TokioExecutor>;
+
+/// Serves until `shutdown`, then drains: no new connection, requests and runs under way are let finish for a while,
+/// and the journal is synced. Returns when nothing is left.
+pub(crate) async fn serve(
+    listener: Listener,
+    runtime: Runtime,
+    access: Access,
+    shutdown: impl Future<Output = ()>,
+) {
+    let (close, closing) = watch::channel(false);
+    let state = Arc::new(State {
+        runtime: runtime.clone(),
+        access,
+        metrics: Metrics::default(),
+        closing,
+    });
+    let open = GracefulShutdown::new();
+
+    accept(&listener, &state, &open, shutdown).await;
+    drop(listener);
+
+    tracing::info!("draining: {} connections are open", open.count());
+    close.send_replace(true);
+    // Together: a request that waits for its run needs the run to be driven on.
+    let (_, finished) = tokio::join!(
+        runtime.drain(limits::DRAIN_WITHIN),
+        timeout(limits::DRAIN_WITHIN, open.shutdown())
+    );
+    match finished {
+        Ok(()) => tracing::info!("drained"),
+        Err(_) => tracing::warn!("some connections did not end in time and are cut"),
+    }
+}
+
+async fn accept(
+    listener: &Listener,
+    state: &Arc<State>,
+    open: &GracefulShutdown,
+    shutdown: impl Future<Output = ()>,
+) {
+    let protocol = Arc::new(protocol());
+    let places = Arc::new(Semaphore::new(limits::CONNECTIONS));
+    let mut shutdown = pin!(shutdown);
+    loop {
+        // The place is taken before the connection: at the limit the kernel's queue holds the rest.
+        let taken = async {
+            let place = places
+                .clone()
+                .acquire_owned()
+                .await
+                .expect("the semaphore is never closed");
+            (place, listener.accept().await)
+        };
+        let (place, (tcp, remote)) = tokio::select! {
+            taken = taken => taken,
+            () = &mut shutdown => return,
+        };
+        let (state, protocol, tls, watcher) =
+            (state.clone(), protocol.clone(), listener.tls(), open.watcher());
+        tokio::spawn(async move {
+            let _open = state.metrics.connection();
+            // Small answers must not wait for the acknowledgement of the one before.
+            let _ = tcp.set_nodelay(true);
+            match tls {
+                None => drive(TokioIo::new(tcp), remote, state.clone(), &protocol, watcher).await,
+                Some(tls) => {
+                    if let Some(stream) = handshake(&tls, tcp, remote).await {
+                        drive(TokioIo::new(stream), remote, state.clone(), &protocol, watcher).await;
+                    }
+                }
+            }
+            drop(place);
+        });
+    }
+}
+
+async fn handshake(
+    tls: &tokio_rustls::TlsAcceptor,
+    tcp: TcpStream,
+    remote: SocketAddr,
+) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
+    match timeout(limits::HANDSHAKE_WITHIN, tls.accept(tcp)).await {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            tracing::debug!(%remote, %error, "TLS handshake failed");
+            None
+        }
+        Err(_) => {
+            tracing::debug!(%remote, "TLS handshake took too long");
+            None
+        }
+    }
+}
+
+/// One connection to its end.
+async fn drive<I>(io: I, remote: SocketAddr, state: Arc<State>, protocol: &Protocol, watcher: Watcher)
+where
+    I: Read + Write + Unpin + Send + 'static,
+{
+    let begun = Arc::new(AtomicBool::new(false));
+    let service = service_fn({
+        let begun = begun.clone();
+        move |request| {
+            begun.store(true, Relaxed);
+            request::answer(state.clone(), remote, request)
+        }
+    });
+    // hyper's own header timeout begins only when it knows the protocol's version, which a silent client never tells.
+    let nothing_came = async {
+        sleep(limits::HEADERS_WITHIN).await;
+        if begun.load(Relaxed) {
+            pending::<()>().await;
+        }
+    };
+    let connection = watcher.watch(protocol.serve_connection(io, service).into_owned());
+    tokio::select! {
+        ended = connection => {
+            if let Err(error) = ended {
+                tracing::debug!(%remote, %error, "connection ended");
+            }
+        }
+        () = nothing_came => tracing::debug!(%remote, "no request came in time"),
+    }
+}
+
+fn protocol() -> Protocol {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::HEADERS_WITHIN)
+        .max_buf_size(limits::HEADER_BYTES)
+        .max_headers(limits::HEADERS)
+        .half_close(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits::STREAMS)
+        .max_header_list_size(limits::HEADER_BYTES as u32)
+        .keep_alive_interval(limits::PING_EVERY);
+    builder
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::super::testing;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_signal_ends_idle_connections_and_the_server() {
+        let (listener, runtime) = testing::open().await;
+        let address = listener.address();
+        let (signal, signalled) = tokio::sync::oneshot::channel::<()>();
+        let shutdown = async {
+            let _ = signalled.await;
+        };
+        let server = tokio::spawn(serve(listener, runtime, Access::Loopback, shutdown));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream
+            .write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            .await
+            .unwrap();
+        let mut first = [0; 15];
+        stream.read_exact(&mut first).await.unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200 OK");
+
+        signal.send(()).unwrap();
+        let mut rest = vec![];
+        stream.read_to_end(&mut rest).await.unwrap();
+        server.await.unwrap();
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+}

@@ -1,0 +1,299 @@
+//! Which request means what. [`ROUTES`] is the whole API; the addresses of hooks and callbacks are found before it,
+//! because they take every method and most of the traffic.
+//!
+//! Nothing is decoded: names, versions and tokens consist of characters that need no percent-encoding.
+
+/// What a request is for.
+#[derive(Debug, PartialEq)]
+pub(super) enum Found<'a> {
+    /// `/hooks/{first}` or `/hooks/{first}/{below}`.
+    Hook { first: &'a str, below: &'a str },
+    /// `/callbacks/{token}`.
+    Callback,
+    /// A row of [`ROUTES`] with what stands in the places of its path.
+    Endpoint(Endpoint, [&'a str; 2]),
+    /// The path exists, but not for this method; these it takes.
+    OtherMethod(String),
+    /// There is no such path.
+    Nothing,
+}
+
+/// The operations of the API, one for each row of [`ROUTES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    Healthz,
+    Readyz,
+    Metrics,
+    OpenApi,
+    ListFlows,
+    ShowFlow,
+    PutFlow,
+    RemoveFlow,
+    StartRun,
+    ListTriggers,
+    ShowTrigger,
+    PutTrigger,
+    RemoveTrigger,
+    EnableTrigger,
+    DisableTrigger,
+    ListRuns,
+    ShowRun,
+    CancelRun,
+    RestartRun,
+    RunEvents,
+    ListPlugins,
+    InstallPlugin,
+    ShowPlugin,
+    ShowPluginVersion,
+    ListTenants,
+    ExplainPolicy,
+    ExplainPolicyOf,
+}
+
+impl Endpoint {
+    /// Whether it answers without a token.
+    pub(super) fn is_open(self) -> bool {
+        matches!(self, Self::Healthz | Self::Readyz | Self::Metrics | Self::OpenApi)
+    }
+}
+
+/// One row of the table.
+pub(super) struct Route {
+    pub method: &'static str,
+    /// A segment in braces is a place that takes any one segment.
+    pub path: &'static str,
+    pub endpoint: Endpoint,
+}
+
+const fn route(method: &'static str, path: &'static str, endpoint: Endpoint) -> Route {
+    Route {
+        method,
+        path,
+        endpoint,
+    }
+}
+
+/// Every route but hooks and callbacks. `HEAD` goes where `GET` goes; `OPTIONS` is answered from this table.
+pub(super) const ROUTES: &[Route] = &[
+    route("GET", "/healthz", Endpoint::Healthz),
+    route("GET", "/readyz", Endpoint::Readyz),
+    route("GET", "/metrics", Endpoint::Metrics),
+    route("GET", "/openapi.json", Endpoint::OpenApi),
+    route("GET", "/api/v1/flows", Endpoint::ListFlows),
+    route("GET", "/api/v1/flows/{namespace}/{name}", Endpoint::ShowFlow),
+    route("PUT", "/api/v1/flows/{namespace}/{name}", Endpoint::PutFlow),
+    route("DELETE", "/api/v1/flows/{namespace}/{name}", Endpoint::RemoveFlow),
+    route(
+        "POST",
+        "/api/v1/flows/{namespace}/{name}/runs",
+        Endpoint::StartRun,
+    ),
+    route("GET", "/api/v1/triggers", Endpoint::ListTriggers),
+    route(
+        "GET",
+        "/api/v1/triggers/{namespace}/{name}",
+        Endpoint::ShowTrigger,
+    ),
+    route("PUT", "/api/v1/triggers/{namespace}/{name}", Endpoint::PutTrigger),
+    route(
+        "DELETE",
+        "/api/v1/triggers/{namespace}/{name}",
+        Endpoint::RemoveTrigger,
+    ),
+    route(
+        "POST",
+        "/api/v1/triggers/{namespace}/{name}/enable",
+        Endpoint::EnableTrigger,
+    ),
+    route(
+        "POST",
+        "/api/v1/triggers/{namespace}/{name}/disable",
+        Endpoint::DisableTrigger,
+    ),
+    route("GET", "/api/v1/runs", Endpoint::ListRuns),
+    route("GET", "/api/v1/runs/{id}", Endpoint::ShowRun),
+    route("POST", "/api/v1/runs/{id}/cancel", Endpoint::CancelRun),
+    route("POST", "/api/v1/runs/{id}/restart", Endpoint::RestartRun),
+    route("GET", "/api/v1/runs/{id}/events", Endpoint::RunEvents),
+    route("GET", "/api/v1/plugins", Endpoint::ListPlugins),
+    route("POST", "/api/v1/plugins", Endpoint::InstallPlugin),
+    route("GET", "/api/v1/plugins/{name}", Endpoint::ShowPlugin),
+    route(
+        "GET",
+        "/api/v1/plugins/{name}/{version}",
+        Endpoint::ShowPluginVersion,
+    ),
+    route("GET", "/api/v1/tenants", Endpoint::ListTenants),
+    route("GET", "/api/v1/policy/explain", Endpoint::ExplainPolicy),
+    route("POST", "/api/v1/policy/explain", Endpoint::ExplainPolicyOf),
+];
+
+/// Finds what `method` on `path` is for.
+pub(super) fn find<'a>(method: &str, path: &'a str) -> Found<'a> {
+    if let Some(rest) = path.strip_prefix("/hooks/") {
+        return match rest.split_once('/').unwrap_or((rest, "")) {
+            ("", _) => Found::Nothing,
+            (first, below) => Found::Hook { first, below },
+        };
+    }
+    if let Some(token) = path.strip_prefix("/callbacks/") {
+        let one_segment = !token.is_empty() && !token.contains('/');
+        return if one_segment {
+            Found::Callback
+        } else {
+            Found::Nothing
+        };
+    }
+    let method = if method == "HEAD" { "GET" } else { method };
+    let mut others = vec![];
+    for route in ROUTES {
+        let Some(places) = places(route.path, path) else {
+            continue;
+        };
+        if route.method == method {
+            return Found::Endpoint(route.endpoint, places);
+        }
+        others.push(route.method);
+    }
+    if others.is_empty() {
+        Found::Nothing
+    } else {
+        Found::OtherMethod(allow(&others))
+    }
+}
+
+/// What stands in the places of `template`, when `path` has its form.
+fn places<'a>(template: &str, path: &'a str) -> Option<[&'a str; 2]> {
+    let mut places = [""; 2];
+    let mut filled = 0;
+    let mut segments = path.split('/');
+    for expected in template.split('/') {
+        let segment = segments.next()?;
+        if !expected.starts_with('{') {
+            if segment != expected {
+                return None;
+            }
+        } else if segment.is_empty() {
+            return None;
+        } else {
+            places[filled] = segment;
+            filled += 1;
+        }
+    }
+    segments.next().is_none().then_some(places)
+}
+
+fn allow(methods: &[&str]) -> String {
+    let mut allow = methods.to_vec();
+    if allow.contains(&"GET") {
+        allow.push("HEAD");
+    }
+    allow.push("OPTIONS");
+    allow.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_find_what_they_are_for() {
+        let table = [
+            (
+                "POST",
+                "/hooks/t0ken",
+                Found::Hook {
+                    first: "t0ken",
+                    below: "",
+                },
+            ),
+            (
+                "PATCH",
+                "/hooks/t0ken/",
+                Found::Hook {
+                    first: "t0ken",
+                    below: "",
+                },
+            ),
+            (
+                "GET",
+                "/hooks/shop/orders/in",
+                Found::Hook {
+                    first: "shop",
+                    below: "orders/in",
+                },
+            ),
+            ("POST", "/hooks/", Found::Nothing),
+            ("POST", "/hooks", Found::Nothing),
+            ("POST", "/hooks//x", Found::Nothing),
+            ("POST", "/callbacks/t0ken", Found::Callback),
+            ("GET", "/callbacks/t0ken", Found::Callback),
+            ("POST", "/callbacks/t0ken/x", Found::Nothing),
+            ("POST", "/callbacks/", Found::Nothing),
+            ("GET", "/healthz", Found::Endpoint(Endpoint::Healthz, ["", ""])),
+            ("HEAD", "/readyz", Found::Endpoint(Endpoint::Readyz, ["", ""])),
+            (
+                "PUT",
+                "/api/v1/flows/shop/in",
+                Found::Endpoint(Endpoint::PutFlow, ["shop", "in"]),
+            ),
+            (
+                "POST",
+                "/api/v1/flows/shop/in/runs",
+                Found::Endpoint(Endpoint::StartRun, ["shop", "in"]),
+            ),
+            (
+                "GET",
+                "/api/v1/runs/7",
+                Found::Endpoint(Endpoint::ShowRun, ["7", ""]),
+            ),
+            (
+                "POST",
+                "/api/v1/runs/7/cancel",
+                Found::Endpoint(Endpoint::CancelRun, ["7", ""]),
+            ),
+            ("GET", "/api/v1/flows/", Found::Nothing),
+            ("GET", "/api/v1/flows/shop", Found::Nothing),
+            ("GET", "/api/v1/flows/shop/in/", Found::Nothing),
+            ("GET", "/api/v1/flows//in", Found::Nothing),
+            ("GET", "/api/v2/flows", Found::Nothing),
+            ("GET", "//healthz", Found::Nothing),
+            ("GET", "/", Found::Nothing),
+            ("GET", "*", Found::Nothing),
+            (
+                "POST",
+                "/healthz",
+                Found::OtherMethod("GET, HEAD, OPTIONS".into()),
+            ),
+            (
+                "PATCH",
+                "/api/v1/flows/a/b",
+                Found::OtherMethod("GET, PUT, DELETE, HEAD, OPTIONS".into()),
+            ),
+            (
+                "GET",
+                "/api/v1/runs/7/cancel",
+                Found::OtherMethod("POST, OPTIONS".into()),
+            ),
+            (
+                "OPTIONS",
+                "/api/v1/plugins",
+                Found::OtherMethod("GET, POST, HEAD, OPTIONS".into()),
+            ),
+        ];
+        for (method, path, expected) in table {
+            assert_eq!(find(method, path), expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn every_row_of_the_table_is_reached() {
+        for route in ROUTES {
+            let path = route.path.replace(['{', '}'], "");
+            let Found::Endpoint(endpoint, _) = find(route.method, &path) else {
+                panic!("{} {path} leads nowhere", route.method);
+            };
+            assert_eq!(endpoint, route.endpoint, "{} {path} is shadowed", route.method);
+        }
+    }
+}

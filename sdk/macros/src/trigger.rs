@@ -1,0 +1,104 @@
+//! `#[trigger]`.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Result, Type};
+
+use crate::attribute::Attribute;
+use crate::documentation::Documentation;
+use crate::signature::{Shape, Signature};
+
+const KEYS: &[&str] = &["name", "event", "wants", "example", "enable", "disable"];
+const SHAPE: Shape = Shape {
+    what: "a trigger",
+    parameters: &["config: Config", "request: Inbound", "ctx: &mut Context"],
+    output: "Result<Verdict, Problem>",
+};
+
+/// The function, and its implementation of `Trigger`.
+pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let attribute = Attribute::read("`trigger`", KEYS, attribute)?;
+    let Signature {
+        function, parameters, ..
+    } = SHAPE.read(item)?;
+    let Documentation { title, summary } = Documentation::of(&function.attrs);
+    let (ident, visibility) = (&function.sig.ident, &function.vis);
+    let (name, config) = (attribute.name(ident), &parameters[0]);
+    let (wants, examples) = (attribute.wants(), attribute.examples());
+    let event = match &attribute.event {
+        Some(event) => quote!(::flowcell_sdk::__private::schema_out::<#event>()),
+        None => quote!(::flowcell_sdk::__private::example("{}")),
+    };
+    let switching = switching(&attribute, config);
+    Ok(quote! {
+        #function
+
+        #[doc(hidden)]
+        #[allow(non_camel_case_types, missing_docs)]
+        #visibility struct #ident {}
+
+        impl ::flowcell_sdk::Trigger for #ident {
+            const NAME: &'static str = #name;
+
+            fn describe() -> ::flowcell_sdk::__private::TriggerDescriptor {
+                ::flowcell_sdk::__private::TriggerDescriptor {
+                    name: #name,
+                    title: #title,
+                    summary: #summary,
+                    config: ::flowcell_sdk::__private::schema_in::<#config>(),
+                    event: #event,
+                    wants: #wants,
+                    examples: #examples,
+                }
+            }
+
+            fn receive(
+                config: &str,
+                ctx: &mut ::flowcell_sdk::Context,
+            ) -> ::core::result::Result<::std::string::String, ::flowcell_sdk::Problem> {
+                let config: #config = ::flowcell_sdk::__private::parse(config)?;
+                let request = ::flowcell_sdk::__private::inbound(ctx);
+                ::flowcell_sdk::__private::verdict(#ident(config, request, ctx))
+            }
+
+            #switching
+        }
+    })
+}
+
+/// `enable`, which at least reads the configuration, and `disable` where the attribute names a function for it.
+fn switching(attribute: &Attribute, config: &Type) -> TokenStream {
+    let enable = match &attribute.enable {
+        Some(function) => quote_spanned!(function.span()=>
+            ::flowcell_sdk::__private::to_state(&#function(config, ctx)?)
+        ),
+        None => quote!({
+            let _ = (config, ctx);
+            ::core::result::Result::Ok(::std::vec::Vec::new())
+        }),
+    };
+    let disable = attribute.disable.as_ref().map(|function| {
+        quote_spanned! {function.span()=>
+            fn disable(
+                config: &str,
+                state: &[u8],
+                ctx: &mut ::flowcell_sdk::Context,
+            ) -> ::core::result::Result<(), ::flowcell_sdk::Problem> {
+                let config: #config = ::flowcell_sdk::__private::parse(config)?;
+                #function(config, ::flowcell_sdk::__private::state(state)?, ctx)
+            }
+        }
+    });
+    quote! {
+        fn enable(
+            config: &str,
+            ctx: &mut ::flowcell_sdk::Context,
+        ) -> ::core::result::Result<::std::vec::Vec<u8>, ::flowcell_sdk::Problem> {
+            let config: #config = ::flowcell_sdk::__private::parse(config)?;
+            #enable
+        }
+
+        #disable
+    }
+}

@@ -1,0 +1,64 @@
+//! The exports of a component, over what [`plugin!`](crate::plugin) wrote. Present on wasm32 only.
+
+use std::marker::PhantomData;
+
+use crate::action::Outcome;
+use crate::bindings::action::exports::flowcell::plugin::action;
+use crate::bindings::action::flowcell::plugin::types::{Outcome as WitOutcome, Problem, Suspension};
+use crate::bindings::trigger::exports::flowcell::plugin::trigger;
+use crate::context::Context;
+use crate::host::Here;
+use crate::plugin::Exports;
+
+/// A plugin in the shape that the interface asks for.
+pub struct Exported<P>(PhantomData<P>);
+
+fn context() -> Context {
+    Context {
+        host: Here::default(),
+    }
+}
+
+impl<P: Exports> action::Guest for Exported<P> {
+    fn describe() -> String {
+        P::describe()
+    }
+
+    fn start(name: String, input: String) -> Result<WitOutcome, Problem> {
+        outcome(P::start(&name, &input, &mut context()))
+    }
+
+    fn resume(name: String, state: Vec<u8>, event: String) -> Result<WitOutcome, Problem> {
+        outcome(P::resume(&name, &state, &event, &mut context()))
+    }
+
+    fn cancel(name: String, state: Vec<u8>, reason: String) -> Result<(), Problem> {
+        P::cancel(&name, &state, &reason, &mut context()).map_err(|problem| problem.into_wit())
+    }
+}
+
+impl<P: Exports> trigger::Guest for Exported<P> {
+    fn describe() -> String {
+        P::describe()
+    }
+
+    fn enable(name: String, config: String) -> Result<Vec<u8>, Problem> {
+        P::enable(&name, &config, &mut context()).map_err(|problem| problem.into_wit())
+    }
+
+    fn disable(name: String, config: String, state: Vec<u8>) -> Result<(), Problem> {
+        P::disable(&name, &config, &state, &mut context()).map_err(|problem| problem.into_wit())
+    }
+
+    fn receive(name: String, config: String) -> Result<String, Problem> {
+        P::receive(&name, &config, &mut context()).map_err(|problem| problem.into_wit())
+    }
+}
+
+fn outcome(result: Result<Outcome, crate::problem::Problem>) -> Result<WitOutcome, Problem> {
+    match result {
+        Ok(Outcome::Done(output)) => Ok(WitOutcome::Done(output)),
+        Ok(Outcome::Suspend { state, wake }) => Ok(WitOutcome::Suspend(Suspension { state, wake })),
+        Err(problem) => Err(problem.into_wit()),
+    }
+}

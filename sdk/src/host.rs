@@ -1,0 +1,135 @@
+//! What the SDK asks of its surroundings: one trait, and its implementation over the imports of a component.
+//!
+//! The other implementation is [`testing`](crate::testing)'s mock. Which one is meant is known when the crate is
+//! compiled ([`Here`]), so that calls are direct and a component imports only the functions that it calls.
+
+use crate::http::{HttpError, RawRequest, RawResponse};
+
+/// The request line, headers and origin of the request that a trigger judges.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Head {
+    pub method: String,
+    pub path: String,
+    pub query: String,
+    pub headers: Vec<(String, String)>,
+    pub remote: String,
+}
+
+/// The host's functions, as in wit/.
+pub(crate) trait Host {
+    fn run_id(&self) -> String;
+    fn step_id(&self) -> String;
+    fn attempt(&self) -> u32;
+    fn idempotency_key(&self) -> String;
+    fn deadline_ms(&self) -> u64;
+    fn trace_parent(&self) -> String;
+    fn send(&self, request: RawRequest) -> Result<RawResponse, HttpError>;
+    fn log(&self, level: &str, message: &str, fields: &str);
+    fn head(&self) -> Head;
+    fn body(&self) -> Vec<u8>;
+    fn trigger_name(&self) -> String;
+}
+
+/// Inside a component: the imports.
+#[cfg(target_arch = "wasm32")]
+pub(crate) type Here = imported::Imported;
+/// Everywhere else: the mock.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) type Here = crate::testing::MockHost;
+
+#[cfg(target_arch = "wasm32")]
+mod imported {
+    use super::{Head, Host};
+    use crate::bindings::action::flowcell::plugin::{context, http_request, log};
+    use crate::bindings::trigger::flowcell::plugin::inbound;
+    use crate::http::{HttpError, RawRequest, RawResponse};
+
+    /// The host behind the component's imports.
+    #[derive(Clone, Debug, Default)]
+    pub(crate) struct Imported;
+
+    impl Host for Imported {
+        fn run_id(&self) -> String {
+            context::run()
+        }
+        fn step_id(&self) -> String {
+            context::step()
+        }
+        fn attempt(&self) -> u32 {
+            context::attempt()
+        }
+        fn idempotency_key(&self) -> String {
+            context::idempotency_key()
+        }
+        fn deadline_ms(&self) -> u64 {
+            context::deadline_ms()
+        }
+        fn trace_parent(&self) -> String {
+            context::trace_parent()
+        }
+        fn send(&self, request: RawRequest) -> Result<RawResponse, HttpError> {
+            let RawRequest {
+                method,
+                url,
+                headers,
+                body,
+                options,
+            } = request;
+            match http_request::send(&http_request::Request {
+                method,
+                url,
+                headers,
+                body,
+                options,
+            }) {
+                Ok(http_request::Response {
+                    status,
+                    headers,
+                    body,
+                    info,
+                }) => Ok(RawResponse {
+                    status,
+                    headers,
+                    body,
+                    info,
+                }),
+                Err(http_request::HttpError {
+                    code,
+                    detail,
+                    retryable,
+                    sent,
+                }) => Err(HttpError {
+                    code,
+                    detail,
+                    retryable,
+                    sent,
+                }),
+            }
+        }
+        fn log(&self, level: &str, message: &str, fields: &str) {
+            log::write(level, message, fields);
+        }
+        fn head(&self) -> Head {
+            let inbound::Head {
+                method,
+                path,
+                query,
+                headers,
+                remote,
+            } = inbound::get_head();
+            Head {
+                method,
+                path,
+                query,
+                headers,
+                remote,
+            }
+        }
+        fn body(&self) -> Vec<u8> {
+            inbound::body()
+        }
+        fn trigger_name(&self) -> String {
+            inbound::trigger_name()
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The benchmark of the product: `cargo bench -p flowcell-tests`. It prints ratios, because machines differ and
+//! ratios taken in one run do not lie; absolute figures stand beside them as notes.
+//!
+//! | case | measured | against, in the same run |
+//! |---|---|---|
+//! | A | webhook -> http-request step in a fresh sandbox -> upstream -> answer, durable | a bare hyper proxy doing the same two hops |
+//! | B | the same with `durable: false` | the same proxy |
+//! | C | one call of a fresh sandbox | the same guest in an instance that is kept |
+//!
+//! Load generator, proxy or host, and upstream are processes of their own, for both sides alike. `--quick` takes a
+//! second per round instead of four; `--record` writes recorded.json; without it a ratio that fell by more than a
+//! third below the recorded one ends the run with exit code 1.
+
+mod host;
+mod load;
+mod peers;
+mod record;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Rounds of each side, taken in turn; the median counts.
+const ROUNDS: usize = 5;
+
+fn main() -> ExitCode {
+    // wasmtime captures a backtrace for every error it makes and drops on the way, and pays for it.
+    // The measured processes are children, so theirs is cleaned where they are spawned; case C runs here.
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads can be had");
+    match arguments.first().map(String::as_str) {
+        Some("upstream") => runtime.block_on(peers::upstream()),
+        Some("proxy") => runtime.block_on(peers::proxy(arguments[1].parse().expect("an address"))),
+        Some("sandbox") => host::sandbox(),
+        _ => return runtime.block_on(measure(&arguments)),
+    }
+    ExitCode::SUCCESS
+}
+
+async fn measure(arguments: &[String]) -> ExitCode {
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    let round = if has("--quick") { Duration::from_secs(1) } else { Duration::from_secs(4) };
+
+    let upstream = host::Peer::spawn(&["upstream"]);
+    let proxy = host::Peer::spawn(&["proxy", &upstream.address.to_string()]);
+    let flowcell = host::Flowcell::spawn(upstream.address);
+    let targets = [
+        load::Target { name: "bare hyper proxy", url: format!("http://{}/", proxy.address) },
+        load::Target { name: "A: durable", url: flowcell.durable.clone() },
+        load::Target { name: "B: in memory", url: flowcell.volatile.clone() },
+    ];
+    let mut record = record::Record::default();
+    for connections in [1, 64] {
+        let [bare, durable, volatile] = load::in_turn(&targets, connections, round, ROUNDS).await;
+        println!("\n{connections} connection(s), POST of 90 bytes, {ROUNDS} rounds of {round:?} each");
+        for (target, seen) in targets.iter().zip([&bare, &durable, &volatile]) {
+            println!(
+                "  {:<18} {:>8.0}/s   p50 {:>7.3} ms   p99 {:>7.3} ms",
+                target.name, seen.per_second, seen.p50_ms, seen.p99_ms
+            );
+        }
+        if connections == 64 {
+            record.a = durable.per_second / bare.per_second;
+            record.b = volatile.per_second / bare.per_second;
+        }
+    }
+    let (fresh, reused) = host::sandbox_in_child();
+    record.c_fresh_over_reused_us = fresh - reused;
+    record.c = fresh / reused;
+    println!("\nsandbox: fresh {fresh:.1} µs, kept {reused:.1} µs per call");
+    println!("\nratios");
+    println!("  A  {:.2} of the proxy's requests per second (aim 0.50)", record.a);
+    println!("  B  {:.2} of the proxy's requests per second (aim 0.60)", record.b);
+    println!("  C  {:.1} µs over the kept instance, {:.1} times it (aim 15 µs)", record.c_fresh_over_reused_us, record.c);
+    if has("--record") {
+        record.write();
+        return ExitCode::SUCCESS;
+    }
+    record.compare_with_recorded()
+}

@@ -1,0 +1,30 @@
+//! The product as its users see it: the real binary, started by the harness, one module per subject.
+//!
+//! Every test makes its own folder, servers and processes, so all run side by side. What a test expects is the contract
+//! with the outside: commands, files, addresses, statuses and the words that an error cannot do without.
+
+mod admin;
+mod check;
+mod config;
+mod demo;
+mod dev;
+mod documents;
+mod durability;
+mod egress;
+mod policy;
+mod quota;
+mod respond;
+mod rest;
+mod rest_runs;
+mod run;
+mod run_language;
+mod run_requests;
+mod sandbox;
+
+use flowcell_tests::Product;
+
+/// The binary under test.
+const FLOWCELL: Product = Product::new(
+    env!("CARGO_BIN_EXE_flowcell-under-test"),
+    env!("CARGO_TARGET_TMPDIR"),
+);

@@ -1,0 +1,190 @@
+//! Every key of `[tenant.quota]` changes something that can be seen. Memory, CPU and step time of a guest: `sandbox`.
+
+use std::time::Duration;
+
+use flowcell_tests::{Call, Gate, Given, Server, Stub, until};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::FLOWCELL;
+use crate::documents::{at, flow, hook, local, together};
+
+async fn serve(quota: &str, tasks: &str) -> Server {
+    let documents = together(&[&flow("work", tasks), &hook("in", "work", "{}")]);
+    FLOWCELL
+        .serve()
+        .config(local(quota))
+        .file("work.yaml", documents)
+        .start()
+        .await
+}
+
+fn calls(stub: &Stub) -> String {
+    at(
+        stub,
+        "- call: { call: http-request:1.0.0@default, with: { url: STUB/work } }",
+    )
+}
+
+/// The problem of a 429, which says when to come again.
+fn too_many(answer: flowcell_tests::Answer) -> Value {
+    let seconds: u64 = answer
+        .header("retry-after")
+        .parse()
+        .unwrap_or_else(|_| panic!("no Retry-After: {answer}"));
+    assert!(seconds >= 1, "{answer}");
+    answer.problem(429)
+}
+
+#[tokio::test]
+async fn a_step_that_waits_for_the_world_too_long_is_ended_by_step_time() {
+    let (stub, gate) = (Stub::start().await, Gate::new());
+    stub.always("/work", Given::status(200).behind(&gate));
+    let server = serve("step_time = \"300ms\"", &calls(&stub)).await;
+    let run = server.run("shop/work", &json!({})).await;
+    assert_eq!(run["status"], "faulted", "{run}");
+    assert!(
+        run["problem"]["type"]
+            .as_str()
+            .is_some_and(|kind| kind.ends_with("/timeout")),
+        "{run}"
+    );
+}
+
+#[tokio::test]
+async fn a_single_run_at_a_time_makes_a_single_request_at_a_time() {
+    let stub = Stub::start().await;
+    stub.always("/work", Given::status(200).after(Duration::from_millis(50)));
+    let server = serve("concurrent_runs = 1", &calls(&stub)).await;
+    let mut runs = vec![];
+    for _ in 0..6 {
+        runs.push(server.begin("shop/work", &json!({})).await);
+    }
+    for run in &runs {
+        server.wait_for(run, "completed").await;
+    }
+    assert_eq!((stub.seen("/work").len(), stub.most_at_once()), (6, 1));
+}
+
+#[tokio::test]
+async fn many_runs_at_a_time_are_the_default() {
+    let (stub, gate) = (Stub::start().await, Gate::new());
+    stub.always("/work", Given::status(200).behind(&gate));
+    let server = serve("", &calls(&stub)).await;
+    let mut runs = vec![];
+    for _ in 0..6 {
+        runs.push(server.begin("shop/work", &json!({})).await);
+    }
+    until("six requests at once", async || {
+        (stub.most_at_once() == 6).then_some(())
+    })
+    .await;
+    gate.open();
+    for run in &runs {
+        server.wait_for(run, "completed").await;
+    }
+}
+
+#[tokio::test]
+async fn a_run_over_the_waiting_quota_is_refused_before_it_is_acknowledged() {
+    let mut server = serve("waiting_runs = 2", "- rest: { wait: PT1H }").await;
+    let hook = server.hook("shop/in").await;
+    for _ in 0..2 {
+        Call::post(&hook, &json!({})).send().await.is(200);
+    }
+    let problem = too_many(Call::post(&hook, &json!({})).send().await);
+    assert!(
+        problem["detail"]
+            .as_str()
+            .is_some_and(|detail| detail.contains("waiting_runs")),
+        "{problem}"
+    );
+    let by_api = server.post("/api/v1/flows/shop/work/runs", &json!({})).await;
+    too_many(by_api);
+    let runs = server.runs("").await;
+    assert_eq!(runs.len(), 2, "nothing was begun for the refused ones");
+
+    server
+        .post(
+            &format!("/api/v1/runs/{}/cancel", runs[0]["id"].as_str().unwrap()),
+            &json!(null),
+        )
+        .await
+        .is(200);
+    until("room for one more", async || {
+        (Call::post(&hook, &json!({})).send().await.status == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn requests_over_the_rate_are_refused_with_a_time_to_come_again() {
+    let mut server = serve("requests_per_second = 2", "- one: { set: { a: 1 } }").await;
+    let hook = server.hook("shop/in").await;
+    let mut senders = JoinSet::new();
+    for _ in 0..40 {
+        senders.spawn(Call::post(&hook, &json!({})).send());
+    }
+    let (mut taken, mut refused) = (0, 0);
+    for answer in senders.join_all().await {
+        if answer.status == 200 {
+            taken += 1;
+        } else {
+            let problem = too_many(answer);
+            assert!(
+                problem["detail"]
+                    .as_str()
+                    .is_some_and(|detail| detail.contains("requests_per_second")),
+                "{problem}"
+            );
+            refused += 1;
+        }
+    }
+    assert!(taken >= 2 && refused >= 1, "{taken} taken, {refused} refused");
+    assert_eq!(server.runs("limit=500").await.len(), taken);
+}
+
+#[tokio::test]
+async fn bytes_out_of_the_minutes_quota_are_not_sent() {
+    let stub = Stub::start().await;
+    stub.always("/work", Given::body(200, "text/plain", "x".repeat(6 << 10)));
+    let server = serve("egress_bytes_per_minute = \"8KiB\"", &calls(&stub)).await;
+    assert_eq!(server.run("shop/work", &json!({})).await["status"], "completed");
+    let (mut last, mut calls) = (Value::Null, 1);
+    while last["status"] != "faulted" {
+        assert!(calls < 5, "the quota changes nothing: {last}");
+        last = server.run("shop/work", &json!({})).await;
+        calls += 1;
+    }
+    assert!(
+        last["problem"]["detail"]
+            .as_str()
+            .is_some_and(|detail| detail.contains("egress_bytes_per_minute")),
+        "{last}"
+    );
+}
+
+#[tokio::test]
+async fn a_body_over_the_quota_is_413_and_within_it_is_not() {
+    let mut server = serve("body = \"2KiB\"", "- one: { set: { a: 1 } }").await;
+    let hook = server.hook("shop/in").await;
+    let send = async |size: usize| Call::post(&hook, &json!("x".repeat(size))).send().await;
+    send(2000).await.is(200);
+    let problem = send(3000).await.problem(413);
+    assert!(
+        problem["detail"]
+            .as_str()
+            .is_some_and(|detail| detail.contains("2048")),
+        "{problem}"
+    );
+    send(3 << 20).await.is(413);
+}
+
+#[tokio::test]
+async fn an_answer_over_the_body_quota_is_too_large() {
+    let stub = Stub::start().await;
+    stub.always("/work", Given::body(200, "text/plain", "x".repeat(100 << 10)));
+    let server = serve("body = \"2KiB\"", &calls(&stub)).await;
+    let run = server.run("shop/work", &json!({})).await;
+    assert_eq!(run["problem"]["data"]["code"], "too-large", "{run}");
+}

@@ -1,0 +1,56 @@
+//! Holds the project to its own rules about its text: who imports whom, what every module says of itself, what the map
+//! names, and what is never committed.
+//!
+//! The rules are data in [`rules`]; a rule is changed there, with a reason in the commit, and nowhere else. This test
+//! reads files and runs nothing.
+
+mod imports;
+mod layout;
+mod rules;
+mod source;
+mod tree;
+mod words;
+
+use std::path::Path;
+
+/// The repository's root.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the tests are a folder of the repository")
+}
+
+/// Fails with every finding, one a line.
+fn none(findings: &[String]) {
+    assert!(
+        findings.is_empty(),
+        "{} findings:\n{}",
+        findings.len(),
+        findings.join("\n")
+    );
+}
+
+#[test]
+fn no_import_goes_up_or_sideways() {
+    none(&imports::check(root()));
+}
+
+#[test]
+fn every_module_says_what_it_holds() {
+    none(&layout::undocumented(root()));
+}
+
+#[test]
+fn the_map_names_every_module() {
+    none(&layout::unmapped(root()));
+}
+
+#[test]
+fn nothing_that_a_build_makes_is_committed() {
+    none(&layout::built(&tree::committed(root())));
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    none(&words::check(root()));
+}
