@@ -30,14 +30,8 @@ pub fn bundled() -> &'static [Bundled] {
             name: "http-request",
             wasm: include_bytes!(concat!(env!("OUT_DIR"), "/http-request.wasm")),
         },
-        Bundled {
-            name: "webhook",
-            wasm: include_bytes!(concat!(env!("OUT_DIR"), "/webhook.wasm")),
-        },
-        Bundled {
-            name: "jq",
-            wasm: include_bytes!(concat!(env!("OUT_DIR"), "/jq.wasm")),
-        },
+        Bundled { name: "webhook", wasm: include_bytes!(concat!(env!("OUT_DIR"), "/webhook.wasm")) },
+        Bundled { name: "jq", wasm: include_bytes!(concat!(env!("OUT_DIR"), "/jq.wasm")) },
     ];
     BUNDLED
 }
@@ -48,11 +42,7 @@ mod tests {
     fn every_plugin_is_a_component() {
         for plugin in super::bundled() {
             // The preamble of a component: magic, version 13, layer 1.
-            assert_eq!(
-                plugin.wasm.get(..8),
-                Some(b"\0asm\x0d\0\x01\0".as_slice()),
-                "{plugin:?}"
-            );
+            assert_eq!(plugin.wasm.get(..8), Some(b"\0asm\x0d\0\x01\0".as_slice()), "{plugin:?}");
         }
     }
 }

@@ -29,10 +29,7 @@ impl Clock {
 
     /// A clock that stands still until [`Clock::advance`] moves it.
     pub fn manual(start: Timestamp) -> Self {
-        Self(Kind::Manual(Arc::new(Manual {
-            now: Mutex::new(start),
-            moved: watch::Sender::new(start),
-        })))
+        Self(Kind::Manual(Arc::new(Manual { now: Mutex::new(start), moved: watch::Sender::new(start) })))
     }
 
     /// Now, in whole milliseconds: what the journal keeps.

@@ -132,14 +132,10 @@ impl FromStr for PluginRef {
     fn from_str(text: &str) -> Result<Self, String> {
         let (text, catalog) = text.split_once('@').unwrap_or((text, "default"));
         if catalog != "default" {
-            return Err(format!(
-                "unknown catalog `{catalog}`: installed plugins are in `default`"
-            ));
+            return Err(format!("unknown catalog `{catalog}`: installed plugins are in `default`"));
         }
         let Some((name, version)) = text.split_once(':') else {
-            return Err(format!(
-                "`{text}` has no version: write it as `{text}:1.0.0@default`"
-            ));
+            return Err(format!("`{text}` has no version: write it as `{text}:1.0.0@default`"));
         };
         let version = Version::parse(version)
             .map_err(|error| format!("`{version}` is not a version such as 1.0.0: {error}"))?;
@@ -148,15 +144,9 @@ impl FromStr for PluginRef {
             None => (name, None),
         };
         if name.is_empty() || action.as_deref() == Some("") {
-            return Err(format!(
-                "`{text}` has an empty name: write it as `name:1.0.0@default`"
-            ));
+            return Err(format!("`{text}` has an empty name: write it as `name:1.0.0@default`"));
         }
-        Ok(Self {
-            name: name.to_owned(),
-            action,
-            version,
-        })
+        Ok(Self { name: name.to_owned(), action, version })
     }
 }
 
@@ -166,8 +156,6 @@ impl FromStr for PluginRef {
 /// When the operating system has no randomness to give, which none of the supported ones reports after boot.
 pub fn mint_token() -> String {
     let mut bytes = [0u8; 24];
-    rand::rngs::SysRng
-        .try_fill_bytes(&mut bytes)
-        .expect("the operating system gives random bytes");
+    rand::rngs::SysRng.try_fill_bytes(&mut bytes).expect("the operating system gives random bytes");
     URL_SAFE_NO_PAD.encode(bytes)
 }

@@ -123,23 +123,13 @@ impl std::fmt::Display for Problem {
 /// assert_eq!(flowcell::problem::canonical("https://example.com/errors/out-of-stock"), "https://example.com/errors/out-of-stock");
 /// ```
 pub fn canonical(kind: &str) -> String {
-    const HOSTS: [&str; 3] = [
-        "serverlessworkflow.io",
-        "open-workflow-specification.org",
-        "serverlessworkflow.io.io",
-    ];
+    const HOSTS: [&str; 3] =
+        ["serverlessworkflow.io", "open-workflow-specification.org", "serverlessworkflow.io.io"];
     const PATHS: [&str; 2] = ["spec/1.0.0/errors/", "dsl/errors/types/"];
-    let rest = kind
-        .strip_prefix("https://")
-        .or_else(|| kind.strip_prefix("http://"));
-    let name = rest
-        .and_then(|rest| rest.split_once('/'))
-        .and_then(|(host, path)| {
-            HOSTS
-                .contains(&host)
-                .then(|| PATHS.iter().find_map(|prefix| path.strip_prefix(prefix)))
-                .flatten()
-        });
+    let rest = kind.strip_prefix("https://").or_else(|| kind.strip_prefix("http://"));
+    let name = rest.and_then(|rest| rest.split_once('/')).and_then(|(host, path)| {
+        HOSTS.contains(&host).then(|| PATHS.iter().find_map(|prefix| path.strip_prefix(prefix))).flatten()
+    });
     match name {
         Some(name) if !name.is_empty() && !name.contains('/') => format!("{}{name}", kind::BASE),
         _ => kind.to_owned(),

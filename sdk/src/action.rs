@@ -42,9 +42,7 @@ pub trait Action {
 }
 
 fn never_waits(name: &str) -> Problem {
-    Problem::runtime(format!(
-        "`{name}` never waits, so there is nothing to resume or cancel"
-    ))
+    Problem::runtime(format!("`{name}` never waits, so there is nothing to resume or cancel"))
 }
 
 /// How a step ended for this time, as it crosses the border.
@@ -111,22 +109,12 @@ pub struct Wait<S> {
 impl<S> Wait<S> {
     /// Waits for a request to the step's callback address.
     pub fn for_callback(state: S) -> Self {
-        Self {
-            state,
-            callback: true,
-            timer: None,
-            deadline: None,
-        }
+        Self { state, callback: true, timer: None, deadline: None }
     }
 
     /// Waits for this time to pass.
     pub fn for_time(state: S, time: Duration) -> Self {
-        Self {
-            state,
-            callback: false,
-            timer: Some(time),
-            deadline: None,
-        }
+        Self { state, callback: false, timer: Some(time), deadline: None }
     }
 
     /// Wakes the step after this time as well; it may go on waiting then.
@@ -212,9 +200,7 @@ impl<O: Serialize + JsonSchema, S: Serialize> Answer for Result<Next<O, S>, Prob
 fn done(output: &impl Serialize) -> Result<Outcome, Problem> {
     match serde_json::to_string(output) {
         Ok(text) => Ok(Outcome::Done(text)),
-        Err(error) => Err(Problem::runtime(format!(
-            "the output cannot be written as JSON: {error}"
-        ))),
+        Err(error) => Err(Problem::runtime(format!("the output cannot be written as JSON: {error}"))),
     }
 }
 
@@ -227,8 +213,5 @@ fn suspend(wait: &Wait<impl Serialize>) -> Result<Outcome, Problem> {
             wake[key] = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).into();
         }
     }
-    Ok(Outcome::Suspend {
-        state,
-        wake: wake.to_string(),
-    })
+    Ok(Outcome::Suspend { state, wake: wake.to_string() })
 }

@@ -82,20 +82,13 @@ pub struct Want {
 /// The schema of what is read: input and configuration.
 #[doc(hidden)]
 pub fn schema_in<T: JsonSchema>() -> Value {
-    SchemaSettings::draft2020_12()
-        .into_generator()
-        .into_root_schema_for::<T>()
-        .to_value()
+    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().to_value()
 }
 
 /// The schema of what is written: output and event.
 #[doc(hidden)]
 pub fn schema_out<T: JsonSchema>() -> Value {
-    SchemaSettings::draft2020_12()
-        .for_serialize()
-        .into_generator()
-        .into_root_schema_for::<T>()
-        .to_value()
+    SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>().to_value()
 }
 
 /// An example that the attribute has found to be JSON.

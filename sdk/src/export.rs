@@ -14,9 +14,7 @@ use crate::plugin::Exports;
 pub struct Exported<P>(PhantomData<P>);
 
 fn context() -> Context {
-    Context {
-        host: Here::default(),
-    }
+    Context { host: Here::default() }
 }
 
 impl<P: Exports> action::Guest for Exported<P> {

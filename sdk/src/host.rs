@@ -68,62 +68,22 @@ mod imported {
             context::trace_parent()
         }
         fn send(&self, request: RawRequest) -> Result<RawResponse, HttpError> {
-            let RawRequest {
-                method,
-                url,
-                headers,
-                body,
-                options,
-            } = request;
-            match http_request::send(&http_request::Request {
-                method,
-                url,
-                headers,
-                body,
-                options,
-            }) {
-                Ok(http_request::Response {
-                    status,
-                    headers,
-                    body,
-                    info,
-                }) => Ok(RawResponse {
-                    status,
-                    headers,
-                    body,
-                    info,
-                }),
-                Err(http_request::HttpError {
-                    code,
-                    detail,
-                    retryable,
-                    sent,
-                }) => Err(HttpError {
-                    code,
-                    detail,
-                    retryable,
-                    sent,
-                }),
+            let RawRequest { method, url, headers, body, options } = request;
+            match http_request::send(&http_request::Request { method, url, headers, body, options }) {
+                Ok(http_request::Response { status, headers, body, info }) => {
+                    Ok(RawResponse { status, headers, body, info })
+                }
+                Err(http_request::HttpError { code, detail, retryable, sent }) => {
+                    Err(HttpError { code, detail, retryable, sent })
+                }
             }
         }
         fn log(&self, level: &str, message: &str, fields: &str) {
             log::write(level, message, fields);
         }
         fn head(&self) -> Head {
-            let inbound::Head {
-                method,
-                path,
-                query,
-                headers,
-                remote,
-            } = inbound::get_head();
-            Head {
-                method,
-                path,
-                query,
-                headers,
-                remote,
-            }
+            let inbound::Head { method, path, query, headers, remote } = inbound::get_head();
+            Head { method, path, query, headers, remote }
         }
         fn body(&self) -> Vec<u8> {
             inbound::body()

@@ -41,10 +41,7 @@ pub fn state<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
 fn explain<'a, T: Deserialize<'a>>(text: &'a str) -> Problem {
     let mut reader = serde_json::Deserializer::from_str(text);
     let (path, message) = match serde_path_to_error::deserialize::<_, T>(&mut reader) {
-        Ok(_) => (
-            String::new(),
-            String::from("there is more text after the JSON value"),
-        ),
+        Ok(_) => (String::new(), String::from("there is more text after the JSON value")),
         Err(error) => (error.path().to_string(), error.inner().to_string()),
     };
     sentence(&path, &message)
@@ -52,9 +49,7 @@ fn explain<'a, T: Deserialize<'a>>(text: &'a str) -> Problem {
 
 fn sentence(path: &str, message: &str) -> Problem {
     // The text is made by the host: its lines and columns mean nothing to the author.
-    let message = message
-        .rsplit_once(" at line ")
-        .map_or(message, |(message, _)| message);
+    let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
     let (path, message) = match unknown_key(message) {
         Some((key, advice)) => (parent(path, key), advice),
         None => (path, message.to_owned()),
@@ -68,16 +63,11 @@ fn sentence(path: &str, message: &str) -> Problem {
 
 /// serde's "unknown field `x`, expected …" as advice; the key, and what to say.
 fn unknown_key(message: &str) -> Option<(&str, String)> {
-    let rest = message
-        .strip_prefix("unknown field `")
-        .or_else(|| message.strip_prefix("unknown variant `"))?;
+    let rest =
+        message.strip_prefix("unknown field `").or_else(|| message.strip_prefix("unknown variant `"))?;
     let (key, expected) = rest.split_once('`')?;
     let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
-    let what = if message.starts_with("unknown field") {
-        "key"
-    } else {
-        "value"
-    };
+    let what = if message.starts_with("unknown field") { "key" } else { "value" };
     let advice = match nearest(key, &known) {
         Some(near) => format!("unknown {what} `{key}`; did you mean `{near}`?"),
         None if known.is_empty() => format!("unknown {what} `{key}`; none is known here"),
@@ -114,9 +104,7 @@ fn distance(left: &str, right: &str) -> usize {
     for (i, a) in left.iter().enumerate() {
         let mut row = vec![i + 1];
         for (j, b) in right.iter().enumerate() {
-            let mut least = (last[j] + usize::from(a != b))
-                .min(last[j + 1] + 1)
-                .min(row[j] + 1);
+            let mut least = (last[j] + usize::from(a != b)).min(last[j + 1] + 1).min(row[j] + 1);
             if i > 0 && j > 0 && *a == right[j - 1] && left[i - 1] == *b {
                 least = least.min(before_last[j - 1] + 1);
             }
@@ -174,10 +162,7 @@ mod tests {
             detail(r#"{"rows":[],"allowFailrue":true}"#),
             "unknown key `allowFailrue`; did you mean `allowFailure`?"
         );
-        assert_eq!(
-            detail(r#"{"rows":[{"x":1}]}"#),
-            "`rows[0]`: unknown key `x`; known here: `name`, `kind`"
-        );
+        assert_eq!(detail(r#"{"rows":[{"x":1}]}"#), "`rows[0]`: unknown key `x`; known here: `name`, `kind`");
         assert_eq!(
             detail(r#"{"rows":[{"name":"a","kind":"PSOT"}]}"#),
             "`rows[0].kind`: unknown value `PSOT`; did you mean `POST`?"

@@ -57,19 +57,11 @@ pub fn pass(bytes: Vec<u8>) -> Result<Box<RawValue>, (Broken, Vec<u8>)> {
 fn check(text: &str) -> Result<(), Broken> {
     let bytes = text.as_bytes();
     if let Some(at) = too_deep(bytes) {
-        return Err(place(
-            bytes,
-            at,
-            format!("more than {MAX_DEPTH} levels of nesting"),
-        ));
+        return Err(place(bytes, at, format!("more than {MAX_DEPTH} levels of nesting")));
     }
     match needs_full_parser(bytes) {
-        true => serde_json::from_str::<Value>(text)
-            .map(drop)
-            .map_err(|error| Broken::from(&error)),
-        false => serde_json::from_str::<&RawValue>(text)
-            .map(drop)
-            .map_err(|error| Broken::from(&error)),
+        true => serde_json::from_str::<Value>(text).map(drop).map_err(|error| Broken::from(&error)),
+        false => serde_json::from_str::<&RawValue>(text).map(drop).map_err(|error| Broken::from(&error)),
     }
 }
 
@@ -122,14 +114,8 @@ fn place(bytes: &[u8], at: usize, reason: String) -> Broken {
 impl From<&serde_json::Error> for Broken {
     fn from(error: &serde_json::Error) -> Self {
         let text = error.to_string();
-        let reason = text
-            .rsplit_once(" at line ")
-            .map_or(text.as_str(), |(reason, _)| reason);
-        Self {
-            reason: reason.to_owned(),
-            line: error.line(),
-            column: error.column(),
-        }
+        let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
+        Self { reason: reason.to_owned(), line: error.line(), column: error.column() }
     }
 }
 
@@ -158,21 +144,13 @@ mod tests {
     fn nesting_is_limited_and_brackets_in_strings_do_not_count() {
         let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         assert!(pass(nested(MAX_DEPTH).into_bytes()).is_ok());
-        assert_eq!(
-            why(&nested(MAX_DEPTH + 1)),
-            "more than 100 levels of nesting at line 1, column 101"
-        );
+        assert_eq!(why(&nested(MAX_DEPTH + 1)), "more than 100 levels of nesting at line 1, column 101");
         assert!(pass(format!("{:?}", "[".repeat(500)).into_bytes()).is_ok());
     }
 
     #[test]
     fn what_is_passed_is_what_came() {
-        for text in [
-            r#"{"a":1.0,"b":"\u00e9","c":12345678901234567890}"#,
-            "null",
-            "[1e3]",
-            r#""x""#,
-        ] {
+        for text in [r#"{"a":1.0,"b":"\u00e9","c":12345678901234567890}"#, "null", "[1e3]", r#""x""#] {
             assert_eq!(pass(text.as_bytes().to_vec()).unwrap().get(), text);
         }
     }

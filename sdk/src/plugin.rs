@@ -39,7 +39,5 @@ pub fn unknown(what: &str, name: &str, known: &[&str]) -> Problem {
         [] => String::from("none"),
         names => names.join(", "),
     };
-    Problem::configuration(format!(
-        "there is no {what} `{name}` in this plugin; it has: {known}"
-    ))
+    Problem::configuration(format!("there is no {what} `{name}` in this plugin; it has: {known}"))
 }

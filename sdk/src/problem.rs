@@ -150,10 +150,7 @@ impl Problem {
 
     /// What stands in it for machines; null where there is nothing.
     pub fn data_value(&self) -> Value {
-        self.data
-            .as_deref()
-            .and_then(|text| serde_json::from_str(text).ok())
-            .unwrap_or_default()
+        self.data.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
     }
 
     /// `data.code` where there is one, such as `blocked` or `timeout`.

@@ -39,17 +39,12 @@ impl TimeSpan {
     /// Reads ISO 8601: weeks, days, hours, minutes and seconds, the last of them with a fraction if need be.
     pub fn parse_iso(text: &str) -> Option<Self> {
         let rest = text.strip_prefix('P')?;
-        let (date, time) = rest
-            .split_once('T')
-            .map_or((rest, None), |(date, time)| (date, Some(time)));
+        let (date, time) = rest.split_once('T').map_or((rest, None), |(date, time)| (date, Some(time)));
         if date.is_empty() && time.is_none() || time.is_some_and(str::is_empty) {
             return None;
         }
         let date = fields(date, &[('W', 7 * DAY), ('D', DAY)])?;
-        let time = fields(
-            time.unwrap_or_default(),
-            &[('H', 3_600_000), ('M', 60_000), ('S', 1000)],
-        )?;
+        let time = fields(time.unwrap_or_default(), &[('H', 3_600_000), ('M', 60_000), ('S', 1000)])?;
         Some(Self::from_millis(date.checked_add(time)?))
     }
 }
@@ -192,13 +187,8 @@ mod tests {
 
     #[test]
     fn an_object_has_known_units_only() {
-        let error = serde_json::from_str::<TimeSpan>(r#"{"second": 3}"#)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.starts_with("unknown field `second`, expected one of `days`, `hours`"),
-            "{error}"
-        );
+        let error = serde_json::from_str::<TimeSpan>(r#"{"second": 3}"#).unwrap_err().to_string();
+        assert!(error.starts_with("unknown field `second`, expected one of `days`, `hours`"), "{error}");
         assert!(serde_json::from_str::<TimeSpan>("{}").is_err());
         assert!(serde_json::from_str::<TimeSpan>("30").is_err());
     }

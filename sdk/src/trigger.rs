@@ -52,10 +52,7 @@ pub struct Inbound {
 
 impl Inbound {
     pub(crate) fn of(ctx: &Context) -> Self {
-        Self {
-            head: ctx.host.head(),
-            host: ctx.host.clone(),
-        }
+        Self { head: ctx.host.head(), host: ctx.host.clone() }
     }
 
     /// The method as received.
@@ -80,11 +77,7 @@ impl Inbound {
 
     /// The first header of this name; names are lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.head
-            .headers
-            .iter()
-            .find(|(other, _)| other == name)
-            .map(|(_, value)| value.as_str())
+        self.head.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
     /// Address and port of the caller.
@@ -156,15 +149,8 @@ impl Verdict {
     pub fn start(event: impl Serialize) -> Self {
         let event = serde_json::value::to_raw_value(&event)
             .map_err(|error| Problem::runtime(format!("the event cannot be written as JSON: {error}")));
-        let ok = Reply {
-            status: 200,
-            headers: HeaderMap::default(),
-            body: Value::from("ok"),
-        };
-        Self(event.map(|event| Judged::Start {
-            start: Start { event },
-            respond: Respond::AtOnce(ok),
-        }))
+        let ok = Reply { status: 200, headers: HeaderMap::default(), body: Value::from("ok") };
+        Self(event.map(|event| Judged::Start { start: Start { event }, respond: Respond::AtOnce(ok) }))
     }
 
     /// Answers the caller, and starts nothing.
@@ -173,9 +159,7 @@ impl Verdict {
         headers: impl IntoIterator<Item = (N, V)>,
         body: impl Into<Value>,
     ) -> Self {
-        Self(Ok(Judged::Answer {
-            answer: Reply::new(status, headers, body),
-        }))
+        Self(Ok(Judged::Answer { answer: Reply::new(status, headers, body) }))
     }
 
     /// The caller gets this as soon as the event is safe. Of no effect on [`answer`](Self::answer).
@@ -192,9 +176,7 @@ impl Verdict {
     /// The caller waits this long for an answer of the flow's. Of no effect on [`answer`](Self::answer).
     #[must_use]
     pub fn respond_from_flow(self, within: Duration) -> Self {
-        self.respond(Respond::Flow {
-            within_ms: u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
-        })
+        self.respond(Respond::Flow { within_ms: u64::try_from(within.as_millis()).unwrap_or(u64::MAX) })
     }
 
     /// The verdict as JSON text, as the host reads it.
@@ -217,14 +199,7 @@ impl Reply {
         headers: impl IntoIterator<Item = (N, V)>,
         body: impl Into<Value>,
     ) -> Self {
-        let headers = headers
-            .into_iter()
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect();
-        Self {
-            status,
-            headers: HeaderMap(headers),
-            body: body.into(),
-        }
+        let headers = headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { status, headers: HeaderMap(headers), body: body.into() }
     }
 }

@@ -98,9 +98,7 @@ fn decode(text: &str) -> String {
 }
 
 fn hex(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|value| u8::try_from(value).ok())
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 #[cfg(test)]
@@ -116,10 +114,7 @@ mod tests {
 
     #[test]
     fn an_open_query_gets_no_second_separator() {
-        for (open, full) in [
-            ("http://h/?", "http://h/?a=1"),
-            ("http://h/?x&", "http://h/?x&a=1"),
-        ] {
+        for (open, full) in [("http://h/?", "http://h/?a=1"), ("http://h/?x&", "http://h/?x&a=1")] {
             let mut url = String::from(open);
             add_to_url(&mut url, "a", "1");
             assert_eq!(url, full);

@@ -34,9 +34,7 @@ fn called_back(
 
 fn unsubscribe(state: Subscription, reason: &str, ctx: &mut Context) -> Result<(), Problem> {
     ctx.log(Level::Warn, reason, &json!({ "id": state.id }));
-    ctx.http()
-        .delete(format!("https://example.com/{}", state.id))
-        .send()?;
+    ctx.http().delete(format!("https://example.com/{}", state.id)).send()?;
     Ok(())
 }
 
@@ -54,17 +52,11 @@ fn changes(config: Value, request: Inbound, _: &mut Context) -> Result<Verdict, 
 }
 
 fn switch_on(_: Value, ctx: &mut Context) -> Result<Subscription, Problem> {
-    ctx.http()
-        .post("https://example.com/")
-        .send()?
-        .error_for_status()?
-        .json()
+    ctx.http().post("https://example.com/").send()?.error_for_status()?.json()
 }
 
 fn switch_off(_: Value, state: Subscription, ctx: &mut Context) -> Result<(), Problem> {
-    ctx.http()
-        .delete(format!("https://example.com/{}", state.id))
-        .send()?;
+    ctx.http().delete(format!("https://example.com/{}", state.id)).send()?;
     Ok(())
 }
 
@@ -74,21 +66,12 @@ flowcell_sdk::plugin! { actions: [await_callback, double_it], triggers: [changes
 fn a_waiting_action_resumes_with_its_state() {
     let host = MockHost::new();
     let waiting = host.start::<Plugin>("await", json!(7)).unwrap();
-    let Outcome::Suspend { state, wake } = &waiting else {
-        panic!("it must wait")
-    };
+    let Outcome::Suspend { state, wake } = &waiting else { panic!("it must wait") };
     assert_eq!(state, br#"{"id":7}"#);
     let wake: Value = serde_json::from_str(wake).unwrap();
-    assert_eq!(
-        wake,
-        json!({ "callback": true, "timerMs": 1000, "deadlineMs": 60_000 })
-    );
-    let waiting = host
-        .resume::<Plugin>("await", waiting, json!({ "kind": "timer" }))
-        .unwrap();
-    let done = host
-        .resume::<Plugin>("await", waiting, json!({ "kind": "callback", "body": [1] }))
-        .unwrap();
+    assert_eq!(wake, json!({ "callback": true, "timerMs": 1000, "deadlineMs": 60_000 }));
+    let waiting = host.resume::<Plugin>("await", waiting, json!({ "kind": "timer" })).unwrap();
+    let done = host.resume::<Plugin>("await", waiting, json!({ "kind": "callback", "body": [1] })).unwrap();
     assert_eq!(done, Outcome::Done("[1]".into()));
 }
 
@@ -96,10 +79,7 @@ fn a_waiting_action_resumes_with_its_state() {
 fn a_cancelled_action_undoes_what_it_did() {
     let host = MockHost::new().expect(request("DELETE", "https://example.com/7"), answer(204));
     let waiting = host.start::<Plugin>("await", json!(7)).unwrap();
-    assert_eq!(
-        host.cancel::<Plugin>("await", waiting, "the run was cancelled"),
-        Ok(())
-    );
+    assert_eq!(host.cancel::<Plugin>("await", waiting, "the run was cancelled"), Ok(()));
     let line = host.logs().pop().unwrap();
     assert_eq!((line.level.as_str(), line.fields), ("warn", json!({ "id": 7 })));
 }
@@ -108,45 +88,27 @@ fn a_cancelled_action_undoes_what_it_did() {
 fn an_action_that_never_waits_says_so() {
     let mut ctx = MockHost::new().context();
     let problem = Plugin::resume("double-it", b"", "{}", &mut ctx).unwrap_err();
-    assert_eq!(
-        problem.detail_text(),
-        "`double-it` never waits, so there is nothing to resume or cancel"
-    );
-    assert_eq!(
-        Plugin::cancel("double-it", b"", "", &mut ctx).unwrap_err(),
-        problem
-    );
+    assert_eq!(problem.detail_text(), "`double-it` never waits, so there is nothing to resume or cancel");
+    assert_eq!(Plugin::cancel("double-it", b"", "", &mut ctx).unwrap_err(), problem);
 }
 
 #[test]
 fn a_name_that_is_not_there_is_answered_with_those_that_are() {
     let host = MockHost::new();
     let problem = host.run::<Plugin>("double", json!(1)).unwrap_err();
-    assert_eq!(
-        problem.detail_text(),
-        "there is no action `double` in this plugin; it has: await, double-it"
-    );
+    assert_eq!(problem.detail_text(), "there is no action `double` in this plugin; it has: await, double-it");
     let problem = host.receive::<Plugin>("double-it", json!({})).unwrap_err();
-    assert_eq!(
-        problem.detail_text(),
-        "there is no trigger `double-it` in this plugin; it has: changes"
-    );
+    assert_eq!(problem.detail_text(), "there is no trigger `double-it` in this plugin; it has: changes");
 }
 
 #[test]
 fn a_trigger_subscribes_and_unsubscribes() {
     let host = MockHost::new()
         .with_inbound("POST", "/", &[], "four")
-        .expect(
-            request("POST", "https://example.com/"),
-            answer(201).json(json!({ "id": 9 })),
-        )
+        .expect(request("POST", "https://example.com/"), answer(201).json(json!({ "id": 9 })))
         .expect(request("DELETE", "https://example.com/9"), answer(204));
     let state = host.enable::<Plugin>("changes", json!({})).unwrap();
-    assert_eq!(
-        host.receive::<Plugin>("changes", json!({})).unwrap()["start"]["event"],
-        4
-    );
+    assert_eq!(host.receive::<Plugin>("changes", json!({})).unwrap()["start"]["event"], 4);
     assert_eq!(host.disable::<Plugin>("changes", json!({}), &state), Ok(()));
 }
 
@@ -159,14 +121,8 @@ fn documentation_and_keys_become_the_descriptor() {
         (&json!("Wait for the other side"), &json!("It calls back."))
     );
     let action = &descriptor["actions"][1];
-    assert_eq!(
-        (&action["idempotent"], &action["examples"]),
-        (&json!(true), &json!([2]))
-    );
-    assert_eq!(
-        (&descriptor["name"], &descriptor["licence"]),
-        (&json!("sample"), &json!("Apache-2.0"))
-    );
+    assert_eq!((&action["idempotent"], &action["examples"]), (&json!(true), &json!([2])));
+    assert_eq!((&descriptor["name"], &descriptor["licence"]), (&json!("sample"), &json!("Apache-2.0")));
     assert_eq!(descriptor["triggers"][0]["event"]["type"], "integer");
 }
 
@@ -179,9 +135,5 @@ fn a_request_that_is_not_sent_fails_the_test() {
 #[test]
 #[should_panic(expected = "no request was expected, but this was sent: GET https://example.com/")]
 fn a_request_that_is_not_expected_fails_the_test() {
-    let _ = MockHost::new()
-        .context()
-        .http()
-        .get("https://example.com/")
-        .send();
+    let _ = MockHost::new().context().http().get("https://example.com/").send();
 }

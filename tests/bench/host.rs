@@ -73,7 +73,8 @@ impl Drop for Flowcell {
 fn address(lines: &mut BufReader<ChildStdout>) -> SocketAddr {
     let mut line = String::new();
     lines.read_line(&mut line).expect("a line");
-    let address = line.trim().strip_prefix("listening on http://").unwrap_or_else(|| panic!("unexpected: {line}"));
+    let address =
+        line.trim().strip_prefix("listening on http://").unwrap_or_else(|| panic!("unexpected: {line}"));
     address.parse().expect("an address")
 }
 

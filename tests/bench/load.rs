@@ -11,7 +11,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 /// 90 bytes.
-const BODY: &[u8] = br#"{"order":"2026-000417","sku":"FC-7731","quantity":3,"price":19.9,"express":true,"note":""}"#;
+const BODY: &[u8] =
+    br#"{"order":"2026-000417","sku":"FC-7731","quantity":3,"price":19.9,"express":true,"note":""}"#;
 
 pub struct Target {
     pub name: &'static str,

@@ -26,7 +26,8 @@ fn main() -> ExitCode {
     // wasmtime captures a backtrace for every error it makes and drops on the way, and pays for it.
     // The measured processes are children, so theirs is cleaned where they are spawned; case C runs here.
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads can be had");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads can be had");
     match arguments.first().map(String::as_str) {
         Some("upstream") => runtime.block_on(peers::upstream()),
         Some("proxy") => runtime.block_on(peers::proxy(arguments[1].parse().expect("an address"))),
@@ -70,7 +71,10 @@ async fn measure(arguments: &[String]) -> ExitCode {
     println!("\nratios");
     println!("  A  {:.2} of the proxy's requests per second (aim 0.50)", record.a);
     println!("  B  {:.2} of the proxy's requests per second (aim 0.60)", record.b);
-    println!("  C  {:.1} µs over the kept instance, {:.1} times it (aim 15 µs)", record.c_fresh_over_reused_us, record.c);
+    println!(
+        "  C  {:.1} µs over the kept instance, {:.1} times it (aim 15 µs)",
+        record.c_fresh_over_reused_us, record.c
+    );
     if has("--record") {
         record.write();
         return ExitCode::SUCCESS;

@@ -13,7 +13,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 
-const ANSWER: &[u8] = br#"{"accepted":true,"id":"4f1c2a","note":"a body of about the size of a usual small answer"}"#;
+const ANSWER: &[u8] =
+    br#"{"accepted":true,"id":"4f1c2a","note":"a body of about the size of a usual small answer"}"#;
 
 /// Answers every request with the same small JSON.
 pub async fn upstream() {
@@ -44,7 +45,10 @@ pub async fn proxy(upstream: SocketAddr) {
 }
 
 fn json(body: Bytes) -> Response<Full<Bytes>> {
-    Response::builder().header(header::CONTENT_TYPE, "application/json").body(Full::new(body)).expect("an answer")
+    Response::builder()
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Full::new(body))
+        .expect("an answer")
 }
 
 async fn serve<F, A>(answer: F)
@@ -63,7 +67,9 @@ where
                 let answer = answer.clone();
                 async move { Ok::<_, Infallible>(answer(request).await) }
             });
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
         });
     }
 }

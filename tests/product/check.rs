@@ -8,19 +8,12 @@ use crate::documents::{flow, flow_with, hook, together};
 async fn check(document: &str) -> Output {
     let folder = Folder::new();
     folder.write("doc.yaml", document);
-    FLOWCELL
-        .command(["check", "doc.yaml"])
-        .in_folder(folder.path())
-        .output()
-        .await
+    FLOWCELL.command(["check", "doc.yaml"]).in_folder(folder.path()).output().await
 }
 
 /// A request with these parameters.
 fn request(with: &str) -> String {
-    flow(
-        "NAME",
-        &format!("- ask: {{ call: http-request:1.0.0@default, with: {with} }}"),
-    )
+    flow("NAME", &format!("- ask: {{ call: http-request:1.0.0@default, with: {with} }}"))
 }
 
 /// Each document is refused with its place, and every one of its words stands in what is said about it. `NAME` stands
@@ -32,27 +25,16 @@ async fn refused(table: &[(String, &[&str])]) {
     let folder = Folder::new();
     let mut open: Vec<usize> = (0..table.len()).collect();
     for row in &open {
-        folder.write(
-            &format!("docs/{row}.yaml"),
-            table[*row].0.replace("NAME", &format!("doc{row}")),
-        );
+        folder.write(&format!("docs/{row}.yaml"), table[*row].0.replace("NAME", &format!("doc{row}")));
     }
     while !open.is_empty() {
-        let output = FLOWCELL
-            .command(["check", "docs"])
-            .in_folder(folder.path())
-            .output()
-            .await
-            .exited(2);
+        let output = FLOWCELL.command(["check", "docs"]).in_folder(folder.path()).output().await.exited(2);
         let before = open.len();
         open.retain(|row| {
             let (document, words) = &table[*row];
             let file = format!("docs/{row}.yaml");
             let text = output.text();
-            let told: Vec<_> = text
-                .lines()
-                .filter(|line| line.starts_with(&format!("{file}:")))
-                .collect();
+            let told: Vec<_> = text.lines().filter(|line| line.starts_with(&format!("{file}:"))).collect();
             if told.is_empty() {
                 return true;
             }
@@ -74,47 +56,28 @@ async fn a_folder_of_good_documents_exits_0() {
     let folder = Folder::new();
     folder.write(
         "flows/order.yaml",
-        together(&[
-            &flow("order", "- one: { set: { a: 1 } }"),
-            &hook("in", "order", "{}"),
-        ]),
+        together(&[&flow("order", "- one: { set: { a: 1 } }"), &hook("in", "order", "{}")]),
     );
     folder.write("flows/other.yml", flow("other", "- one: { wait: PT1S }"));
     folder.write("flows/third.json", r#"{"document":{"dsl":"1.0.3","namespace":"shop","name":"third","version":"1.0.0"},"do":[{"one":{"set":{"a":1}}}]}"#);
-    FLOWCELL
-        .command(["check", "flows"])
-        .in_folder(folder.path())
-        .output()
-        .await
-        .exited(0);
+    FLOWCELL.command(["check", "flows"]).in_folder(folder.path()).output().await.exited(0);
 }
 
 #[tokio::test]
 async fn a_path_that_is_not_there_is_named() {
-    FLOWCELL
-        .command(["check", "absent"])
-        .output()
-        .await
-        .exited(2)
-        .says(&["absent"]);
+    FLOWCELL.command(["check", "absent"]).output().await.exited(2).says(&["absent"]);
 }
 
 #[tokio::test]
 async fn unknown_keys_are_refused_with_the_nearest_one() {
     refused(&[
         (flow("NAME", "- one: { st: { a: 1 } }"), &["`st`", "`set`"]),
-        (
-            flow("NAME", "- one: { set: { a: 1 }, thn: end }"),
-            &["`thn`", "`then`"],
-        ),
+        (flow("NAME", "- one: { set: { a: 1 }, thn: end }"), &["`thn`", "`then`"]),
         (
             flow_with("NAME", "timout: { after: PT1S }", "- one: { set: { a: 1 } }"),
             &["`timout`", "`timeout`"],
         ),
-        (
-            flow("NAME", "- one: { set: { a: 1 } }").replace("version", "verison"),
-            &["`verison`", "`version`"],
-        ),
+        (flow("NAME", "- one: { set: { a: 1 } }").replace("version", "verison"), &["`verison`", "`version`"]),
         (
             together(&[
                 &flow("NAME", "- one: { set: { a: 1 } }"),
@@ -129,23 +92,13 @@ async fn unknown_keys_are_refused_with_the_nearest_one() {
 #[tokio::test]
 async fn the_place_is_line_and_column_of_the_key() {
     let text = flow("NAME", "- one:\n    set: { a: 1 }\n    thn: end");
-    let line = text
-        .lines()
-        .position(|line| line.contains("thn"))
-        .map(|line| line + 1)
-        .unwrap();
-    check(&text)
-        .await
-        .exited(2)
-        .says(&[&format!("doc.yaml:{line}:5: ")]);
+    let line = text.lines().position(|line| line.contains("thn")).map(|line| line + 1).unwrap();
+    check(&text).await.exited(2).says(&[&format!("doc.yaml:{line}:5: ")]);
 }
 
 #[tokio::test]
 async fn every_finding_is_told_not_only_the_first() {
-    let text = flow(
-        "NAME",
-        "- one: { set: { a: '${ .a + }' } }\n- two: { set: { a: 1 }, then: nowhere }",
-    );
+    let text = flow("NAME", "- one: { set: { a: '${ .a + }' } }\n- two: { set: { a: 1 }, then: nowhere }");
     check(&text).await.exited(2).says(&["`nowhere`", ".a +"]);
 }
 
@@ -154,14 +107,8 @@ async fn expressions_that_do_not_parse_are_refused() {
     refused(&[
         (flow("NAME", "- one: { set: { a: '${ .a + }' } }"), &[".a +"]),
         (flow("NAME", "- one: { if: '${ (.a }', set: { a: 1 } }"), &["(.a"]),
-        (
-            flow("NAME", "- one: { set: { a: '${ $nothing }' } }"),
-            &["$nothing"],
-        ),
-        (
-            flow("NAME", "- one: { set: { a: '${ nofunction(1) }' } }"),
-            &["nofunction"],
-        ),
+        (flow("NAME", "- one: { set: { a: '${ $nothing }' } }"), &["$nothing"]),
+        (flow("NAME", "- one: { set: { a: '${ nofunction(1) }' } }"), &["nofunction"]),
     ])
     .await;
 }
@@ -169,29 +116,17 @@ async fn expressions_that_do_not_parse_are_refused() {
 #[tokio::test]
 async fn unknown_plugins_and_versions_are_refused() {
     refused(&[
+        (flow("NAME", "- one: { call: nowhere:1.0.0@default }"), &["nowhere"]),
         (
-            flow("NAME", "- one: { call: nowhere:1.0.0@default }"),
-            &["nowhere"],
-        ),
-        (
-            flow(
-                "NAME",
-                "- one: { call: http-reqest:1.0.0@default, with: { url: 'http://a.example' } }",
-            ),
+            flow("NAME", "- one: { call: http-reqest:1.0.0@default, with: { url: 'http://a.example' } }"),
             &["http-reqest", "http-request"],
         ),
         (
-            flow(
-                "NAME",
-                "- one: { call: http-request:9.9.9@default, with: { url: 'http://a.example' } }",
-            ),
+            flow("NAME", "- one: { call: http-request:9.9.9@default, with: { url: 'http://a.example' } }"),
             &["9.9.9", "1.0.0"],
         ),
         (
-            flow(
-                "NAME",
-                "- one: { call: http-request:1.0.0@elsewhere, with: { url: 'http://a.example' } }",
-            ),
+            flow("NAME", "- one: { call: http-request:1.0.0@elsewhere, with: { url: 'http://a.example' } }"),
             &["elsewhere"],
         ),
     ])
@@ -202,15 +137,9 @@ async fn unknown_plugins_and_versions_are_refused() {
 async fn wrong_parameters_of_a_plugin_are_refused_by_name() {
     refused(&[
         (request("{ method: GET }"), &["url"]),
-        (
-            request("{ url: 'http://a.example', method: INVALID }"),
-            &["method"],
-        ),
+        (request("{ url: 'http://a.example', method: INVALID }"), &["method"]),
         (request("{ url: 'http://a.example', mehtod: GET }"), &["mehtod"]),
-        (
-            request("{ url: 'http://a.example', timeout: soon }"),
-            &["timeout"],
-        ),
+        (request("{ url: 'http://a.example', timeout: soon }"), &["timeout"]),
         (request("{ url: 'http://a.example', headers: 7 }"), &["headers"]),
     ])
     .await;
@@ -218,60 +147,32 @@ async fn wrong_parameters_of_a_plugin_are_refused_by_name() {
 
 #[tokio::test]
 async fn two_steps_of_one_name_are_refused() {
-    refused(&[(
-        flow("NAME", "- one: { set: { a: 1 } }\n- one: { set: { a: 2 } }"),
-        &["`one`"],
-    )])
-    .await;
+    refused(&[(flow("NAME", "- one: { set: { a: 1 } }\n- one: { set: { a: 2 } }"), &["`one`"])]).await;
 }
 
 #[tokio::test]
 async fn a_jump_to_nowhere_is_refused() {
     refused(&[
-        (
-            flow("NAME", "- one: { set: { a: 1 }, then: nowhere }"),
-            &["`nowhere`"],
-        ),
-        (
-            flow("NAME", "- one: { switch: [ { always: { then: nowhere } } ] }"),
-            &["`nowhere`"],
-        ),
+        (flow("NAME", "- one: { set: { a: 1 }, then: nowhere }"), &["`nowhere`"]),
+        (flow("NAME", "- one: { switch: [ { always: { then: nowhere } } ] }"), &["`nowhere`"]),
     ])
     .await;
 }
 
 #[tokio::test]
 async fn a_task_that_is_never_reached_is_reported() {
-    let text = flow(
-        "NAME",
-        "- one: { set: { a: 1 }, then: end }\n- orphan: { set: { a: 2 } }",
-    );
+    let text = flow("NAME", "- one: { set: { a: 1 }, then: end }\n- orphan: { set: { a: 2 } }");
     check(&text).await.says(&["doc.yaml:", "orphan"]);
 }
 
 #[tokio::test]
 async fn what_cannot_run_in_a_sandbox_is_refused_with_the_reason() {
     refused(&[
-        (
-            flow("NAME", "- one: { run: { shell: { command: ls } } }"),
-            &["shell"],
-        ),
-        (
-            flow("NAME", "- one: { run: { container: { image: alpine } } }"),
-            &["container"],
-        ),
-        (
-            flow("NAME", "- one: { run: { script: { language: js, code: '1' } } }"),
-            &["script"],
-        ),
-        (
-            flow("NAME", "- one: { call: grpc, with: { method: a } }"),
-            &["grpc"],
-        ),
-        (
-            flow("NAME", "- one: { call: asyncapi, with: { channel: a } }"),
-            &["asyncapi"],
-        ),
+        (flow("NAME", "- one: { run: { shell: { command: ls } } }"), &["shell"]),
+        (flow("NAME", "- one: { run: { container: { image: alpine } } }"), &["container"]),
+        (flow("NAME", "- one: { run: { script: { language: js, code: '1' } } }"), &["script"]),
+        (flow("NAME", "- one: { call: grpc, with: { method: a } }"), &["grpc"]),
+        (flow("NAME", "- one: { call: asyncapi, with: { channel: a } }"), &["asyncapi"]),
     ])
     .await;
 }
@@ -281,10 +182,7 @@ async fn documents_that_are_none_are_refused() {
     refused(&[
         ("document: [".to_owned(), &[]),
         ("greeting: hello\n".to_owned(), &["document", "trigger"]),
-        (
-            flow("NAME", "- one: { set: { a: 1 } }").replace("1.0.3", "2.0.0"),
-            &["2.0.0"],
-        ),
+        (flow("NAME", "- one: { set: { a: 1 } }").replace("1.0.3", "2.0.0"), &["2.0.0"]),
         (flow("NAME", "[]"), &["do"]),
     ])
     .await;
@@ -294,22 +192,13 @@ async fn documents_that_are_none_are_refused() {
 async fn triggers_are_checked_like_flows() {
     let good = flow("NAME", "- one: { set: { a: 1 } }");
     refused(&[
-        (
-            together(&[&good, &hook("NAME", "elsewhere", "{}")]),
-            &["elsewhere"],
-        ),
+        (together(&[&good, &hook("NAME", "elsewhere", "{}")]), &["elsewhere"]),
         (
             together(&[&good, &hook("NAME", "NAME", "{}").replace("webhook:", "webhok:")]),
             &["webhok", "webhook"],
         ),
-        (
-            together(&[&good, &hook("NAME", "NAME", "{ mehtods: [POST] }")]),
-            &["mehtods"],
-        ),
-        (
-            together(&[&good, &hook("NAME", "NAME", "{ respond: { from: nowhere } }")]),
-            &["respond"],
-        ),
+        (together(&[&good, &hook("NAME", "NAME", "{ mehtods: [POST] }")]), &["mehtods"]),
+        (together(&[&good, &hook("NAME", "NAME", "{ respond: { from: nowhere } }")]), &["respond"]),
     ])
     .await;
 }

@@ -21,10 +21,7 @@ fn setup() -> Setup {
 #[tokio::test]
 async fn a_wrong_configuration_stops_the_start_with_key_and_place() {
     let table: [(&str, &[&str]); 12] = [
-        (
-            "lisen = \"127.0.0.1:80\"\n",
-            &["flowcell.toml:1:1: ", "`lisen`", "`listen`"],
-        ),
+        ("lisen = \"127.0.0.1:80\"\n", &["flowcell.toml:1:1: ", "`lisen`", "`listen`"]),
         (
             "[[tenant]]\nname = \"default\"\n[tenant.quota]\nmemroy = \"64MiB\"\n",
             &["flowcell.toml:4:1: ", "`memroy`", "`memory`"],
@@ -45,22 +42,10 @@ async fn a_wrong_configuration_stops_the_start_with_key_and_place() {
             "[[tenant]]\nname = \"a\"\n[[tenant.allow]]\nhost = \"x.example\"\nmethods = [\"FETCH\"]\n",
             &["flowcell.toml:5:", "FETCH"],
         ),
-        (
-            "[[tenant]]\nname = \"a\"\n[tenant.quota]\nmemory = \"lots\"\n",
-            &["flowcell.toml:4:", "lots"],
-        ),
-        (
-            "[[tenant]]\nname = \"a\"\n[tenant.quota]\ncpu = \"0ms\"\n",
-            &["flowcell.toml:4:", "`cpu`"],
-        ),
-        (
-            "[[tenant]]\nname = \"a\"\n[[tenant]]\nname = \"a\"\n",
-            &["flowcell.toml:", "`a`"],
-        ),
-        (
-            "public_url = \"hooks.example.com\"\n",
-            &["flowcell.toml:1:", "public_url"],
-        ),
+        ("[[tenant]]\nname = \"a\"\n[tenant.quota]\nmemory = \"lots\"\n", &["flowcell.toml:4:", "lots"]),
+        ("[[tenant]]\nname = \"a\"\n[tenant.quota]\ncpu = \"0ms\"\n", &["flowcell.toml:4:", "`cpu`"]),
+        ("[[tenant]]\nname = \"a\"\n[[tenant]]\nname = \"a\"\n", &["flowcell.toml:", "`a`"]),
+        ("public_url = \"hooks.example.com\"\n", &["flowcell.toml:1:", "public_url"]),
         ("listen = 8080\n", &["flowcell.toml:1:", "listen"]),
         ("listen = \"127.0.0.1\n", &["flowcell.toml:1:"]),
     ];
@@ -73,12 +58,7 @@ async fn a_wrong_configuration_stops_the_start_with_key_and_place() {
 
 #[tokio::test]
 async fn a_configuration_that_is_not_there_is_named() {
-    setup()
-        .arg("--config")
-        .arg("absent.toml")
-        .refused()
-        .await
-        .says(&["absent.toml"]);
+    setup().arg("--config").arg("absent.toml").refused().await.says(&["absent.toml"]);
 }
 
 #[tokio::test]
@@ -86,13 +66,8 @@ async fn every_command_refuses_a_wrong_configuration() {
     let folder = flowcell_tests::Folder::new();
     folder.write("flow.yaml", flow("one", "- one: { set: { a: 1 } }"));
     folder.write("wrong.toml", "lisen = \"\"\n");
-    let run = FLOWCELL
-        .command(["run", "flow.yaml", "--config", "wrong.toml"])
-        .in_folder(folder.path());
-    run.output()
-        .await
-        .exited(2)
-        .says(&["wrong.toml:1:1: ", "`listen`"]);
+    let run = FLOWCELL.command(["run", "flow.yaml", "--config", "wrong.toml"]).in_folder(folder.path());
+    run.output().await.exited(2).says(&["wrong.toml:1:1: ", "`listen`"]);
 }
 
 #[tokio::test]
@@ -101,21 +76,14 @@ async fn wrong_documents_stop_the_start_with_their_places() {
         .serve()
         .file("a.yaml", flow("a", "- one: { st: { a: 1 } }"))
         .file("b.yaml", flow("b", "- one: { set: { a: 1 }, then: nowhere }"));
-    wrong
-        .refused()
-        .await
-        .says(&["a.yaml:4:", "`set`", "b.yaml:4:", "`nowhere`"]);
+    wrong.refused().await.says(&["a.yaml:4:", "`set`", "b.yaml:4:", "`nowhere`"]);
 }
 
 #[tokio::test]
 async fn a_busy_port_says_what_to_do() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    setup()
-        .listen(Some(&address))
-        .refused()
-        .await
-        .says(&[&address, "in use", "--listen"]);
+    setup().listen(Some(&address)).refused().await.says(&[&address, "in use", "--listen"]);
 }
 
 #[tokio::test]
@@ -123,9 +91,8 @@ async fn a_data_folder_that_cannot_be_made_is_named() {
     let folder = flowcell_tests::Folder::new();
     let file = folder.write("file", "");
     folder.write("flows/one.yaml", flow("one", "- one: { set: { a: 1 } }"));
-    let command = FLOWCELL
-        .command(["serve", "flows", "--listen", "127.0.0.1:0", "--data"])
-        .arg(file.join("data"));
+    let command =
+        FLOWCELL.command(["serve", "flows", "--listen", "127.0.0.1:0", "--data"]).arg(file.join("data"));
     let output = command.in_folder(folder.path()).output().await.exited(2);
     output.says(&[&file.join("data").display().to_string(), "--data"]);
 }
@@ -155,10 +122,7 @@ async fn a_corrupt_journal_is_named_and_left_as_it_is() {
 async fn the_journal_may_be_elsewhere() {
     let folder = flowcell_tests::Folder::new();
     let journal = folder.at("elsewhere.db");
-    let server = setup()
-        .config(format!("journal = \"sqlite:{}\"\n", journal.display()))
-        .start()
-        .await;
+    let server = setup().config(format!("journal = \"sqlite:{}\"\n", journal.display())).start().await;
     server.run("shop/one", &json!({})).await;
     assert!(journal.exists());
     assert!(!server.setup().data().join("journal.db").exists());
@@ -166,34 +130,19 @@ async fn the_journal_may_be_elsewhere() {
 
 #[tokio::test]
 async fn the_address_comes_from_the_configuration_unless_the_argument_says_otherwise() {
-    let server = setup()
-        .config("listen = \"127.0.0.2:0\"\n")
-        .listen(None)
-        .start()
-        .await;
+    let server = setup().config("listen = \"127.0.0.2:0\"\n").listen(None).start().await;
     assert!(server.url().starts_with("http://127.0.0.2:"), "{}", server.url());
-    let server = setup()
-        .config("listen = \"127.0.0.2:0\"\n")
-        .listen(Some("127.0.0.3:0"))
-        .start()
-        .await;
+    let server = setup().config("listen = \"127.0.0.2:0\"\n").listen(Some("127.0.0.3:0")).start().await;
     assert!(server.url().starts_with("http://127.0.0.3:"), "{}", server.url());
 }
 
 #[tokio::test]
 async fn a_public_url_is_what_hook_addresses_begin_with() {
-    let mut server = setup()
-        .config("public_url = \"https://hooks.example.com/base\"\n")
-        .start()
-        .await;
+    let mut server = setup().config("public_url = \"https://hooks.example.com/base\"\n").start().await;
     let hook = server.hook("shop/in").await;
-    let token = hook
-        .strip_prefix("https://hooks.example.com/base/hooks/")
-        .unwrap_or_else(|| panic!("{hook}"));
-    Call::post(format!("{}/hooks/{token}", server.url()), &json!({}))
-        .send()
-        .await
-        .is(200);
+    let token =
+        hook.strip_prefix("https://hooks.example.com/base/hooks/").unwrap_or_else(|| panic!("{hook}"));
+    Call::post(format!("{}/hooks/{token}", server.url()), &json!({})).send().await.is(200);
     let listed = server.get("/api/v1/triggers").await.is(200).json();
     assert_eq!(listed["items"][0]["url"], hook);
 }
@@ -203,19 +152,10 @@ async fn the_operators_token_is_for_its_owner_only_and_its_path_is_printed() {
     use std::os::unix::fs::PermissionsExt as _;
     let server = setup().start().await;
     let file = server.setup().data().join("operator.token");
-    assert_eq!(
-        std::fs::metadata(&file).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(server.token().is_some_and(|token| token.len() >= 22));
-    until("the token's path", async || {
-        server.printed().contains("operator.token").then_some(())
-    })
-    .await;
-    assert!(
-        !server.printed().contains(server.token().unwrap()),
-        "the token itself was printed"
-    );
+    until("the token's path", async || server.printed().contains("operator.token").then_some(())).await;
+    assert!(!server.printed().contains(server.token().unwrap()), "the token itself was printed");
 }
 
 #[tokio::test]
@@ -233,18 +173,13 @@ async fn a_certificate_makes_it_https() {
     let mut roots = RootCertStore::empty();
     roots.add(cert.der().clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let client = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap();
+    let client = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let client = client.with_root_certificates(roots).with_no_client_auth();
     let address = server.url().trim_start_matches("https://").to_owned();
     let answer = within("an answer over TLS", async {
         let tcp = TcpStream::connect(&address).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
-        let tls = TlsConnector::from(Arc::new(client))
-            .connect(name, tcp)
-            .await
-            .unwrap();
+        let tls = TlsConnector::from(Arc::new(client)).connect(name, tcp).await.unwrap();
         Call::post(&hook, &json!({})).send_over(tls).await.unwrap()
     })
     .await;
@@ -253,9 +188,6 @@ async fn a_certificate_makes_it_https() {
 
 #[tokio::test]
 async fn a_certificate_that_is_not_there_is_named() {
-    let output = setup()
-        .config("[tls]\ncert = \"cert.pem\"\nkey = \"key.pem\"\n")
-        .refused()
-        .await;
+    let output = setup().config("[tls]\ncert = \"cert.pem\"\nkey = \"key.pem\"\n").refused().await;
     output.says(&["tls.cert", "cert.pem"]);
 }

@@ -19,11 +19,7 @@ async fn dev(document: &str) -> Server {
 
 #[tokio::test]
 async fn a_post_to_the_printed_address_is_answered_by_the_flow() {
-    let mut dev = dev(&order(
-        "- one: { set: { got: '${ .body }', by: '${ .method }' } }",
-        ANSWERING,
-    ))
-    .await;
+    let mut dev = dev(&order("- one: { set: { got: '${ .body }', by: '${ .method }' } }", ANSWERING)).await;
     let hook = dev.hook("shop/in").await;
     assert!(hook.starts_with(&format!("{}/hooks/", dev.url())), "{hook}");
     let answer = Call::post(&hook, &json!({ "id": 7 })).send().await.is(200);
@@ -40,10 +36,7 @@ async fn the_event_is_the_whole_request() {
     assert_eq!(event["query"], json!({ "a": "1", "b": "x y" }), "{event}");
     assert_eq!(event["headers"]["x-order"], "17");
     assert_eq!(event["body"], json!([1, 2]));
-    assert!(
-        event["trigger"].is_string() || event["trigger"].is_object(),
-        "{event}"
-    );
+    assert!(event["trigger"].is_string() || event["trigger"].is_object(), "{event}");
 }
 
 #[tokio::test]
@@ -76,17 +69,9 @@ async fn basic_authentication_asks_for_itself() {
     let hook = dev.hook("shop/in").await;
     let none = Call::post(&hook, &json!({})).send().await.is(401);
     assert!(none.header("www-authenticate").starts_with("Basic"), "{none}");
-    let wrong = Call::post(&hook, &json!({}))
-        .header("authorization", "Basic dTpx")
-        .send()
-        .await
-        .is(401);
+    let wrong = Call::post(&hook, &json!({})).header("authorization", "Basic dTpx").send().await.is(401);
     assert!(wrong.header("www-authenticate").starts_with("Basic"), "{wrong}");
-    Call::post(&hook, &json!({}))
-        .header("authorization", "Basic dTpw")
-        .send()
-        .await
-        .is(200);
+    Call::post(&hook, &json!({})).header("authorization", "Basic dTpw").send().await.is(200);
     assert_eq!(dev.runs("").await.len(), 1);
 }
 
@@ -94,34 +79,24 @@ async fn basic_authentication_asks_for_itself() {
 async fn an_unknown_token_and_a_disabled_trigger_answer_the_same_404() {
     let mut dev = dev(&order("- one: { set: { a: 1 } }", "{}")).await;
     let hook = dev.hook("shop/in").await;
-    dev.post("/api/v1/triggers/shop/in/disable", &json!(null))
-        .await
-        .is(200);
+    dev.post("/api/v1/triggers/shop/in/disable", &json!(null)).await.is(200);
     let disabled = Call::post(&hook, &json!({})).send().await.is(404);
     let mut other = hook.clone();
     let last = other.pop();
     other.push(if last == Some('A') { 'B' } else { 'A' });
     let unknown = Call::post(&other, &json!({})).send().await.is(404);
     assert_eq!(disabled.fingerprint(), unknown.fingerprint());
-    let nowhere = Call::post(format!("{}/nowhere", dev.url()), &json!({}))
-        .send()
-        .await
-        .is(404);
+    let nowhere = Call::post(format!("{}/nowhere", dev.url()), &json!({})).send().await.is(404);
     assert_eq!(nowhere.fingerprint(), unknown.fingerprint());
 
-    dev.post("/api/v1/triggers/shop/in/enable", &json!(null))
-        .await
-        .is(200);
+    dev.post("/api/v1/triggers/shop/in/enable", &json!(null)).await.is(200);
     Call::post(&hook, &json!({})).send().await.is(200);
 }
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_413() {
     let document = order("- one: { set: { a: 1 } }", "{}");
-    let setup = FLOWCELL
-        .dev()
-        .file("order.yaml", document)
-        .config(local("body = \"1KiB\""));
+    let setup = FLOWCELL.dev().file("order.yaml", document).config(local("body = \"1KiB\""));
     let mut dev = setup.start().await;
     let hook = dev.hook("shop/in").await;
     Call::post(&hook, &json!("x".repeat(1000))).send().await.is(200);
@@ -135,38 +110,23 @@ async fn an_edit_changes_the_next_answer_and_keeps_the_address() {
     let hook = dev.hook("shop/in").await;
     let version = async || Call::post(&hook, &json!({})).send().await.is(200).json()["version"].clone();
     assert_eq!(version().await, "old");
-    dev.setup().folder().write(
-        "flows/order.yaml",
-        order("- one: { set: { version: new } }", ANSWERING),
-    );
-    until("the new version", async || {
-        (version().await == "new").then_some(())
-    })
-    .await;
+    dev.setup().folder().write("flows/order.yaml", order("- one: { set: { version: new } }", ANSWERING));
+    until("the new version", async || (version().await == "new").then_some(())).await;
 }
 
 #[tokio::test]
 async fn a_broken_edit_is_told_with_its_place_and_the_old_version_goes_on() {
     let mut dev = dev(&order("- one: { set: { version: old } }", ANSWERING)).await;
     let hook = dev.hook("shop/in").await;
-    dev.setup().folder().write(
-        "flows/order.yaml",
-        order("- one: { st: { version: broken } }", ANSWERING),
-    );
+    dev.setup().folder().write("flows/order.yaml", order("- one: { st: { version: broken } }", ANSWERING));
     until("the finding", async || {
         let printed = dev.printed();
         (printed.contains("order.yaml:4:") && printed.contains("`set`")).then_some(())
     })
     .await;
-    assert_eq!(
-        Call::post(&hook, &json!({})).send().await.is(200).json()["version"],
-        "old"
-    );
+    assert_eq!(Call::post(&hook, &json!({})).send().await.is(200).json()["version"], "old");
 
-    dev.setup().folder().write(
-        "flows/order.yaml",
-        order("- one: { set: { version: mended } }", ANSWERING),
-    );
+    dev.setup().folder().write("flows/order.yaml", order("- one: { set: { version: mended } }", ANSWERING));
     until("the mended version", async || {
         let answer = Call::post(&hook, &json!({})).send().await;
         (answer.json()["version"] == "mended").then_some(())
@@ -178,16 +138,11 @@ async fn a_broken_edit_is_told_with_its_place_and_the_old_version_goes_on() {
 async fn a_new_file_is_served_too() {
     let mut dev = dev(&order("- one: { set: { a: 1 } }", ANSWERING)).await;
     dev.hook("shop/in").await;
-    let second = together(&[
-        &flow("second", "- one: { set: { second: true } }"),
-        &hook("also", "second", ANSWERING),
-    ]);
+    let second =
+        together(&[&flow("second", "- one: { set: { second: true } }"), &hook("also", "second", ANSWERING)]);
     dev.setup().folder().write("flows/second.yaml", second);
     let hook = dev.hook("shop/also").await;
-    assert_eq!(
-        Call::post(&hook, &json!({})).send().await.is(200).json(),
-        json!({ "second": true })
-    );
+    assert_eq!(Call::post(&hook, &json!({})).send().await.is(200).json(), json!({ "second": true }));
 }
 
 #[tokio::test]
@@ -208,14 +163,6 @@ async fn the_state_is_kept_between_two_starts() {
 async fn a_web_page_of_another_site_may_not_use_the_open_api() {
     let dev = dev(&order("- one: { set: { a: 1 } }", "{}")).await;
     dev.get("/api/v1/flows").await.is(200);
-    dev.call("GET", "/api/v1/flows")
-        .header("origin", "https://evil.example")
-        .send()
-        .await
-        .is(403);
-    dev.call("GET", "/api/v1/flows")
-        .header("host", "evil.example")
-        .send()
-        .await
-        .is(403);
+    dev.call("GET", "/api/v1/flows").header("origin", "https://evil.example").send().await.is(403);
+    dev.call("GET", "/api/v1/flows").header("host", "evil.example").send().await.is(403);
 }

@@ -44,10 +44,5 @@ pub fn echo() -> String {
 
 /// `serve` with these documents, whose flows may reach this machine.
 pub async fn serve(documents: &[&str]) -> Server {
-    FLOWCELL
-        .serve()
-        .config(local(""))
-        .file("all.yaml", together(documents))
-        .start()
-        .await
+    FLOWCELL.serve().config(local("")).file("all.yaml", together(documents)).start().await
 }

@@ -20,10 +20,7 @@ const KILL_AFTER: usize = 150;
 
 fn setup(document: &str, with: &str) -> Setup {
     let documents = together(&[document, &hook("in", "work", with)]);
-    FLOWCELL
-        .serve()
-        .config(local("requests_per_second = 100000"))
-        .file("work.yaml", documents)
+    FLOWCELL.serve().config(local("requests_per_second = 100000")).file("work.yaml", documents)
 }
 
 /// The last part of an address: what must be the same although the port is another one.
@@ -65,12 +62,8 @@ async fn send(hook: &str, numbers: Arc<AtomicU64>, answered: watch::Sender<usize
 /// How many runs there are for each event, when all are over and completed.
 async fn completed(server: &Server) -> HashMap<u64, usize> {
     until("the end of every run", async || {
-        let open = server
-            .runs("limit=500")
-            .await
-            .into_iter()
-            .filter(|run| !run["endedAt"].is_string())
-            .count();
+        let open =
+            server.runs("limit=500").await.into_iter().filter(|run| !run["endedAt"].is_string()).count();
         (open == 0).then_some(())
     })
     .await;
@@ -78,9 +71,7 @@ async fn completed(server: &Server) -> HashMap<u64, usize> {
     for summary in server.runs("limit=500").await {
         assert_eq!(summary["status"], "completed", "{summary}");
         let run = server.look(summary["id"].as_str().unwrap_or_default()).await;
-        let number = run["input"]["body"]["number"]
-            .as_u64()
-            .unwrap_or_else(|| panic!("no number: {run}"));
+        let number = run["input"]["body"]["number"].as_u64().unwrap_or_else(|| panic!("no number: {run}"));
         *runs.entry(number).or_default() += 1;
     }
     runs
@@ -99,24 +90,14 @@ async fn acknowledged_events_survive_kill_9_under_load_exactly_once() {
         let (hook, numbers) = (first_hook.clone(), numbers.clone());
         async move { send(&hook, numbers, answered).await }
     });
-    count
-        .wait_for(|count| *count >= KILL_AFTER)
-        .await
-        .expect("the senders are at work");
+    count.wait_for(|count| *count >= KILL_AFTER).await.expect("the senders are at work");
     let setup = server.kill9().await;
     let mut acknowledged = sending.await.expect("no sender panics");
-    assert!(
-        acknowledged.len() < EVENTS as usize,
-        "the host was killed before the last event"
-    );
+    assert!(acknowledged.len() < EVENTS as usize, "the host was killed before the last event");
 
     let mut server = setup.start().await;
     let hook = server.hook("shop/in").await;
-    assert_eq!(
-        token(&hook),
-        token(&first_hook),
-        "the address is another one after the restart"
-    );
+    assert_eq!(token(&hook), token(&first_hook), "the address is another one after the restart");
     acknowledged.extend(send(&hook, numbers, watch::Sender::new(0)).await);
 
     let runs = completed(&server).await;
@@ -128,22 +109,12 @@ async fn acknowledged_events_survive_kill_9_under_load_exactly_once() {
     let mut calls: HashMap<u64, Vec<String>> = HashMap::new();
     for seen in stub.seen("/events") {
         let number = seen.json()["number"].as_u64().expect("the stub gets the event");
-        calls
-            .entry(number)
-            .or_default()
-            .push(seen.header("idempotency-key").to_owned());
+        calls.entry(number).or_default().push(seen.header("idempotency-key").to_owned());
     }
     for number in runs.keys() {
         let keys = calls.get(number).map(Vec::as_slice).unwrap_or_default();
-        assert!(
-            matches!(keys.len(), 1 | 2),
-            "event {number} was told {} times",
-            keys.len()
-        );
-        assert!(
-            !keys[0].is_empty() && keys.iter().all(|key| *key == keys[0]),
-            "event {number}: {keys:?}"
-        );
+        assert!(matches!(keys.len(), 1 | 2), "event {number} was told {} times", keys.len());
+        assert!(!keys[0].is_empty() && keys.iter().all(|key| *key == keys[0]), "event {number}: {keys:?}");
     }
 }
 
@@ -176,14 +147,8 @@ async fn a_retry_in_its_back_off_survives_kill_9() {
 
     let seen = stub.seen("/orders");
     assert_eq!(seen.len(), 2);
-    assert_eq!(
-        seen[0].header("idempotency-key"),
-        seen[1].header("idempotency-key")
-    );
-    let attempts = run["steps"][0]["attempts"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
+    assert_eq!(seen[0].header("idempotency-key"), seen[1].header("idempotency-key"));
+    let attempts = run["steps"][0]["attempts"].as_array().cloned().unwrap_or_default();
     assert_eq!(attempts.len(), 2, "{run}");
     assert_eq!(attempts[0]["problem"]["status"], 503, "{run}");
     assert_eq!(attempts[1]["problem"], Value::Null, "{run}");
@@ -201,24 +166,16 @@ async fn a_wait_survives_kill_9_and_keeps_its_time() {
     let run = server.wait_for(&run, "completed").await;
     assert_eq!(stub.seen("/rested").len(), 1);
     let rest = &run["steps"][0];
-    assert!(
-        seconds_between(&rest["startedAt"], &rest["endedAt"]) >= 1.99,
-        "{run}"
-    );
+    assert!(seconds_between(&rest["startedAt"], &rest["endedAt"]) >= 1.99, "{run}");
 }
 
 /// Between two times of one day or two adjacent ones.
 fn seconds_between(from: &Value, to: &Value) -> f64 {
     let of_day = |time: &Value| {
         let text = time.as_str().unwrap_or_else(|| panic!("no time: {time}"));
-        let clock = text
-            .split_once('T')
-            .map_or("", |(_, clock)| clock)
-            .trim_end_matches('Z');
+        let clock = text.split_once('T').map_or("", |(_, clock)| clock).trim_end_matches('Z');
         let parts: Vec<f64> = clock.split(':').filter_map(|part| part.parse().ok()).collect();
-        let [hours, minutes, seconds] = parts[..] else {
-            panic!("no time: {text}")
-        };
+        let [hours, minutes, seconds] = parts[..] else { panic!("no time: {text}") };
         hours * 3600.0 + minutes * 60.0 + seconds
     };
     (of_day(to) - of_day(from)).rem_euclid(86_400.0)
@@ -236,37 +193,19 @@ async fn a_step_in_flight_at_kill_9_is_repeated_once_under_the_same_key() {
     server.wait_for(&run, "completed").await;
     let seen = stub.seen("/orders");
     assert_eq!(seen.len(), 2);
-    assert_eq!(
-        seen[0].header("idempotency-key"),
-        seen[1].header("idempotency-key")
-    );
+    assert_eq!(seen[0].header("idempotency-key"), seen[1].header("idempotency-key"));
 }
 
 #[tokio::test]
 async fn a_run_ends_on_the_text_it_began_on() {
-    let server = setup(
-        &flow("work", "- rest: { wait: PT2S }\n- tell: { set: { text: old } }"),
-        "{}",
-    )
-    .start()
-    .await;
+    let server =
+        setup(&flow("work", "- rest: { wait: PT2S }\n- tell: { set: { text: old } }"), "{}").start().await;
     let run = server.begin("shop/work", &json!({})).await;
     server.wait_for(&run, "waiting").await;
     let new = flow("work", "- tell: { set: { text: new } }");
-    server
-        .call("PUT", "/api/v1/flows/shop/work")
-        .body("application/yaml", new)
-        .send()
-        .await
-        .is(200);
-    assert_eq!(
-        server.run("shop/work", &json!({})).await["output"],
-        json!({ "text": "new" })
-    );
-    assert_eq!(
-        server.wait_for(&run, "completed").await["output"],
-        json!({ "text": "old" })
-    );
+    server.call("PUT", "/api/v1/flows/shop/work").body("application/yaml", new).send().await.is(200);
+    assert_eq!(server.run("shop/work", &json!({})).await["output"], json!({ "text": "new" }));
+    assert_eq!(server.wait_for(&run, "completed").await["output"], json!({ "text": "old" }));
 }
 
 #[tokio::test]
@@ -274,9 +213,7 @@ async fn a_drain_answers_what_is_in_flight_and_exits_0() {
     let (stub, gate) = (Stub::start().await, Gate::new());
     stub.always("/slow", Given::status(200).behind(&gate));
     let tasks = "- slow: { call: http-request:1.0.0@default, with: { url: STUB/slow } }\n- tell: { set: { done: true } }";
-    let mut server = setup(&flow("work", &at(&stub, tasks)), "{ respond: { from: flow } }")
-        .start()
-        .await;
+    let mut server = setup(&flow("work", &at(&stub, tasks)), "{ respond: { from: flow } }").start().await;
     let hook = server.hook("shop/in").await;
     let asked = tokio::spawn(Call::post(&hook, &json!({})).try_send());
     stub.wait_for("/slow", 1).await;
@@ -285,11 +222,7 @@ async fn a_drain_answers_what_is_in_flight_and_exits_0() {
     let address = server.url().trim_start_matches("http://").to_owned();
     until("a closed door", async || TcpStream::connect(&address).await.err()).await;
     gate.open();
-    let answer = asked
-        .await
-        .expect("the caller does not panic")
-        .expect("the answer comes whole")
-        .is(200);
+    let answer = asked.await.expect("the caller does not panic").expect("the answer comes whole").is(200);
     assert_eq!(answer.json(), json!({ "done": true }));
     let (_, output) = server.ended().await;
     output.exited(0);
@@ -297,27 +230,18 @@ async fn a_drain_answers_what_is_in_flight_and_exits_0() {
 
 #[tokio::test]
 async fn a_drain_leaves_waiting_runs_in_the_journal() {
-    let server = setup(
-        &flow("work", "- rest: { wait: PT1S }\n- tell: { set: { done: true } }"),
-        "{}",
-    )
-    .start()
-    .await;
+    let server =
+        setup(&flow("work", "- rest: { wait: PT1S }\n- tell: { set: { done: true } }"), "{}").start().await;
     let run = server.begin("shop/work", &json!({})).await;
     let (setup, output) = server.terminate().await;
     output.exited(0);
     let server = setup.start().await;
-    assert_eq!(
-        server.wait_for(&run, "completed").await["output"],
-        json!({ "done": true })
-    );
+    assert_eq!(server.wait_for(&run, "completed").await["output"], json!({ "done": true }));
 }
 
 #[tokio::test]
 async fn ctrl_c_drains_like_sigterm() {
-    let mut server = setup(&flow("work", "- one: { set: { a: 1 } }"), "{}")
-        .start()
-        .await;
+    let mut server = setup(&flow("work", "- one: { set: { a: 1 } }"), "{}").start().await;
     server.process().interrupt();
     let (_, output) = server.ended().await;
     output.exited(0);

@@ -18,9 +18,7 @@ fn every_name(ports: &str) -> String {
 
 async fn serve(config: Option<&str>) -> Server {
     let mut setup = FLOWCELL.serve();
-    setup = setup
-        .file("fetch.yaml", flow("fetch", FETCH))
-        .file("allowing.yaml", flow("allowing", ALLOWING));
+    setup = setup.file("fetch.yaml", flow("fetch", FETCH)).file("allowing.yaml", flow("allowing", ALLOWING));
     if let Some(config) = config {
         setup = setup.config(config);
     }
@@ -86,19 +84,12 @@ async fn no_spelling_of_a_forbidden_address_reaches_it() {
         "[64:ff9b:1::1]",
     ];
     let urls = loopback.iter().map(|host| format!("http://{host}:{port}/"));
-    let urls = urls.chain(
-        elsewhere
-            .iter()
-            .map(|host| format!("http://{host}/latest/meta-data/")),
-    );
+    let urls = urls.chain(elsewhere.iter().map(|host| format!("http://{host}/latest/meta-data/")));
     for url in urls {
         let problem = problem(&server, &url).await;
         assert_eq!(problem["data"]["code"], "blocked", "{url}: {problem}");
         let detail = problem["detail"].as_str().unwrap_or_default();
-        assert!(
-            detail.contains("network = \""),
-            "the line to add is missing for {url}: {problem}"
-        );
+        assert!(detail.contains("network = \""), "the line to add is missing for {url}: {problem}");
     }
     assert_eq!(stub.connections(), 0);
 }
@@ -110,20 +101,12 @@ async fn the_line_that_a_denial_names_allows_it() {
     let server = serve(Some(&closed)).await;
     let problem = problem(&server, &stub.url()).await;
     let detail = problem["detail"].as_str().unwrap_or_default();
-    let (_, rest) = detail
-        .split_once("network = \"")
-        .unwrap_or_else(|| panic!("no line to add: {problem}"));
+    let (_, rest) = detail.split_once("network = \"").unwrap_or_else(|| panic!("no line to add: {problem}"));
     let network = rest.split('"').next().unwrap_or_default();
     drop(server);
 
-    let server = serve(Some(&format!(
-        "{closed}[[tenant.allow]]\nnetwork = \"{network}\"\n"
-    )))
-    .await;
-    assert_eq!(
-        server.run("shop/fetch", &json!({ "url": stub.url() })).await["status"],
-        "completed"
-    );
+    let server = serve(Some(&format!("{closed}[[tenant.allow]]\nnetwork = \"{network}\"\n"))).await;
+    assert_eq!(server.run("shop/fetch", &json!({ "url": stub.url() })).await["status"], "completed");
     assert_eq!(stub.all().len(), 1);
 }
 
@@ -150,14 +133,7 @@ async fn a_redirect_to_a_forbidden_address_is_stopped_before_the_request() {
     let server = serve(Some(&config)).await;
     let problem = problem(&server, &format!("{}/first", open.url())).await;
     assert_eq!(problem["data"]["code"], "blocked", "{problem}");
-    assert_eq!(
-        (
-            open.seen("/first").len(),
-            open.seen("/second").len(),
-            closed.connections()
-        ),
-        (1, 1, 0)
-    );
+    assert_eq!((open.seen("/first").len(), open.seen("/second").len(), closed.connections()), (1, 1, 0));
 }
 
 #[tokio::test]
@@ -166,13 +142,9 @@ async fn the_hosts_own_api_is_out_of_reach_even_in_a_granted_network() {
     let server = serve(Some(&config)).await;
     let port = server.url().rsplit(':').next().unwrap_or_default().to_owned();
     for host in ["127.0.0.1", "127.0.0.7", "localhost", "0.0.0.0", "2130706433"] {
-        for path in [
-            "/api/v1/flows",
-            "/healthz",
-            "/metrics",
-            "/hooks/../api/v1/flows",
-            "/hooks/%2e%2e/api/v1/flows",
-        ] {
+        for path in
+            ["/api/v1/flows", "/healthz", "/metrics", "/hooks/../api/v1/flows", "/hooks/%2e%2e/api/v1/flows"]
+        {
             let problem = problem(&server, &format!("http://{host}:{port}{path}")).await;
             assert_eq!(problem["data"]["code"], "blocked", "{host}{path}: {problem}");
         }
@@ -183,17 +155,11 @@ async fn the_hosts_own_api_is_out_of_reach_even_in_a_granted_network() {
 async fn serve_without_a_config_denies_everything() {
     let stub = Stub::start().await;
     let server = serve(None).await;
-    for url in [
-        stub.url(),
-        "http://192.0.2.1/".into(),
-        "https://example.com/v1/orders".into(),
-    ] {
+    for url in [stub.url(), "http://192.0.2.1/".into(), "https://example.com/v1/orders".into()] {
         let problem = problem(&server, &url).await;
         assert_eq!(problem["data"]["code"], "blocked", "{url}: {problem}");
         assert!(
-            problem["detail"]
-                .as_str()
-                .is_some_and(|detail| detail.contains("[[tenant.allow]]")),
+            problem["detail"].as_str().is_some_and(|detail| detail.contains("[[tenant.allow]]")),
             "{problem}"
         );
     }
@@ -227,9 +193,8 @@ async fn proxy_variables_of_the_environment_are_ignored() {
     let (stub, proxy) = (Stub::start().await, Stub::start().await);
     let folder = flowcell_tests::Folder::new();
     folder.write("flow.yaml", flow("fetch", FETCH));
-    let mut command = FLOWCELL
-        .command(["run", "flow.yaml", "--input"])
-        .arg(json!({ "url": stub.url() }).to_string());
+    let mut command =
+        FLOWCELL.command(["run", "flow.yaml", "--input"]).arg(json!({ "url": stub.url() }).to_string());
     for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
         command = command.env(name, &proxy.url());
     }
@@ -243,22 +208,13 @@ async fn run_and_dev_deny_private_networks_and_allow_loopback() {
     let folder = flowcell_tests::Folder::new();
     folder.write("flow.yaml", flow("fetch", FETCH));
     let fetch = async |url: &str| {
-        let command = FLOWCELL
-            .command(["run", "flow.yaml", "--input"])
-            .arg(json!({ "url": url }).to_string());
+        let command =
+            FLOWCELL.command(["run", "flow.yaml", "--input"]).arg(json!({ "url": url }).to_string());
         command.in_folder(folder.path()).output().await
     };
     fetch(&stub.url()).await.exited(0);
-    for url in [
-        "http://10.0.0.1/",
-        "http://169.254.169.254/",
-        "http://192.168.0.1/",
-    ] {
-        assert_eq!(
-            fetch(url).await.exited(1).problem()["data"]["code"],
-            "blocked",
-            "{url}"
-        );
+    for url in ["http://10.0.0.1/", "http://169.254.169.254/", "http://192.168.0.1/"] {
+        assert_eq!(fetch(url).await.exited(1).problem()["data"]["code"], "blocked", "{url}");
     }
 
     let documents = together(&[
@@ -267,14 +223,8 @@ async fn run_and_dev_deny_private_networks_and_allow_loopback() {
     ]);
     let mut dev = FLOWCELL.dev().file("fetch.yaml", documents).start().await;
     let hook = dev.hook("shop/in").await;
-    Call::post(&hook, &json!({ "url": stub.url() }))
-        .send()
-        .await
-        .is(200);
-    Call::post(&hook, &json!({ "url": "http://10.0.0.1/" }))
-        .send()
-        .await
-        .is(500);
+    Call::post(&hook, &json!({ "url": stub.url() })).send().await.is(200);
+    Call::post(&hook, &json!({ "url": "http://10.0.0.1/" })).send().await.is(500);
     assert!(dev.printed().contains("loopback"), "{dev}");
 }
 

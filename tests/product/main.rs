@@ -24,7 +24,5 @@ mod sandbox;
 use flowcell_tests::Product;
 
 /// The binary under test.
-const FLOWCELL: Product = Product::new(
-    env!("CARGO_BIN_EXE_flowcell-under-test"),
-    env!("CARGO_TARGET_TMPDIR"),
-);
+const FLOWCELL: Product =
+    Product::new(env!("CARGO_BIN_EXE_flowcell-under-test"), env!("CARGO_TARGET_TMPDIR"));

@@ -20,11 +20,7 @@ ports = [8080, 8443]
 "#;
 
 async fn explain(server: &Server, method: &str, url: &str) -> Value {
-    server
-        .get(&format!("/api/v1/policy/explain?method={method}&url={url}"))
-        .await
-        .is(200)
-        .json()
+    server.get(&format!("/api/v1/policy/explain?method={method}&url={url}")).await.is(200).json()
 }
 
 #[tokio::test]
@@ -46,14 +42,10 @@ async fn a_rule_is_a_host_its_ports_methods_and_paths() {
         let explained = explain(&server, method, url).await;
         assert_eq!(explained["allowed"], allowed, "{method} {url}: {explained}");
         assert!(
-            explained["reason"]
-                .as_str()
-                .is_some_and(|reason| reason.contains(word)),
+            explained["reason"].as_str().is_some_and(|reason| reason.contains(word)),
             "{method} {url}: {explained}"
         );
-        let names_a_line = explained["add"]
-            .as_str()
-            .is_some_and(|add| add.contains("[[tenant.allow]]"));
+        let names_a_line = explained["add"].as_str().is_some_and(|add| add.contains("[[tenant.allow]]"));
         assert_eq!(names_a_line, !allowed, "{method} {url}: {explained}");
     }
 }
@@ -62,43 +54,22 @@ async fn a_rule_is_a_host_its_ports_methods_and_paths() {
 async fn a_step_is_denied_with_the_words_of_the_explanation() {
     let tasks =
         "- send: { call: http-request:1.0.0@default, with: { url: 'https://1.1.1.1/v1/x', method: POST } }";
-    let server = FLOWCELL
-        .serve()
-        .config(RULES)
-        .file("send.yaml", flow("send", tasks))
-        .start()
-        .await;
+    let server = FLOWCELL.serve().config(RULES).file("send.yaml", flow("send", tasks)).start().await;
     let reason = explain(&server, "POST", "https://1.1.1.1/v1/x").await["reason"].clone();
     let run = server.run("shop/send", &json!({})).await;
     assert_eq!(run["problem"]["data"]["code"], "blocked", "{run}");
     let detail = run["problem"]["detail"].as_str().unwrap_or_default();
-    assert!(
-        detail.contains(reason.as_str().unwrap()),
-        "{reason} is not in {detail}"
-    );
+    assert!(detail.contains(reason.as_str().unwrap()), "{reason} is not in {detail}");
 }
 
 #[tokio::test]
 async fn a_network_rule_opens_its_addresses_under_any_name_and_no_others() {
     let stub = Stub::start().await;
-    let server = FLOWCELL
-        .serve()
-        .config(local("").replace("127.0.0.0/8", "127.0.0.1/32"))
-        .start()
-        .await;
+    let server = FLOWCELL.serve().config(local("").replace("127.0.0.0/8", "127.0.0.1/32")).start().await;
     let port = stub.port();
-    assert_eq!(
-        explain(&server, "DELETE", &format!("http://127.0.0.1:{port}/any")).await["allowed"],
-        true
-    );
-    assert_eq!(
-        explain(&server, "GET", &format!("http://127.0.0.2:{port}/any")).await["allowed"],
-        false
-    );
-    assert_eq!(
-        explain(&server, "GET", "http://192.168.1.7/").await["allowed"],
-        false
-    );
+    assert_eq!(explain(&server, "DELETE", &format!("http://127.0.0.1:{port}/any")).await["allowed"], true);
+    assert_eq!(explain(&server, "GET", &format!("http://127.0.0.2:{port}/any")).await["allowed"], false);
+    assert_eq!(explain(&server, "GET", "http://192.168.1.7/").await["allowed"], false);
     assert_eq!(stub.connections(), 0, "explaining sends nothing");
 }
 
@@ -106,8 +77,6 @@ async fn a_network_rule_opens_its_addresses_under_any_name_and_no_others() {
 async fn the_command_explains_what_the_api_explains() {
     let server = FLOWCELL.serve().config(RULES).start().await;
     let data = server.setup().data();
-    let command = FLOWCELL
-        .command(["policy", "explain", "https://8.8.8.8/", "--data"])
-        .arg(data);
+    let command = FLOWCELL.command(["policy", "explain", "https://8.8.8.8/", "--data"]).arg(data);
     command.output().await.says(&["8.8.8.8", "[[tenant.allow]]"]);
 }

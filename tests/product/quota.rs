@@ -11,27 +11,17 @@ use crate::documents::{at, flow, hook, local, together};
 
 async fn serve(quota: &str, tasks: &str) -> Server {
     let documents = together(&[&flow("work", tasks), &hook("in", "work", "{}")]);
-    FLOWCELL
-        .serve()
-        .config(local(quota))
-        .file("work.yaml", documents)
-        .start()
-        .await
+    FLOWCELL.serve().config(local(quota)).file("work.yaml", documents).start().await
 }
 
 fn calls(stub: &Stub) -> String {
-    at(
-        stub,
-        "- call: { call: http-request:1.0.0@default, with: { url: STUB/work } }",
-    )
+    at(stub, "- call: { call: http-request:1.0.0@default, with: { url: STUB/work } }")
 }
 
 /// The problem of a 429, which says when to come again.
 fn too_many(answer: flowcell_tests::Answer) -> Value {
-    let seconds: u64 = answer
-        .header("retry-after")
-        .parse()
-        .unwrap_or_else(|_| panic!("no Retry-After: {answer}"));
+    let seconds: u64 =
+        answer.header("retry-after").parse().unwrap_or_else(|_| panic!("no Retry-After: {answer}"));
     assert!(seconds >= 1, "{answer}");
     answer.problem(429)
 }
@@ -43,12 +33,7 @@ async fn a_step_that_waits_for_the_world_too_long_is_ended_by_step_time() {
     let server = serve("step_time = \"300ms\"", &calls(&stub)).await;
     let run = server.run("shop/work", &json!({})).await;
     assert_eq!(run["status"], "faulted", "{run}");
-    assert!(
-        run["problem"]["type"]
-            .as_str()
-            .is_some_and(|kind| kind.ends_with("/timeout")),
-        "{run}"
-    );
+    assert!(run["problem"]["type"].as_str().is_some_and(|kind| kind.ends_with("/timeout")), "{run}");
 }
 
 #[tokio::test]
@@ -75,10 +60,7 @@ async fn many_runs_at_a_time_are_the_default() {
     for _ in 0..6 {
         runs.push(server.begin("shop/work", &json!({})).await);
     }
-    until("six requests at once", async || {
-        (stub.most_at_once() == 6).then_some(())
-    })
-    .await;
+    until("six requests at once", async || (stub.most_at_once() == 6).then_some(())).await;
     gate.open();
     for run in &runs {
         server.wait_for(run, "completed").await;
@@ -93,22 +75,14 @@ async fn a_run_over_the_waiting_quota_is_refused_before_it_is_acknowledged() {
         Call::post(&hook, &json!({})).send().await.is(200);
     }
     let problem = too_many(Call::post(&hook, &json!({})).send().await);
-    assert!(
-        problem["detail"]
-            .as_str()
-            .is_some_and(|detail| detail.contains("waiting_runs")),
-        "{problem}"
-    );
+    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("waiting_runs")), "{problem}");
     let by_api = server.post("/api/v1/flows/shop/work/runs", &json!({})).await;
     too_many(by_api);
     let runs = server.runs("").await;
     assert_eq!(runs.len(), 2, "nothing was begun for the refused ones");
 
     server
-        .post(
-            &format!("/api/v1/runs/{}/cancel", runs[0]["id"].as_str().unwrap()),
-            &json!(null),
-        )
+        .post(&format!("/api/v1/runs/{}/cancel", runs[0]["id"].as_str().unwrap()), &json!(null))
         .await
         .is(200);
     until("room for one more", async || {
@@ -132,9 +106,7 @@ async fn requests_over_the_rate_are_refused_with_a_time_to_come_again() {
         } else {
             let problem = too_many(answer);
             assert!(
-                problem["detail"]
-                    .as_str()
-                    .is_some_and(|detail| detail.contains("requests_per_second")),
+                problem["detail"].as_str().is_some_and(|detail| detail.contains("requests_per_second")),
                 "{problem}"
             );
             refused += 1;
@@ -157,9 +129,7 @@ async fn bytes_out_of_the_minutes_quota_are_not_sent() {
         calls += 1;
     }
     assert!(
-        last["problem"]["detail"]
-            .as_str()
-            .is_some_and(|detail| detail.contains("egress_bytes_per_minute")),
+        last["problem"]["detail"].as_str().is_some_and(|detail| detail.contains("egress_bytes_per_minute")),
         "{last}"
     );
 }
@@ -171,12 +141,7 @@ async fn a_body_over_the_quota_is_413_and_within_it_is_not() {
     let send = async |size: usize| Call::post(&hook, &json!("x".repeat(size))).send().await;
     send(2000).await.is(200);
     let problem = send(3000).await.problem(413);
-    assert!(
-        problem["detail"]
-            .as_str()
-            .is_some_and(|detail| detail.contains("2048")),
-        "{problem}"
-    );
+    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("2048")), "{problem}");
     send(3 << 20).await.is(413);
 }
 

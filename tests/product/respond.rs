@@ -9,12 +9,7 @@ use crate::documents::{at, flow, flow_with, hook, local, together};
 /// `serve` with one flow and one hook to it.
 async fn serve(document: &str, with: &str) -> (Server, String) {
     let documents = together(&[document, &hook("in", "answer", with)]);
-    let mut server = FLOWCELL
-        .serve()
-        .config(local(""))
-        .file("answer.yaml", documents)
-        .start()
-        .await;
+    let mut server = FLOWCELL.serve().config(local("")).file("answer.yaml", documents).start().await;
     let hook = server.hook("shop/in").await;
     (server, hook)
 }
@@ -56,23 +51,12 @@ async fn a_response_step_answers_with_status_headers_and_body() {
 ";
     let (_server, hook) = from_flow(&flow(
         "answer",
-        &tasks
-            .replace("then: yes", "then: 'yes'")
-            .replace("then: no", "then: 'no'"),
+        &tasks.replace("then: yes", "then: 'yes'").replace("then: no", "then: 'no'"),
     ))
     .await;
-    let good = Call::post(&hook, &json!({ "good": true, "id": 7 }))
-        .send()
-        .await
-        .is(201);
-    assert_eq!(
-        (good.header("location"), good.json()),
-        ("/orders/1", json!({ "made": 7 }))
-    );
-    assert!(
-        good.header("content-type").starts_with("application/json"),
-        "{good}"
-    );
+    let good = Call::post(&hook, &json!({ "good": true, "id": 7 })).send().await.is(201);
+    assert_eq!((good.header("location"), good.json()), ("/orders/1", json!({ "made": 7 })));
+    assert!(good.header("content-type").starts_with("application/json"), "{good}");
     let bad = Call::post(&hook, &json!({ "good": false })).send().await.is(422);
     assert_eq!(bad.json(), json!({ "made": null }));
 }
@@ -86,10 +70,7 @@ async fn the_flow_goes_on_after_it_has_answered() {
 - after: { call: http-request:1.0.0@default, with: { url: STUB/after } }
 ";
     let (server, hook) = from_flow(&flow("answer", &at(&stub, tasks))).await;
-    assert_eq!(
-        Call::post(&hook, &json!({})).send().await.is(200).json(),
-        json!({ "early": true })
-    );
+    assert_eq!(Call::post(&hook, &json!({})).send().await.is(200).json(), json!({ "early": true }));
     stub.wait_for("/after", 1).await;
     let run = only_run(&server).await;
     assert!(!run["endedAt"].is_string(), "{run}");
@@ -124,11 +105,7 @@ async fn without_a_response_step_the_output_is_the_answer() {
 
 #[tokio::test]
 async fn an_output_of_null_is_204() {
-    let document = flow_with(
-        "answer",
-        "output: { as: '${ null }' }",
-        "- one: { set: { a: 1 } }",
-    );
+    let document = flow_with("answer", "output: { as: '${ null }' }", "- one: { set: { a: 1 } }");
     let (_server, hook) = from_flow(&document).await;
     assert_eq!(Call::post(&hook, &json!({})).send().await.is(204).text(), "");
 }
@@ -140,10 +117,7 @@ async fn a_faulted_run_answers_500_with_its_problem() {
     let problem = Call::post(&hook, &json!({})).send().await.problem(500);
     assert_eq!(
         (&problem["type"], &problem["title"]),
-        (
-            &json!("https://example.com/errors/out-of-stock"),
-            &json!("out of stock")
-        )
+        (&json!("https://example.com/errors/out-of-stock"), &json!("out of stock"))
     );
     assert_eq!(only_run(&server).await["status"], "faulted");
 }
@@ -161,21 +135,13 @@ async fn an_input_that_the_flow_refuses_answers_400() {
 async fn a_flow_that_is_too_late_answers_504_and_goes_on() {
     let (stub, gate) = (Stub::start().await, Gate::new());
     stub.always("/slow", Given::status(200).behind(&gate));
-    let document = flow(
-        "answer",
-        &at(
-            &stub,
-            "- slow: { call: http-request:1.0.0@default, with: { url: STUB/slow } }",
-        ),
-    );
+    let document =
+        flow("answer", &at(&stub, "- slow: { call: http-request:1.0.0@default, with: { url: STUB/slow } }"));
     let (server, hook) = serve(&document, "{ respond: { from: flow, within: PT0.3S } }").await;
     let problem = Call::post(&hook, &json!({})).send().await.problem(504);
     let run = only_run(&server).await;
     let id = run["id"].as_str().unwrap();
-    assert!(
-        problem.to_string().contains(id),
-        "the run's id is missing: {problem}"
-    );
+    assert!(problem.to_string().contains(id), "the run's id is missing: {problem}");
     assert!(!run["endedAt"].is_string(), "{run}");
     stub.wait_for("/slow", 1).await;
     gate.open();
@@ -190,11 +156,8 @@ async fn an_answer_after_the_deadline_is_a_recorded_conflict() {
 - slow: { call: http-request:1.0.0@default, with: { url: STUB/slow } }
 - answer: { call: respond:1.0.0@default, with: { body: late } }
 ";
-    let (server, hook) = serve(
-        &flow("answer", &at(&stub, tasks)),
-        "{ respond: { from: flow, within: PT0.3S } }",
-    )
-    .await;
+    let (server, hook) =
+        serve(&flow("answer", &at(&stub, tasks)), "{ respond: { from: flow, within: PT0.3S } }").await;
     Call::post(&hook, &json!({})).send().await.is(504);
     gate.open();
     let run = until("the end of the run", async || {
@@ -208,13 +171,8 @@ async fn an_answer_after_the_deadline_is_a_recorded_conflict() {
 async fn a_caller_who_hangs_up_does_not_end_the_run() {
     let (stub, gate) = (Stub::start().await, Gate::new());
     stub.always("/slow", Given::status(200).behind(&gate));
-    let document = flow(
-        "answer",
-        &at(
-            &stub,
-            "- slow: { call: http-request:1.0.0@default, with: { url: STUB/slow } }",
-        ),
-    );
+    let document =
+        flow("answer", &at(&stub, "- slow: { call: http-request:1.0.0@default, with: { url: STUB/slow } }"));
     let (server, hook) = from_flow(&document).await;
     let caller = tokio::spawn(Call::post(&hook, &json!({})).try_send());
     stub.wait_for("/slow", 1).await;

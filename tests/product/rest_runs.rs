@@ -8,10 +8,7 @@ use crate::documents::{at, echo, flow, serve};
 #[tokio::test]
 async fn a_run_is_started_and_followed_by_its_location() {
     let server = serve(&[&echo()]).await;
-    let started = server
-        .post("/api/v1/flows/shop/echo/runs", &json!({ "a": 1 }))
-        .await
-        .is(202);
+    let started = server.post("/api/v1/flows/shop/echo/runs", &json!({ "a": 1 })).await.is(202);
     let id = started.json()["id"].as_str().unwrap().to_owned();
     assert_eq!(started.header("location"), format!("/api/v1/runs/{id}"));
     let run = server.wait_for(&id, "completed").await;
@@ -20,48 +17,25 @@ async fn a_run_is_started_and_followed_by_its_location() {
         (&json!(id), &json!("default"), &json!({ "a": 1 }))
     );
     assert_eq!(run["output"], json!({ "got": { "a": 1 } }));
-    assert!(
-        run["flow"]
-            .as_str()
-            .is_some_and(|flow| flow.starts_with("shop/echo")),
-        "{run}"
-    );
-    let [step] = &run["steps"].as_array().cloned().unwrap_or_default()[..] else {
-        panic!("one step: {run}")
-    };
+    assert!(run["flow"].as_str().is_some_and(|flow| flow.starts_with("shop/echo")), "{run}");
+    let [step] = &run["steps"].as_array().cloned().unwrap_or_default()[..] else { panic!("one step: {run}") };
     assert_eq!(
         (&step["name"], &step["reference"], &step["status"]),
         (&json!("give"), &json!("/do/0/give"), &json!("completed"))
     );
-    assert!(
-        run["startedAt"].is_string() && run["endedAt"].is_string(),
-        "{run}"
-    );
+    assert!(run["startedAt"].is_string() && run["endedAt"].is_string(), "{run}");
 }
 
 #[tokio::test]
 async fn waiting_for_a_run_ends_with_the_run_or_with_the_time() {
     let (stub, gate) = (Stub::start().await, Gate::new());
     stub.always("/slow", Given::status(200).behind(&gate));
-    let slow = flow(
-        "slow",
-        &at(
-            &stub,
-            "- slow: { call: http-request:1.0.0@default, with: { url: STUB/slow } }",
-        ),
-    );
+    let slow =
+        flow("slow", &at(&stub, "- slow: { call: http-request:1.0.0@default, with: { url: STUB/slow } }"));
     let server = serve(&[&echo(), &slow]).await;
-    let done = server
-        .post("/api/v1/flows/shop/echo/runs?wait=PT30S", &json!({}))
-        .await
-        .is(200)
-        .json();
+    let done = server.post("/api/v1/flows/shop/echo/runs?wait=PT30S", &json!({})).await.is(200).json();
     assert_eq!(done["status"], "completed");
-    let late = server
-        .post("/api/v1/flows/shop/slow/runs?wait=PT0.2S", &json!({}))
-        .await
-        .is(202)
-        .json();
+    let late = server.post("/api/v1/flows/shop/slow/runs?wait=PT0.2S", &json!({})).await.is(202).json();
     assert!(late["id"].is_string() && late["status"] != "completed", "{late}");
     gate.open();
     server.wait_for(late["id"].as_str().unwrap(), "completed").await;
@@ -79,15 +53,8 @@ async fn the_attempts_of_a_step_are_listed() {
     let [first, second] = &step["attempts"].as_array().cloned().unwrap_or_default()[..] else {
         panic!("two attempts: {run}")
     };
-    assert_eq!(
-        (&first["problem"]["status"], &second["problem"]),
-        (&json!(503), &Value::Null),
-        "{run}"
-    );
-    assert!(
-        first["startedAt"].is_string() && first["endedAt"].is_string(),
-        "{run}"
-    );
+    assert_eq!((&first["problem"]["status"], &second["problem"]), (&json!(503), &Value::Null), "{run}");
+    assert!(first["startedAt"].is_string() && first["endedAt"].is_string(), "{run}");
 }
 
 #[tokio::test]
@@ -105,21 +72,13 @@ async fn runs_are_listed_newest_first_filtered_and_page_by_page() {
 
     ids.reverse();
     let listed = async |filter: &str| -> Vec<Value> {
-        server
-            .runs(filter)
-            .await
-            .into_iter()
-            .map(|run| run["id"].clone())
-            .collect()
+        server.runs(filter).await.into_iter().map(|run| run["id"].clone()).collect()
     };
     assert_eq!(listed("flow=shop/echo&limit=2").await, ids);
     assert_eq!(listed("status=completed").await, ids);
     assert_eq!(listed("status=faulted").await.len(), 1);
     assert_eq!(listed("flow=shop/failing&status=completed").await.len(), 0);
-    assert_eq!(
-        listed(&format!("since={}", since.as_str().unwrap())).await.len(),
-        1
-    );
+    assert_eq!(listed(&format!("since={}", since.as_str().unwrap())).await.len(), 1);
     let page = server.get("/api/v1/runs?limit=2").await.is(200).json();
     assert_eq!(page["items"].as_array().map(Vec::len), Some(2));
     assert!(page["cursor"].is_string(), "{page}");
@@ -133,34 +92,18 @@ async fn a_run_is_cancelled_and_started_again() {
     let server = serve(&[&flow("long", "- rest: { wait: PT1H }")]).await;
     let run = server.begin("shop/long", &json!({ "a": 1 })).await;
     server.wait_for(&run, "waiting").await;
-    server
-        .post(&format!("/api/v1/runs/{run}/cancel"), &json!(null))
-        .await
-        .is(200);
+    server.post(&format!("/api/v1/runs/{run}/cancel"), &json!(null)).await.is(200);
     let cancelled = server.wait_for(&run, "cancelled").await;
     assert!(cancelled["endedAt"].is_string(), "{cancelled}");
 
-    let again = server
-        .post(&format!("/api/v1/runs/{run}/restart"), &json!(null))
-        .await
-        .is(202)
-        .json();
+    let again = server.post(&format!("/api/v1/runs/{run}/restart"), &json!(null)).await.is(202).json();
     let again = again["id"].as_str().unwrap();
     assert_ne!(again, run);
-    assert_eq!(
-        server.wait_for(again, "waiting").await["input"],
-        json!({ "a": 1 })
-    );
+    assert_eq!(server.wait_for(again, "waiting").await["input"], json!({ "a": 1 }));
     let nobody = "00000000000000000000000000000000";
     server.get(&format!("/api/v1/runs/{nobody}")).await.problem(404);
-    server
-        .post(&format!("/api/v1/runs/{nobody}/cancel"), &json!(null))
-        .await
-        .problem(404);
-    server
-        .post("/api/v1/runs/not-an-id/restart", &json!(null))
-        .await
-        .problem(404);
+    server.post(&format!("/api/v1/runs/{nobody}/cancel"), &json!(null)).await.problem(404);
+    server.post("/api/v1/runs/not-an-id/restart", &json!(null)).await.problem(404);
 }
 
 #[tokio::test]
@@ -169,18 +112,12 @@ async fn cancelling_stops_a_request_that_is_under_way() {
     stub.always("/slow", Given::status(200).behind(&gate));
     let server = serve(&[&flow(
         "slow",
-        &at(
-            &stub,
-            "- slow: { call: http-request:1.0.0@default, with: { url: STUB/slow } }",
-        ),
+        &at(&stub, "- slow: { call: http-request:1.0.0@default, with: { url: STUB/slow } }"),
     )])
     .await;
     let run = server.begin("shop/slow", &json!({})).await;
     stub.wait_for("/slow", 1).await;
-    server
-        .post(&format!("/api/v1/runs/{run}/cancel"), &json!(null))
-        .await
-        .is(200);
+    server.post(&format!("/api/v1/runs/{run}/cancel"), &json!(null)).await.is(200);
     server.wait_for(&run, "cancelled").await;
     gate.open();
     assert_eq!(server.look(&run).await["status"], "cancelled");
@@ -196,37 +133,19 @@ async fn the_events_of_a_run_are_a_list_and_a_stream() {
     stub.wait_for("/slow", 1).await;
 
     let path = format!("/api/v1/runs/{run}/events");
-    let mut stream = server
-        .call("GET", &path)
-        .header("accept", "text/event-stream")
-        .stream()
-        .await;
+    let mut stream = server.call("GET", &path).header("accept", "text/event-stream").stream().await;
     assert_eq!(stream.status, 200);
     assert_eq!(
         stream.headers.get("content-type").map(|value| value.as_bytes()),
         Some(&b"text/event-stream"[..])
     );
-    stream
-        .until("what happened before", |text| {
-            text.contains("first-step").then_some(())
-        })
-        .await;
+    stream.until("what happened before", |text| text.contains("first-step").then_some(())).await;
     gate.open();
-    stream
-        .until("the end of the run", |text| {
-            text.contains("\"status\":\"completed\"").then_some(())
-        })
-        .await;
+    stream.until("the end of the run", |text| text.contains("\"status\":\"completed\"").then_some(())).await;
 
     server.wait_for(&run, "completed").await;
     let list = server.get(&path).await.is(200).json();
     let items = list["items"].as_array().cloned().unwrap_or_default();
-    assert!(
-        items.iter().any(|item| item["step"]["name"] == "first-step"),
-        "{list}"
-    );
-    assert!(
-        items.iter().any(|item| item["step"]["name"] == "slow-step"),
-        "{list}"
-    );
+    assert!(items.iter().any(|item| item["step"]["name"] == "first-step"), "{list}");
+    assert!(items.iter().any(|item| item["step"]["name"] == "slow-step"), "{list}");
 }

@@ -12,9 +12,7 @@ async fn run_with_input(input: &str, stdin: Option<&str>) -> Output {
     let folder = Folder::new();
     folder.write("flow.yaml", flow("echo", ECHO));
     folder.write("input.json", r#"{ "from": "file" }"#);
-    let mut command = FLOWCELL
-        .command(["run", "flow.yaml", "--input", input])
-        .in_folder(folder.path());
+    let mut command = FLOWCELL.command(["run", "flow.yaml", "--input", input]).in_folder(folder.path());
     if let Some(text) = stdin {
         command = command.input(text);
     }
@@ -39,11 +37,9 @@ async fn the_input_may_come_from_a_file_or_from_stdin() {
 
 #[tokio::test]
 async fn an_input_that_is_no_json_is_refused_before_anything_runs() {
-    for (input, stdin, named) in [
-        ("{ \"a\": ", None, "--input"),
-        ("@flow.yaml", None, "flow.yaml"),
-        ("-", Some("tomorrow"), "stdin"),
-    ] {
+    for (input, stdin, named) in
+        [("{ \"a\": ", None, "--input"), ("@flow.yaml", None, "flow.yaml"), ("-", Some("tomorrow"), "stdin")]
+    {
         let output = run_with_input(input, stdin).await.exited(2).says(&[named]);
         assert_eq!(output.stdout, "", "{output}");
     }
@@ -51,20 +47,12 @@ async fn an_input_that_is_no_json_is_refused_before_anything_runs() {
 
 #[tokio::test]
 async fn an_input_file_that_is_not_there_is_named() {
-    run_with_input("@absent.json", None)
-        .await
-        .exited(2)
-        .says(&["absent.json"]);
+    run_with_input("@absent.json", None).await.exited(2).says(&["absent.json"]);
 }
 
 #[tokio::test]
 async fn a_flow_file_that_is_not_there_is_named() {
-    FLOWCELL
-        .command(["run", "absent.yaml"])
-        .output()
-        .await
-        .exited(2)
-        .says(&["absent.yaml"]);
+    FLOWCELL.command(["run", "absent.yaml"]).output().await.exited(2).says(&["absent.yaml"]);
 }
 
 #[tokio::test]
@@ -73,11 +61,7 @@ async fn a_file_without_a_flow_is_refused() {
     folder.write("none.yaml", "");
     folder.write("trigger.yaml", hook("in", "elsewhere", "{}"));
     for file in ["none.yaml", "trigger.yaml"] {
-        let output = FLOWCELL
-            .command(["run", file])
-            .in_folder(folder.path())
-            .output()
-            .await;
+        let output = FLOWCELL.command(["run", file]).in_folder(folder.path()).output().await;
         output.exited(2).says(&[file]);
     }
 }
@@ -89,18 +73,10 @@ async fn a_misspelt_key_exits_2_with_its_place_and_the_right_key() {
         "misspelt",
         "- ask:\n    call: http-request:1.0.0@default\n    wiht: { url: http://127.0.0.1/ }",
     );
-    let line = text
-        .lines()
-        .position(|line| line.contains("wiht"))
-        .map(|line| line + 1);
+    let line = text.lines().position(|line| line.contains("wiht")).map(|line| line + 1);
     let place = format!("flow.yaml:{}:5: ", line.unwrap_or_default());
     folder.write("flow.yaml", &text);
-    let output = FLOWCELL
-        .command(["run", "flow.yaml"])
-        .in_folder(folder.path())
-        .output()
-        .await
-        .exited(2);
+    let output = FLOWCELL.command(["run", "flow.yaml"]).in_folder(folder.path()).output().await.exited(2);
     assert_eq!(output.says(&[&place, "`wiht`", "`with`"]).stdout, "");
 }
 
@@ -109,23 +85,13 @@ async fn a_failing_server_exits_1_with_the_problem_as_the_last_line() {
     let stub = Stub::start().await;
     stub.always("/orders", Given::json(500, &json!({ "why": "no stock" })));
     let folder = Folder::new();
-    let tasks = at(
-        &stub,
-        "- order: { call: http-request:1.0.0@default, with: { url: STUB/orders, method: POST } }",
-    );
+    let tasks =
+        at(&stub, "- order: { call: http-request:1.0.0@default, with: { url: STUB/orders, method: POST } }");
     folder.write("flow.yaml", flow("order", &tasks));
-    let output = FLOWCELL
-        .command(["run", "flow.yaml"])
-        .in_folder(folder.path())
-        .output()
-        .await
-        .exited(1);
+    let output = FLOWCELL.command(["run", "flow.yaml"]).in_folder(folder.path()).output().await.exited(1);
     let problem = output.problem();
     assert_eq!(output.stdout, "");
-    assert_eq!(
-        problem["type"],
-        "https://serverlessworkflow.io/spec/1.0.0/errors/communication"
-    );
+    assert_eq!(problem["type"], "https://serverlessworkflow.io/spec/1.0.0/errors/communication");
     assert_eq!(problem["status"], 500);
     assert_eq!(problem["instance"], "/do/0/order");
     assert_eq!(problem["data"]["code"], "http-status");
@@ -136,40 +102,18 @@ async fn a_failing_server_exits_1_with_the_problem_as_the_last_line() {
 #[tokio::test]
 async fn the_timeline_on_stderr_names_every_step() {
     let folder = Folder::new();
-    folder.write(
-        "flow.yaml",
-        flow(
-            "two",
-            "- first-step: { set: { a: 1 } }\n- second-step: { set: { b: 2 } }",
-        ),
-    );
-    let output = FLOWCELL
-        .command(["run", "flow.yaml"])
-        .in_folder(folder.path())
-        .output()
-        .await
-        .exited(0);
-    assert!(
-        output.stderr.contains("first-step") && output.stderr.contains("second-step"),
-        "{output}"
-    );
+    folder
+        .write("flow.yaml", flow("two", "- first-step: { set: { a: 1 } }\n- second-step: { set: { b: 2 } }"));
+    let output = FLOWCELL.command(["run", "flow.yaml"]).in_folder(folder.path()).output().await.exited(0);
+    assert!(output.stderr.contains("first-step") && output.stderr.contains("second-step"), "{output}");
 }
 
 #[tokio::test]
 async fn without_a_config_one_line_says_what_may_be_reached() {
     let folder = Folder::new();
     folder.write("flow.yaml", flow("echo", ECHO));
-    let output = FLOWCELL
-        .command(["run", "flow.yaml"])
-        .in_folder(folder.path())
-        .output()
-        .await
-        .exited(0);
-    let said: Vec<_> = output
-        .stderr
-        .lines()
-        .filter(|line| line.contains("loopback"))
-        .collect();
+    let output = FLOWCELL.command(["run", "flow.yaml"]).in_folder(folder.path()).output().await.exited(0);
+    let said: Vec<_> = output.stderr.lines().filter(|line| line.contains("loopback")).collect();
     assert!(matches!(said[..], [line] if line.contains("private")), "{output}");
 }
 
@@ -180,11 +124,7 @@ async fn ctrl_c_exits_130() {
     let tasks =
         "- tell: { call: http-request:1.0.0@default, with: { url: STUB/started } }\n- rest: { wait: PT1H }";
     folder.write("flow.yaml", flow("long", &at(&stub, tasks)));
-    let process = FLOWCELL
-        .command(["run", "flow.yaml"])
-        .in_folder(folder.path())
-        .start()
-        .await;
+    let process = FLOWCELL.command(["run", "flow.yaml"]).in_folder(folder.path()).start().await;
     stub.wait_for("/started", 1).await;
     process.interrupt();
     process.output().await.exited(130);
@@ -192,22 +132,7 @@ async fn ctrl_c_exits_130() {
 
 #[tokio::test]
 async fn arguments_that_make_no_sense_exit_2_with_the_usage() {
-    FLOWCELL
-        .command(["run"])
-        .output()
-        .await
-        .exited(2)
-        .says(&["Usage"]);
-    FLOWCELL
-        .command(["rnu", "flow.yaml"])
-        .output()
-        .await
-        .exited(2)
-        .says(&["run"]);
-    FLOWCELL
-        .command(["--help"])
-        .output()
-        .await
-        .exited(0)
-        .says(&["run", "check", "dev", "serve", "demo"]);
+    FLOWCELL.command(["run"]).output().await.exited(2).says(&["Usage"]);
+    FLOWCELL.command(["rnu", "flow.yaml"]).output().await.exited(2).says(&["run"]);
+    FLOWCELL.command(["--help"]).output().await.exited(0).says(&["run", "check", "dev", "serve", "demo"]);
 }

@@ -9,9 +9,7 @@ use crate::documents::{at, flow};
 async fn run(stub: &Stub, tasks: &str, input: &Value) -> Output {
     let folder = Folder::new();
     folder.write("flow.yaml", flow("request", &at(stub, tasks)));
-    let command = FLOWCELL
-        .command(["run", "flow.yaml", "--input"])
-        .arg(input.to_string());
+    let command = FLOWCELL.command(["run", "flow.yaml", "--input"]).arg(input.to_string());
     command.in_folder(folder.path()).output().await
 }
 
@@ -29,29 +27,16 @@ async fn a_flow_calls_a_server_and_goes_on_by_its_answer() {
 - refuse: { set: { answer: refused }, then: end }
 - sell: { set: { answer: '${ \"sell \\(.body.left)\" }' } }
 ";
-    assert_eq!(
-        run(&stub, tasks, &json!({})).await.exited(0).json(),
-        json!({ "answer": "sell 9" })
-    );
-    assert_eq!(
-        run(&stub, tasks, &json!({})).await.exited(0).json(),
-        json!({ "answer": "refused" })
-    );
+    assert_eq!(run(&stub, tasks, &json!({})).await.exited(0).json(), json!({ "answer": "sell 9" }));
+    assert_eq!(run(&stub, tasks, &json!({})).await.exited(0).json(), json!({ "answer": "refused" }));
 }
 
 #[tokio::test]
 async fn the_output_of_a_request_has_one_shape() {
     let stub = Stub::start().await;
-    stub.next(
-        "/a",
-        Given::json(201, &json!({ "id": 1 })).header("x-made-by", "stub"),
-    );
-    let output = run(
-        &stub,
-        "- ask: { call: http-request:1.0.0@default, with: { url: STUB/a } }",
-        &json!({}),
-    )
-    .await;
+    stub.next("/a", Given::json(201, &json!({ "id": 1 })).header("x-made-by", "stub"));
+    let output =
+        run(&stub, "- ask: { call: http-request:1.0.0@default, with: { url: STUB/a } }", &json!({})).await;
     let output = output.exited(0).json();
     assert_eq!(output["status"], 201);
     assert_eq!(output["success"], true);
@@ -75,16 +60,8 @@ async fn a_server_sees_exactly_what_the_step_says() {
       body: { id: '${ .id }', note: '${ .note }' }
       basic: { username: u, password: p }
 ";
-    run(
-        &stub,
-        tasks,
-        &json!({ "id": 17, "note": "a \"quote\"\nand a line" }),
-    )
-    .await
-    .exited(0);
-    let [seen] = &stub.seen("/orders")[..] else {
-        panic!("one request")
-    };
+    run(&stub, tasks, &json!({ "id": 17, "note": "a \"quote\"\nand a line" })).await.exited(0);
+    let [seen] = &stub.seen("/orders")[..] else { panic!("one request") };
     assert_eq!(seen.method, "PUT");
     assert_eq!(
         seen.query,
@@ -93,10 +70,7 @@ async fn a_server_sees_exactly_what_the_step_says() {
     assert_eq!(seen.header("x-order"), "17");
     assert_eq!(seen.header("authorization"), "Basic dTpw");
     assert_eq!(seen.header("content-type"), "application/json");
-    assert_eq!(
-        seen.json(),
-        json!({ "id": 17, "note": "a \"quote\"\nand a line" })
-    );
+    assert_eq!(seen.json(), json!({ "id": 17, "note": "a \"quote\"\nand a line" }));
 }
 
 /// Both spellings of a space in a query mean a space.
@@ -113,9 +87,7 @@ async fn each_method_arrives_as_itself() {
             "- by-{method}: {{ call: http-request:1.0.0@default, with: {{ url: STUB/m, method: {method} }} }}\n"
         )
     };
-    run(&stub, &methods.iter().map(task).collect::<String>(), &json!({}))
-        .await
-        .exited(0);
+    run(&stub, &methods.iter().map(task).collect::<String>(), &json!({})).await.exited(0);
     let seen: Vec<_> = stub.seen("/m").into_iter().map(|seen| seen.method).collect();
     assert_eq!(seen, methods);
 }
@@ -129,9 +101,7 @@ async fn form_rows_arrive_as_a_form() {
     with: { url: STUB/form, method: POST, contentType: form, body: [ { name: a, value: t1 }, { name: a, value: '&=1' } ] }
 ";
     run(&stub, tasks, &json!({})).await.exited(0);
-    let [seen] = &stub.seen("/form")[..] else {
-        panic!("one request")
-    };
+    let [seen] = &stub.seen("/form")[..] else { panic!("one request") };
     assert_eq!(seen.header("content-type"), "application/x-www-form-urlencoded");
     assert_eq!(seen.body, "a=t1&a=%26%3D1");
 }
@@ -139,8 +109,7 @@ async fn form_rows_arrive_as_a_form() {
 #[tokio::test]
 async fn a_post_that_may_be_repeated_is_repeated_under_one_idempotency_key() {
     let stub = Stub::start().await;
-    stub.next("/orders", Given::status(503))
-        .next("/orders", Given::status(503));
+    stub.next("/orders", Given::status(503)).next("/orders", Given::status(503));
     let tasks = "
 - order:
     call: http-request:1.0.0@default
@@ -150,17 +119,13 @@ async fn a_post_that_may_be_repeated_is_repeated_under_one_idempotency_key() {
       body: { id: 7 }
       retry: { delay: PT0.01S, max: PT0.05S, limit: { attempt: { count: 4 } } }
 ";
-    assert_eq!(
-        run(&stub, tasks, &json!({})).await.exited(0).json()["status"],
-        200
-    );
+    assert_eq!(run(&stub, tasks, &json!({})).await.exited(0).json()["status"], 200);
     let seen = stub.seen("/orders");
     assert_eq!(seen.len(), 3);
     let key = seen[0].header("idempotency-key");
     assert!(!key.is_empty());
     assert!(
-        seen.iter()
-            .all(|seen| seen.header("idempotency-key") == key && seen.json() == json!({ "id": 7 }))
+        seen.iter().all(|seen| seen.header("idempotency-key") == key && seen.json() == json!({ "id": 7 }))
     );
 }
 
@@ -169,18 +134,14 @@ async fn a_post_is_not_repeated_unasked() {
     let stub = Stub::start().await;
     stub.always("/orders", Given::status(503));
     let tasks = "- order: { call: http-request:1.0.0@default, with: { url: STUB/orders, method: POST } }";
-    assert_eq!(
-        run(&stub, tasks, &json!({})).await.exited(1).problem()["status"],
-        503
-    );
+    assert_eq!(run(&stub, tasks, &json!({})).await.exited(1).problem()["status"], 503);
     assert_eq!(stub.seen("/orders").len(), 1);
 }
 
 #[tokio::test]
 async fn a_flow_repeats_by_its_own_try() {
     let stub = Stub::start().await;
-    stub.next("/orders", Given::status(503))
-        .next("/orders", Given::status(503));
+    stub.next("/orders", Given::status(503)).next("/orders", Given::status(503));
     let tasks = "
 - attempt:
     try:
@@ -189,10 +150,7 @@ async fn a_flow_repeats_by_its_own_try() {
       errors: { with: { status: 503 } }
       retry: { delay: PT0.01S, backoff: { constant: {} }, limit: { attempt: { count: 3 } } }
 ";
-    assert_eq!(
-        run(&stub, tasks, &json!({})).await.exited(0).json()["status"],
-        200
-    );
+    assert_eq!(run(&stub, tasks, &json!({})).await.exited(0).json()["status"], 200);
     assert_eq!(stub.seen("/orders").len(), 3);
 }
 
@@ -202,10 +160,7 @@ async fn a_failed_answer_stays_readable_where_failure_is_allowed() {
     stub.always("/gone", Given::json(404, &json!({ "why": "sold" })));
     let tasks = "- ask: { call: http-request:1.0.0@default, with: { url: STUB/gone, allowFailure: true } }";
     let output = run(&stub, tasks, &json!({})).await.exited(0).json();
-    assert_eq!(
-        (&output["success"], &output["status"]),
-        (&json!(false), &json!(404))
-    );
+    assert_eq!((&output["success"], &output["status"]), (&json!(false), &json!(404)));
     assert_eq!(output["body"]["why"], "sold");
     assert_eq!(output["error"]["code"], "http-status");
 }
@@ -232,12 +187,9 @@ async fn bytes_of_any_value_come_back_as_base64() {
     let stub = Stub::start().await;
     let every: Vec<u8> = (0..=255).collect();
     stub.always("/bytes", Given::body(200, "application/octet-stream", every));
-    let output = run(
-        &stub,
-        "- ask: { call: http-request:1.0.0@default, with: { url: STUB/bytes } }",
-        &json!({}),
-    )
-    .await;
+    let output =
+        run(&stub, "- ask: { call: http-request:1.0.0@default, with: { url: STUB/bytes } }", &json!({}))
+            .await;
     let output = output.exited(0).json();
     assert_eq!(output["encoding"], "base64");
     let body = output["body"].as_str().unwrap();
@@ -253,12 +205,8 @@ async fn a_redirect_is_followed_and_shown() {
     let stub = Stub::start().await;
     stub.always("/old", Given::status(302).header("location", "/new"));
     stub.always("/new", Given::body(200, "text/html", "<p>here</p>"));
-    let output = run(
-        &stub,
-        "- ask: { call: http-request:1.0.0@default, with: { url: STUB/old } }",
-        &json!({}),
-    )
-    .await;
+    let output =
+        run(&stub, "- ask: { call: http-request:1.0.0@default, with: { url: STUB/old } }", &json!({})).await;
     let output = output.exited(0).json();
     assert_eq!(output["body"], "<p>here</p>");
     assert_eq!(output["url"], format!("{}/new", stub.url()));

@@ -8,22 +8,15 @@ use crate::documents::{flow, hook, local, together};
 
 /// A flow that calls one action of the probe with its own input.
 fn probing(action: &str) -> String {
-    flow(
-        action,
-        &format!("- probe: {{ call: flowcell-probe.{action}:1.0.0@default, with: '${{ . }}' }}"),
-    )
+    flow(action, &format!("- probe: {{ call: flowcell-probe.{action}:1.0.0@default, with: '${{ . }}' }}"))
 }
 
 async fn serve(quota: &str, actions: &[&str]) -> Server {
     let wasm = std::fs::read(probe()).unwrap_or_else(|error| panic!("the probe is not built: {error}"));
-    let setup = FLOWCELL
-        .serve()
-        .config(local(quota))
-        .file("probe.wasm", wasm)
-        .file("echo.yaml", probing("echo"));
-    let setup = actions.iter().fold(setup, |setup, action| {
-        setup.file(&format!("{action}.yaml"), probing(action))
-    });
+    let setup =
+        FLOWCELL.serve().config(local(quota)).file("probe.wasm", wasm).file("echo.yaml", probing("echo"));
+    let setup =
+        actions.iter().fold(setup, |setup, action| setup.file(&format!("{action}.yaml"), probing(action)));
     setup.start().await
 }
 
@@ -41,30 +34,21 @@ async fn still_serves(server: &Server) {
 
 fn says(problem: &Value, words: &[&str]) {
     for word in words {
-        assert!(
-            problem.to_string().contains(word),
-            "`{word}` is missing: {problem}"
-        );
+        assert!(problem.to_string().contains(word), "`{word}` is missing: {problem}");
     }
 }
 
 #[tokio::test]
 async fn a_guest_that_never_ends_is_ended_by_its_cpu_quota() {
     let server = serve("cpu = \"100ms\"", &["spin"]).await;
-    says(
-        &problem(&server, "spin", &json!({})).await,
-        &["CPU", "tenant.quota.cpu", "100 ms"],
-    );
+    says(&problem(&server, "spin", &json!({})).await, &["CPU", "tenant.quota.cpu", "100 ms"]);
     still_serves(&server).await;
 }
 
 #[tokio::test]
 async fn a_guest_that_takes_memory_without_end_is_ended_by_its_memory_quota() {
     let server = serve("memory = \"16MiB\"\ncpu = \"5s\"", &["grow"]).await;
-    says(
-        &problem(&server, "grow", &json!({})).await,
-        &["memory", "tenant.quota.memory", "16.0 MiB"],
-    );
+    says(&problem(&server, "grow", &json!({})).await, &["memory", "tenant.quota.memory", "16.0 MiB"]);
     still_serves(&server).await;
 }
 
@@ -90,9 +74,7 @@ async fn a_panic_reaches_the_author_with_its_text_and_function() {
     says(&problem, &["no city called Atlantis", "greed.rs", "trap"]);
     let trace = problem["data"]["trace"].as_array().cloned().unwrap_or_default();
     assert!(
-        trace.iter().any(|function| function
-            .as_str()
-            .is_some_and(|name| name.contains("flowcell_probe"))),
+        trace.iter().any(|function| function.as_str().is_some_and(|name| name.contains("flowcell_probe"))),
         "{problem}"
     );
     still_serves(&server).await;
@@ -102,14 +84,7 @@ async fn a_panic_reaches_the_author_with_its_text_and_function() {
 async fn floods_end_in_a_problem_or_are_cut() {
     let server = serve(
         "cpu = \"2s\"\nstep_time = \"5s\"",
-        &[
-            "log-flood",
-            "stdout-flood",
-            "huge-output",
-            "huge-problem",
-            "headers-flood",
-            "error-flood",
-        ],
+        &["log-flood", "stdout-flood", "huge-output", "huge-problem", "headers-flood", "error-flood"],
     )
     .await;
     let url = json!({ "url": "http://127.0.0.1:9/" });
@@ -139,34 +114,20 @@ async fn a_guest_sees_nothing_of_the_machine() {
         "{run}"
     );
     assert_ne!(about["root"], "readable", "{run}");
-    assert!(
-        about["idempotency_key"]
-            .as_str()
-            .is_some_and(|key| !key.is_empty()),
-        "{run}"
-    );
+    assert!(about["idempotency_key"].as_str().is_some_and(|key| !key.is_empty()), "{run}");
 }
 
 #[tokio::test]
 async fn a_guest_is_asked_again_when_it_asks_for_it() {
     let server = serve("", &["fail"]).await;
-    let run = server
-        .run("shop/fail", &json!({ "until_attempt": 3, "retry_after_ms": 10 }))
-        .await;
+    let run = server.run("shop/fail", &json!({ "until_attempt": 3, "retry_after_ms": 10 })).await;
     assert_eq!(
-        (
-            &run["output"],
-            run["steps"][0]["attempts"].as_array().map(Vec::len)
-        ),
+        (&run["output"], run["steps"][0]["attempts"].as_array().map(Vec::len)),
         (&json!(3), Some(3)),
         "{run}"
     );
     let problem = problem(&server, "fail", &json!({})).await;
-    assert_eq!(
-        (&problem["status"], &problem["data"]["code"]),
-        (&json!(418), &json!("told-to")),
-        "{problem}"
-    );
+    assert_eq!((&problem["status"], &problem["data"]["code"]), (&json!(418), &json!("told-to")), "{problem}");
 }
 
 #[tokio::test]
@@ -205,37 +166,24 @@ async fn run_with(plugin: &[u8]) -> Output {
 async fn run_takes_a_plugin_from_a_file() {
     let folder = Folder::new();
     folder.write("flow.yaml", probing("echo"));
-    let command = FLOWCELL
-        .command(["run", "flow.yaml", "--input", r#"{ "a": 1 }"#, "--plugin"])
-        .arg(probe());
+    let command = FLOWCELL.command(["run", "flow.yaml", "--input", r#"{ "a": 1 }"#, "--plugin"]).arg(probe());
     let output = command.in_folder(folder.path()).output().await.exited(0);
     assert_eq!(output.json(), json!({ "a": 1 }));
 }
 
 #[tokio::test]
 async fn a_component_that_wants_what_is_not_offered_is_refused_by_name() {
-    let sockets = run_with(&component_importing("wasi:sockets/tcp@0.2.0"))
-        .await
-        .exited(2);
-    sockets.says(&[
-        "guest.wasm",
-        "wasi:sockets/tcp@0.2.0",
-        "flowcell:plugin/http-request",
-    ]);
+    let sockets = run_with(&component_importing("wasi:sockets/tcp@0.2.0")).await.exited(2);
+    sockets.says(&["guest.wasm", "wasi:sockets/tcp@0.2.0", "flowcell:plugin/http-request"]);
     let files = run_with(&component_importing("wasi:filesystem/types@0.2.0")).await;
     assert_ne!(files.code, Some(0), "{files}");
-    let unknown = run_with(&component_importing("acme:database/store@1.0.0"))
-        .await
-        .exited(2);
+    let unknown = run_with(&component_importing("acme:database/store@1.0.0")).await.exited(2);
     unknown.says(&["guest.wasm", "acme:database/store@1.0.0"]);
 }
 
 #[tokio::test]
 async fn files_that_are_no_component_are_refused_each_in_its_own_words() {
-    run_with(b"#!/bin/sh\n")
-        .await
-        .exited(2)
-        .says(&["guest.wasm", "not a WebAssembly file"]);
+    run_with(b"#!/bin/sh\n").await.exited(2).says(&["guest.wasm", "not a WebAssembly file"]);
     run_with(&core_module()).await.exited(2).says(&[
         "guest.wasm",
         "core WebAssembly module",
@@ -258,9 +206,5 @@ async fn a_folder_with_a_broken_component_is_not_served() {
 #[tokio::test]
 async fn a_plugin_is_inspected_without_being_run() {
     let command = FLOWCELL.command(["plugin", "inspect"]).arg(probe());
-    command
-        .output()
-        .await
-        .exited(0)
-        .says(&["flowcell-probe", "1.0.0", "sleep-until"]);
+    command.output().await.exited(0).says(&["flowcell-probe", "1.0.0", "sleep-until"]);
 }

@@ -56,12 +56,7 @@ impl Call {
     /// When HTTP allows no such method.
     pub fn new(method: &str, url: impl Into<String>) -> Self {
         let method = method.parse().expect("the test names a legal method");
-        Self {
-            method,
-            url: url.into(),
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-        }
+        Self { method, url: url.into(), headers: HeaderMap::new(), body: Bytes::new() }
     }
 
     /// `GET`.
@@ -95,8 +90,7 @@ impl Call {
     /// A body and its content type.
     #[must_use]
     pub fn body(mut self, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        self.headers
-            .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         self.body = body.into();
         self
     }
@@ -143,29 +137,18 @@ impl Call {
             let stream = TcpStream::connect(self.authority()).await?;
             self.exchange(stream).await
         });
-        let response = opened
-            .await
-            .unwrap_or_else(|broken| panic!("no {what}: {broken}"));
+        let response = opened.await.unwrap_or_else(|broken| panic!("no {what}: {broken}"));
         let (head, body) = response.into_parts();
-        Stream {
-            status: head.status.as_u16(),
-            headers: head.headers,
-            body,
-            text: String::new(),
-        }
+        Stream { status: head.status.as_u16(), headers: head.headers, body, text: String::new() }
     }
 
     fn uri(&self) -> Uri {
-        self.url
-            .parse()
-            .unwrap_or_else(|error| panic!("`{}` is no URL: {error}", self.url))
+        self.url.parse().unwrap_or_else(|error| panic!("`{}` is no URL: {error}", self.url))
     }
 
     fn authority(&self) -> String {
         let uri = self.uri();
-        uri.authority()
-            .unwrap_or_else(|| panic!("`{}` has no host and port", self.url))
-            .to_string()
+        uri.authority().unwrap_or_else(|| panic!("`{}` has no host and port", self.url)).to_string()
     }
 
     async fn exchange(
@@ -190,11 +173,7 @@ impl Answer {
     async fn read(response: Response<Incoming>) -> Result<Self, Broken> {
         let (head, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();
-        Ok(Self {
-            status: head.status.as_u16(),
-            headers: head.headers,
-            body,
-        })
+        Ok(Self { status: head.status.as_u16(), headers: head.headers, body })
     }
 
     /// The body as text.
@@ -213,10 +192,7 @@ impl Answer {
 
     /// A header's value; empty where there is none.
     pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
     /// The same answer, when it has this status.
@@ -234,17 +210,10 @@ impl Answer {
     /// When it is not one.
     pub fn problem(self, status: u16) -> Value {
         let answer = self.is(status);
-        assert_eq!(
-            answer.header("content-type"),
-            "application/problem+json",
-            "{answer}"
-        );
+        assert_eq!(answer.header("content-type"), "application/problem+json", "{answer}");
         let problem = answer.json();
         assert_eq!(problem["status"], status, "{answer}");
-        assert!(
-            problem["type"].is_string() && problem["title"].is_string(),
-            "{answer}"
-        );
+        assert!(problem["type"].is_string() && problem["title"].is_string(), "{answer}");
         problem
     }
 

@@ -37,11 +37,7 @@ async fn make(product: Product) -> PathBuf {
         setup = setup.file("probe.wasm", wasm);
     }
     let (setup, output) = Box::pin(setup.start_cold()).await.terminate().await;
-    assert_eq!(
-        output.code,
-        Some(0),
-        "a host without work does not drain\n{output}"
-    );
+    assert_eq!(output.code, Some(0), "a host without work does not drain\n{output}");
     let _ = std::fs::remove_dir_all(&kept);
     if setup.data().join(CODE).is_dir() {
         copy(&setup.data(), &kept).expect("compiled code can be copied");

@@ -10,10 +10,7 @@ impl Folder {
     ///
     /// # Panics
     /// When the machine's folder for temporary files takes none.
-    #[expect(
-        clippy::new_without_default,
-        reason = "making a folder is an act, not a default value"
-    )]
+    #[expect(clippy::new_without_default, reason = "making a folder is an act, not a default value")]
     pub fn new() -> Self {
         Self(
             tempfile::Builder::new()

@@ -43,11 +43,7 @@ impl Process {
     pub(crate) fn follow(mut child: Child) -> Self {
         let stdout = Text::follow(child.stdout.take().expect("standard output is piped"));
         let stderr = Text::follow(child.stderr.take().expect("standard error is piped"));
-        Self {
-            child,
-            stdout,
-            stderr,
-        }
+        Self { child, stdout, stderr }
     }
 
     /// Its id.
@@ -92,10 +88,8 @@ impl Process {
     }
 
     fn signal(&self, signal: Signal) {
-        let id = i32::try_from(self.id())
-            .ok()
-            .and_then(Pid::from_raw)
-            .expect("a process id is a positive number");
+        let id =
+            i32::try_from(self.id()).ok().and_then(Pid::from_raw).expect("a process id is a positive number");
         kill_process(id, signal).expect("one's own child can be sent a signal");
     }
 
@@ -119,22 +113,13 @@ impl Process {
             .expect("one's own child can be waited for");
         let stdout = within("the end of standard output", self.stdout.whole()).await;
         let stderr = within("the end of standard error", self.stderr.whole()).await;
-        Output {
-            code: status.code(),
-            stdout,
-            stderr,
-        }
+        Output { code: status.code(), stdout, stderr }
     }
 }
 
 impl fmt::Display for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "--- stdout\n{}--- stderr\n{}---",
-            self.stdout.so_far(),
-            self.stderr.so_far()
-        )
+        write!(f, "--- stdout\n{}--- stderr\n{}---", self.stdout.so_far(), self.stderr.so_far())
     }
 }
 
@@ -186,10 +171,7 @@ impl Output {
 impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { code, stdout, stderr } = self;
-        write!(
-            f,
-            "--- exit {code:?}\n--- stdout\n{stdout}--- stderr\n{stderr}---"
-        )
+        write!(f, "--- exit {code:?}\n--- stdout\n{stdout}--- stderr\n{stderr}---")
     }
 }
 

@@ -29,17 +29,8 @@ impl Product {
 
     /// One command with its arguments.
     pub fn command<A: AsRef<OsStr>>(self, arguments: impl IntoIterator<Item = A>) -> Command {
-        let arguments = arguments
-            .into_iter()
-            .map(|argument| argument.as_ref().to_owned())
-            .collect();
-        Command {
-            product: self,
-            arguments,
-            folder: None,
-            environment: vec![],
-            input: None,
-        }
+        let arguments = arguments.into_iter().map(|argument| argument.as_ref().to_owned()).collect();
+        Command { product: self, arguments, folder: None, environment: vec![], input: None }
     }
 
     /// `flowcell serve`, to be set up.
@@ -105,11 +96,7 @@ impl Command {
             .env("HOME", self.product.home)
             .env("RUST_BACKTRACE", "0")
             .envs(self.environment)
-            .stdin(if self.input.is_some() {
-                Stdio::piped()
-            } else {
-                Stdio::null()
-            })
+            .stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);

@@ -37,14 +37,7 @@ impl Setup {
         let folder = Folder::new();
         std::fs::create_dir(folder.at("flows")).expect("a folder can be made in a temporary folder");
         let listen = Some("127.0.0.1:0".to_owned());
-        Self {
-            product,
-            command,
-            folder,
-            configured: false,
-            listen,
-            arguments: vec![],
-        }
+        Self { product, command, folder, configured: false, listen, arguments: vec![] }
     }
 
     /// A file of the folder that is served.
@@ -84,20 +77,12 @@ impl Setup {
     /// The data folder.
     pub fn data(&self) -> PathBuf {
         // `dev` keeps its state where it was started.
-        self.folder.at(if self.command == "dev" {
-            ".flowcell"
-        } else {
-            "data"
-        })
+        self.folder.at(if self.command == "dev" { ".flowcell" } else { "data" })
     }
 
     /// The command line.
     pub fn as_command(&self) -> Command {
-        let mut command = self
-            .product
-            .command([self.command])
-            .arg("flows")
-            .in_folder(self.folder.path());
+        let mut command = self.product.command([self.command]).arg("flows").in_folder(self.folder.path());
         if let Some(listen) = &self.listen {
             command = command.arg("--listen").arg(listen);
         }
@@ -127,21 +112,13 @@ impl Setup {
                 line.strip_prefix("listening on ").map(str::to_owned)
             })
             .await;
-        let mut server = Server {
-            process: Some(process),
-            setup: Some(self),
-            url,
-            token: None,
-        };
+        let mut server = Server { process: Some(process), setup: Some(self), url, token: None };
         if server.url.starts_with("http://") {
             until("a ready server", async || server.probe_ready().await).await;
         }
         if server.setup().command == "serve" {
             let file = server.setup().data().join("operator.token");
-            let token = until("the operator's token", async || {
-                std::fs::read_to_string(&file).ok()
-            })
-            .await;
+            let token = until("the operator's token", async || std::fs::read_to_string(&file).ok()).await;
             server.token = Some(token.trim().to_owned());
         }
         server
@@ -195,9 +172,7 @@ impl Server {
         self.process()
             .stdout_line(&what, |line| {
                 let mut words = line.split_whitespace();
-                (words.next() == Some(trigger))
-                    .then(|| words.next_back().map(str::to_owned))
-                    .flatten()
+                (words.next() == Some(trigger)).then(|| words.next_back().map(str::to_owned)).flatten()
             })
             .await
     }
@@ -231,15 +206,8 @@ impl Server {
 
     /// Starts a run by the API and gives its id.
     pub async fn begin(&self, flow: &str, input: &Value) -> String {
-        let started = self
-            .post(&format!("/api/v1/flows/{flow}/runs"), input)
-            .await
-            .is(202)
-            .json();
-        started["id"]
-            .as_str()
-            .unwrap_or_else(|| panic!("a run has an id: {started}"))
-            .to_owned()
+        let started = self.post(&format!("/api/v1/flows/{flow}/runs"), input).await.is(202).json();
+        started["id"].as_str().unwrap_or_else(|| panic!("a run has an id: {started}")).to_owned()
     }
 
     /// A run as it stands.
@@ -250,10 +218,7 @@ impl Server {
     /// Waits until a run has a status.
     pub async fn wait_for(&self, run: &str, status: &str) -> Value {
         let what = format!("the status {status} of run {run}");
-        until(&what, async || {
-            Some(self.look(run).await).filter(|run| run["status"] == status)
-        })
-        .await
+        until(&what, async || Some(self.look(run).await).filter(|run| run["status"] == status)).await
     }
 
     /// Every run that the filter lets through, page by page, newest first. `filter` is a query such as `flow=shop/in`.
@@ -263,11 +228,7 @@ impl Server {
     pub async fn runs(&self, filter: &str) -> Vec<Value> {
         let (mut runs, mut cursor) = (vec![], String::new());
         loop {
-            let page = self
-                .get(&format!("/api/v1/runs?{filter}{cursor}"))
-                .await
-                .is(200)
-                .json();
+            let page = self.get(&format!("/api/v1/runs?{filter}{cursor}")).await.is(200).json();
             runs.extend_from_slice(page["items"].as_array().expect("a list has items"));
             match page["cursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
@@ -287,10 +248,7 @@ impl Server {
 
     /// SIGTERM, and its end.
     pub async fn terminate(self) -> (Setup, Output) {
-        self.process
-            .as_ref()
-            .expect("the server was not stopped")
-            .terminate();
+        self.process.as_ref().expect("the server was not stopped").terminate();
         self.ended().await
     }
 
@@ -300,10 +258,7 @@ impl Server {
     /// When it does not end.
     pub async fn ended(mut self) -> (Setup, Output) {
         let process = self.process.take().expect("the server was not stopped");
-        (
-            self.setup.take().expect("the server was not stopped"),
-            process.output().await,
-        )
+        (self.setup.take().expect("the server was not stopped"), process.output().await)
     }
 
     async fn probe_ready(&mut self) -> Option<()> {
@@ -322,10 +277,7 @@ impl fmt::Display for Server {
 }
 
 impl Drop for Server {
-    #[expect(
-        clippy::print_stderr,
-        reason = "the report of a failed test is read on standard error"
-    )]
+    #[expect(clippy::print_stderr, reason = "the report of a failed test is read on standard error")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("the server at {} printed:\n{self}", self.url);

@@ -82,17 +82,11 @@ impl Stub {
     /// # Panics
     /// When the machine has no such address.
     pub async fn start_on(ip: &str) -> Self {
-        let listener = TcpListener::bind((ip, 0))
-            .await
-            .expect("the address is one of this machine");
+        let listener = TcpListener::bind((ip, 0)).await.expect("the address is one of this machine");
         let address = listener.local_addr().expect("a bound socket has an address");
         let script = Arc::new(Mutex::new(Script::default()));
         let listening = tokio::spawn(listen(listener, script.clone()));
-        Self {
-            address,
-            script,
-            listening,
-        }
+        Self { address, script, listening }
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -108,11 +102,7 @@ impl Stub {
     /// The next answer for a path; several are given in order. After the last, and without any, the answer is 200 with
     /// `{"ok": true}`.
     pub fn next(&self, path: &str, answer: Given) -> &Self {
-        self.script()
-            .queues
-            .entry(path.to_owned())
-            .or_default()
-            .push_back(answer);
+        self.script().queues.entry(path.to_owned()).or_default().push_back(answer);
         self
     }
 
@@ -124,12 +114,7 @@ impl Stub {
 
     /// The requests for a path so far, in order.
     pub fn seen(&self, path: &str) -> Vec<Seen> {
-        self.script()
-            .seen
-            .iter()
-            .filter(|seen| seen.path == path)
-            .cloned()
-            .collect()
+        self.script().seen.iter().filter(|seen| seen.path == path).cloned().collect()
     }
 
     /// Every request so far, in order.
@@ -140,10 +125,7 @@ impl Stub {
     /// Waits for that many requests for a path.
     pub async fn wait_for(&self, path: &str, count: usize) -> Vec<Seen> {
         let what = format!("{count} requests for {path}");
-        until(&what, async || {
-            Some(self.seen(path)).filter(|seen| seen.len() >= count)
-        })
-        .await
+        until(&what, async || Some(self.seen(path)).filter(|seen| seen.len() >= count)).await
     }
 
     /// TCP connections that were opened to it, with or without a request.
@@ -190,13 +172,8 @@ impl Given {
     /// When HTTP has no such status or header.
     pub fn body(status: u16, content_type: &str, body: impl Into<Bytes>) -> Self {
         let status = StatusCode::from_u16(status).expect("the test gives a legal status");
-        let bare = Self {
-            status,
-            headers: HeaderMap::new(),
-            body: body.into(),
-            delay: Duration::ZERO,
-            gate: None,
-        };
+        let bare =
+            Self { status, headers: HeaderMap::new(), body: body.into(), delay: Duration::ZERO, gate: None };
         bare.header("content-type", content_type)
     }
 
@@ -229,10 +206,7 @@ impl Given {
 
 impl Gate {
     /// A closed one.
-    #[expect(
-        clippy::new_without_default,
-        reason = "a gate is closed by intent, not by default"
-    )]
+    #[expect(clippy::new_without_default, reason = "a gate is closed by intent, not by default")]
     pub fn new() -> Self {
         Self(watch::Sender::new(false))
     }
@@ -251,10 +225,7 @@ impl Gate {
 impl Seen {
     /// A header's value; empty where there is none.
     pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
     /// The body as JSON.
@@ -296,11 +267,7 @@ async fn answer(
         path: path.clone(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers: head.headers,
-        body: body
-            .collect()
-            .await
-            .map(|body| body.to_bytes())
-            .unwrap_or_default(),
+        body: body.collect().await.map(|body| body.to_bytes()).unwrap_or_default(),
     };
     let (given, _working) = {
         let mut now = locked(&script);
@@ -309,10 +276,7 @@ async fn answer(
         now.most_at_once = now.most_at_once.max(now.in_work);
         let next = now.queues.get_mut(&path).and_then(VecDeque::pop_front);
         let given = next.or_else(|| now.always.get(&path).cloned());
-        (
-            given.unwrap_or_else(|| Given::json(200, &json!({ "ok": true }))),
-            Working(script.clone()),
-        )
+        (given.unwrap_or_else(|| Given::json(200, &json!({ "ok": true }))), Working(script.clone()))
     };
     if !given.delay.is_zero() {
         tokio::time::sleep(given.delay).await;
@@ -347,41 +311,23 @@ mod tests {
     #[tokio::test]
     async fn a_script_is_answered_in_order_and_then_by_what_always_holds() {
         let stub = Stub::start().await;
-        stub.next("/a", Given::status(503))
-            .next("/a", Given::status(404))
-            .always("/a", Given::status(201));
+        stub.next("/a", Given::status(503)).next("/a", Given::status(404)).always("/a", Given::status(201));
         let mut statuses = vec![];
         for _ in 0..4 {
             statuses.push(Call::get(stub.url() + "/a").send().await.status);
         }
         assert_eq!(statuses, [503, 404, 201, 201]);
-        assert_eq!(
-            Call::get(stub.url() + "/b").send().await.json(),
-            json!({ "ok": true })
-        );
+        assert_eq!(Call::get(stub.url() + "/b").send().await.json(), json!({ "ok": true }));
     }
 
     #[tokio::test]
     async fn requests_and_connections_are_counted() {
         let stub = Stub::start().await;
-        Call::post(stub.url() + "/a?x=1", &json!({ "n": 7 }))
-            .header("x-k", "v")
-            .send()
-            .await;
-        let _silent = tokio::net::TcpStream::connect(("127.0.0.1", stub.port()))
-            .await
-            .unwrap();
-        until("the second connection", async || {
-            (stub.connections() == 2).then_some(())
-        })
-        .await;
-        let [seen] = &stub.wait_for("/a", 1).await[..] else {
-            panic!("one request")
-        };
-        assert_eq!(
-            (seen.method.as_str(), seen.query.as_str(), seen.header("x-k")),
-            ("POST", "x=1", "v")
-        );
+        Call::post(stub.url() + "/a?x=1", &json!({ "n": 7 })).header("x-k", "v").send().await;
+        let _silent = tokio::net::TcpStream::connect(("127.0.0.1", stub.port())).await.unwrap();
+        until("the second connection", async || (stub.connections() == 2).then_some(())).await;
+        let [seen] = &stub.wait_for("/a", 1).await[..] else { panic!("one request") };
+        assert_eq!((seen.method.as_str(), seen.query.as_str(), seen.header("x-k")), ("POST", "x=1", "v"));
         assert_eq!(seen.json(), json!({ "n": 7 }));
         assert_eq!(stub.most_at_once(), 1);
     }

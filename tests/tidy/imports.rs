@@ -24,12 +24,7 @@ pub fn check(root: &Path) -> Vec<String> {
     for path in tree::files(&folder) {
         if tree::has_extension(&path, &["rs"]) {
             let module = module_of(&tree::relative(&folder, &path));
-            findings.extend(check_file(
-                &tree::relative(root, &path),
-                &module,
-                &tree::read(&path),
-                &public,
-            ));
+            findings.extend(check_file(&tree::relative(root, &path), &module, &tree::read(&path), &public));
         }
     }
     findings
@@ -49,9 +44,7 @@ fn module_of(file: &str) -> Vec<String> {
 fn check_file(file: &str, module: &[String], text: &str, public: &Public) -> Vec<String> {
     let Some(top) = module.first() else { return vec![] };
     let Some(part) = PARTS.iter().find(|part| part.module == top) else {
-        return vec![format!(
-            "{file}:1: the module `{top}` is not in the table of tests/tidy/rules.rs"
-        )];
+        return vec![format!("{file}:1: the module `{top}` is not in the table of tests/tidy/rules.rs")];
     };
     // A file for tests: `tests.rs`, a folder `tests`, and what says so itself.
     let in_tests = module
@@ -60,11 +53,7 @@ fn check_file(file: &str, module: &[String], text: &str, public: &Public) -> Vec
     let named = source::paths(text);
     let findings = named.iter().filter_map(|named| {
         let why = wrong(part, module, named, in_tests || named.test, public)?;
-        Some(format!(
-            "{file}:{}: `{}`: {why}",
-            named.line,
-            named.path.join("::")
-        ))
+        Some(format!("{file}:{}: `{}`: {why}", named.line, named.path.join("::")))
     });
     findings.collect()
 }
@@ -93,10 +82,7 @@ fn wrong(part: &Part, module: &[String], named: &Named, test: bool, public: &Pub
             let shown = public.names.contains(other) || public.modules.contains(other);
             let allowed = shown || modules.contains(&other.as_str());
             (!allowed).then(|| {
-                format!(
-                    "`{}` uses only what lib.rs makes public, and `{other}` is not",
-                    part.module
-                )
+                format!("`{}` uses only what lib.rs makes public, and `{other}` is not", part.module)
             })
         }
     }
@@ -124,9 +110,7 @@ impl Public {
         for statement in statements(lib) {
             if let Some(tree) = statement.strip_prefix("pub use ") {
                 for named in source::paths(&format!("use {tree};")) {
-                    public
-                        .names
-                        .extend(named.path.last().filter(|name| *name != "self").cloned());
+                    public.names.extend(named.path.last().filter(|name| *name != "self").cloned());
                     // `pub use a::{self}` shows the module.
                     if named.path.last().is_some_and(|name| name == "self") {
                         public.names.extend(named.path.iter().rev().nth(1).cloned());
@@ -142,14 +126,9 @@ impl Public {
 
 /// The statements of a file of declarations, each on one line, without comments and attributes.
 fn statements(text: &str) -> Vec<String> {
-    let code = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.starts_with("//") && !line.starts_with('#'));
+    let code = text.lines().map(str::trim).filter(|line| !line.starts_with("//") && !line.starts_with('#'));
     let code = code.collect::<Vec<_>>().join(" ");
-    code.split(';')
-        .map(|statement| statement.trim().to_owned())
-        .collect()
+    code.split(';').map(|statement| statement.trim().to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -166,56 +145,35 @@ mod tests {
     #[test]
     fn an_import_upwards_is_found_with_its_line() {
         let findings = found("flow/advance.rs", "use std::fmt;\nuse crate::journal::Entry;\n");
-        assert_eq!(
-            findings,
-            ["flow/advance.rs:2: `crate::journal::Entry`: `flow` never imports `journal`"]
-        );
+        assert_eq!(findings, ["flow/advance.rs:2: `crate::journal::Entry`: `flow` never imports `journal`"]);
     }
 
     #[test]
     fn a_forbidden_crate_is_found_in_an_expression() {
         let findings = found("flow/task/wait.rs", "fn a() {\n    tokio::spawn(b());\n}\n");
-        assert_eq!(
-            findings,
-            ["flow/task/wait.rs:2: `tokio::spawn`: `flow` never imports the crate `tokio`"]
-        );
+        assert_eq!(findings, ["flow/task/wait.rs:2: `tokio::spawn`: `flow` never imports the crate `tokio`"]);
         assert_eq!(found("engine/mod.rs", "use hyper::Method;").len(), 1);
     }
 
     #[test]
     fn a_path_that_climbs_is_followed() {
-        assert_eq!(
-            found("host/call.rs", "use super::super::engine::Driver;").len(),
-            1
-        );
+        assert_eq!(found("host/call.rs", "use super::super::engine::Driver;").len(), 1);
         assert_eq!(found("host/mod.rs", "use super::engine::Driver;").len(), 1);
-        assert_eq!(
-            found("host/call.rs", "mod a { use super::super::super::flow::Flow; }").len(),
-            1
-        );
-        assert_eq!(
-            found("host/call.rs", "use super::fault::Fault; use self::b::C;").len(),
-            0
-        );
+        assert_eq!(found("host/call.rs", "mod a { use super::super::super::flow::Flow; }").len(), 1);
+        assert_eq!(found("host/call.rs", "use super::fault::Fault; use self::b::C;").len(), 0);
         assert_eq!(found("host/a/b.rs", "use super::super::fault::Fault;").len(), 0);
     }
 
     #[test]
     fn a_group_is_looked_into() {
-        let findings = found(
-            "journal/mod.rs",
-            "use crate::{\n    id::RunId,\n    flow::{Flow, Status},\n};",
-        );
+        let findings = found("journal/mod.rs", "use crate::{\n    id::RunId,\n    flow::{Flow, Status},\n};");
         assert_eq!(findings.len(), 2, "{findings:?}");
         assert!(findings[0].starts_with("journal/mod.rs:3: "), "{findings:?}");
     }
 
     #[test]
     fn the_server_uses_public_names_only() {
-        assert_eq!(
-            found("server/api/flows.rs", "use crate::{Flow, Runtime, read_flow};").len(),
-            1
-        );
+        assert_eq!(found("server/api/flows.rs", "use crate::{Flow, Runtime, read_flow};").len(), 1);
         assert_eq!(
             found(
                 "server/api/flows.rs",
@@ -227,10 +185,7 @@ mod tests {
         assert_eq!(found("server/mod.rs", "use crate::engine::Runtime;").len(), 1);
         assert_eq!(found("server/mod.rs", "fn a() { crate::flow::read(); }").len(), 1);
         assert_eq!(found("server/mod.rs", "use crate::cli::Args;").len(), 1);
-        assert_eq!(
-            found("cli/serve.rs", "use crate::server::serve; use crate::Runtime;").len(),
-            0
-        );
+        assert_eq!(found("cli/serve.rs", "use crate::server::serve; use crate::Runtime;").len(), 0);
         assert_eq!(found("cli/serve.rs", "use crate::engine::Runtime;").len(), 1);
     }
 
@@ -238,10 +193,7 @@ mod tests {
     fn a_test_may_use_any_crate_and_no_forbidden_module() {
         let text = "#[cfg(test)]\nmod tests {\n    use tokio::net::TcpListener;\n    use super::*;\n    use crate::engine::Driver;\n}\n";
         let findings = found("flow/mod.rs", text);
-        assert_eq!(
-            findings,
-            ["flow/mod.rs:5: `crate::engine::Driver`: `flow` never imports `engine`"]
-        );
+        assert_eq!(findings, ["flow/mod.rs:5: `crate::engine::Driver`: `flow` never imports `engine`"]);
     }
 
     #[test]

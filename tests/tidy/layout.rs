@@ -9,16 +9,11 @@ const MAP: &str = "ARCHITECTURE.md";
 
 /// Rust files that do not begin with `//!`. What a compile-fail test compiles is data, not a module.
 pub fn undocumented(root: &Path) -> Vec<String> {
-    let files = tree::files(root)
-        .into_iter()
-        .filter(|path| tree::has_extension(path, &["rs"]));
+    let files = tree::files(root).into_iter().filter(|path| tree::has_extension(path, &["rs"]));
     let modules = files.filter(|path| !path.components().any(|part| part.as_os_str() == "ui"));
     let bare = modules.filter(|path| !begins_with_purpose(&tree::read(path)));
     bare.map(|path| {
-        format!(
-            "{}:1: say in `//!` what it holds and what it does not do",
-            tree::relative(root, &path)
-        )
+        format!("{}:1: say in `//!` what it holds and what it does not do", tree::relative(root, &path))
     })
     .collect()
 }
@@ -26,9 +21,7 @@ pub fn undocumented(root: &Path) -> Vec<String> {
 /// A letter would only fill the place.
 fn begins_with_purpose(text: &str) -> bool {
     let first = text.lines().find(|line| !line.trim().is_empty());
-    first
-        .and_then(|line| line.strip_prefix("//! "))
-        .is_some_and(|purpose| purpose.trim().len() >= 4)
+    first.and_then(|line| line.strip_prefix("//! ")).is_some_and(|purpose| purpose.trim().len() >= 4)
 }
 
 /// Modules of the runtime, and the folders directly below them, that the map does not name.
@@ -38,12 +31,8 @@ pub fn unmapped(root: &Path) -> Vec<String> {
         return vec![format!("{MAP}:1: the map of the project is not there")];
     }
     let map = tree::read(&map);
-    let missing = modules(&root.join("runtime/src"))
-        .into_iter()
-        .filter(|module| !names(&map, module));
-    missing
-        .map(|module| format!("{MAP}:1: runtime/src/{module} is not on the map"))
-        .collect()
+    let missing = modules(&root.join("runtime/src")).into_iter().filter(|module| !names(&map, module));
+    missing.map(|module| format!("{MAP}:1: runtime/src/{module} is not on the map")).collect()
 }
 
 /// `flow`, `flow/task`, `clock` …
@@ -52,14 +41,12 @@ fn modules(source: &Path) -> Vec<String> {
     for path in entries(source) {
         let name = name(&path);
         if path.is_dir() {
-            let below = entries(&path)
-                .into_iter()
-                .filter(|path| path.is_dir() && self::name(path) != "tests");
+            let below =
+                entries(&path).into_iter().filter(|path| path.is_dir() && self::name(path) != "tests");
             modules.extend(below.map(|path| format!("{name}/{}", self::name(&path))));
             modules.push(name);
-        } else if let Some(module) = name
-            .strip_suffix(".rs")
-            .filter(|module| !["lib", "main"].contains(module))
+        } else if let Some(module) =
+            name.strip_suffix(".rs").filter(|module| !["lib", "main"].contains(module))
         {
             modules.push(module.to_owned());
         }
@@ -74,19 +61,16 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn name(path: &Path) -> String {
-    path.file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default()
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// Whether the module's own name stands in the map as code. As a word of the text it is not enough: `task` and `flow`
 /// stand in every second sentence.
 fn names(map: &str, module: &str) -> bool {
     let own = module.rsplit('/').next().unwrap_or(module);
-    code(map).iter().any(|code| {
-        code.split(|c: char| !c.is_alphanumeric() && c != '_')
-            .any(|word| word == own)
-    })
+    code(map)
+        .iter()
+        .any(|code| code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == own))
 }
 
 /// Everything between backticks, and the lines of fenced blocks.
@@ -148,13 +132,8 @@ mod tests {
 
     #[test]
     fn built_files_and_second_locks_are_found() {
-        let files = [
-            "Cargo.lock",
-            "plugins/jq.wasm",
-            "sdk/Cargo.lock",
-            "runtime/src/lib.rs",
-        ]
-        .map(PathBuf::from);
+        let files =
+            ["Cargo.lock", "plugins/jq.wasm", "sdk/Cargo.lock", "runtime/src/lib.rs"].map(PathBuf::from);
         let findings = built(&files);
         assert_eq!(findings.len(), 2, "{findings:?}");
         assert!(

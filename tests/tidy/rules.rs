@@ -32,36 +32,12 @@ pub const PARTS: &[Part] = &[
         uses: AllBut(EVERYTHING),
         never_crates: &["tokio", "hyper", "wasmtime", "rusqlite"],
     },
-    Part {
-        module: "clock",
-        uses: AllBut(EVERYTHING),
-        never_crates: &["hyper", "wasmtime", "rusqlite"],
-    },
-    Part {
-        module: "config",
-        uses: AllBut(EVERYTHING),
-        never_crates: &["tokio", "wasmtime", "rusqlite"],
-    },
+    Part { module: "clock", uses: AllBut(EVERYTHING), never_crates: &["hyper", "wasmtime", "rusqlite"] },
+    Part { module: "config", uses: AllBut(EVERYTHING), never_crates: &["tokio", "wasmtime", "rusqlite"] },
     Part {
         module: "flow",
-        uses: AllBut(&[
-            "clock",
-            "config",
-            "journal",
-            "capability",
-            "host",
-            "engine",
-            "server",
-            "cli",
-        ]),
-        never_crates: &[
-            "tokio",
-            "hyper",
-            "hyper_util",
-            "wasmtime",
-            "wasmtime_wasi",
-            "rusqlite",
-        ],
+        uses: AllBut(&["clock", "config", "journal", "capability", "host", "engine", "server", "cli"]),
+        never_crates: &["tokio", "hyper", "hyper_util", "wasmtime", "wasmtime_wasi", "rusqlite"],
     },
     Part {
         module: "journal",
@@ -83,11 +59,7 @@ pub const PARTS: &[Part] = &[
         uses: AllBut(&["server", "cli"]),
         never_crates: &["hyper", "hyper_util", "wasmtime", "wasmtime_wasi", "rusqlite"],
     },
-    Part {
-        module: "server",
-        uses: PublicAnd(&[]),
-        never_crates: &["wasmtime", "wasmtime_wasi", "rusqlite"],
-    },
+    Part { module: "server", uses: PublicAnd(&[]), never_crates: &["wasmtime", "wasmtime_wasi", "rusqlite"] },
     Part {
         module: "cli",
         uses: PublicAnd(&["server"]),

@@ -16,14 +16,8 @@ pub struct Named {
 
 /// Every path of a file, in order. A single name that leads nowhere is none.
 pub fn paths(text: &str) -> Vec<Named> {
-    let mut reader = Reader {
-        tokens: tokens(text),
-        at: 0,
-        open: vec![],
-        depth: 0,
-        found: vec![],
-        test: false,
-    };
+    let mut reader =
+        Reader { tokens: tokens(text), at: 0, open: vec![], depth: 0, found: vec![], test: false };
     reader.read();
     reader.found
 }
@@ -87,17 +81,9 @@ impl Reader {
 
     /// Reads `#[cfg(test)]` and the like; paths in attributes are read as any others.
     fn attribute(&mut self) {
-        let test = [
-            Token::Sign('['),
-            Token::Word("cfg".into()),
-            Token::Sign('('),
-            Token::Word("test".into()),
-        ];
-        if test
-            .iter()
-            .enumerate()
-            .all(|(offset, token)| self.is(self.at + 1 + offset, token))
-        {
+        let test =
+            [Token::Sign('['), Token::Word("cfg".into()), Token::Sign('('), Token::Word("test".into())];
+        if test.iter().enumerate().all(|(offset, token)| self.is(self.at + 1 + offset, token)) {
             self.test = true;
         }
         self.at += 1;
@@ -188,12 +174,7 @@ impl Reader {
     fn add(&mut self, line: usize, path: Vec<String>) {
         let inside = self.open.iter().map(|(name, _, _)| name.clone()).collect();
         let test = self.test || self.open.iter().any(|(_, _, test)| *test);
-        self.found.push(Named {
-            line,
-            path,
-            inside,
-            test,
-        });
+        self.found.push(Named { line, path, inside, test });
     }
 }
 
@@ -209,9 +190,7 @@ fn tokens(text: &str) -> Vec<(usize, Token)> {
             '\'' => character_or_lifetime(rest),
             _ if raw_string(rest).is_some() => raw_string(rest).unwrap_or(1),
             _ if first.is_alphanumeric() || first == '_' => {
-                let end = rest
-                    .find(|c: char| !c.is_alphanumeric() && c != '_')
-                    .unwrap_or(rest.len());
+                let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
                 if !first.is_numeric() {
                     tokens.push((line, Token::Word(rest[..end].to_owned())));
                 }
@@ -269,21 +248,14 @@ fn string(text: &str) -> usize {
 
 /// `r"…"`, `r#"…"#`, `br"…"`, `b"…"`, `c"…"`.
 fn raw_string(text: &str) -> Option<usize> {
-    let prefix = ["br", "cr", "r"]
-        .into_iter()
-        .find(|prefix| text.starts_with(prefix))?;
-    let hashes = text[prefix.len()..]
-        .bytes()
-        .take_while(|byte| *byte == b'#')
-        .count();
+    let prefix = ["br", "cr", "r"].into_iter().find(|prefix| text.starts_with(prefix))?;
+    let hashes = text[prefix.len()..].bytes().take_while(|byte| *byte == b'#').count();
     let opening = prefix.len() + hashes;
     if !text[opening..].starts_with('"') {
         return None;
     }
     let closing = format!("\"{}", "#".repeat(hashes));
-    let end = text[opening + 1..]
-        .find(&closing)
-        .map_or(text.len(), |at| opening + 1 + at + closing.len());
+    let end = text[opening + 1..].find(&closing).map_or(text.len(), |at| opening + 1 + at + closing.len());
     Some(end)
 }
 
@@ -304,34 +276,20 @@ mod tests {
     use super::*;
 
     fn named(text: &str) -> Vec<String> {
-        paths(text)
-            .into_iter()
-            .map(|named| format!("{} {}", named.line, named.path.join("::")))
-            .collect()
+        paths(text).into_iter().map(|named| format!("{} {}", named.line, named.path.join("::"))).collect()
     }
 
     #[test]
     fn use_trees_are_spread() {
         let text = "use crate::{flow::{self, Flow as F}, id::*};\nuse tokio;";
-        assert_eq!(
-            named(text),
-            [
-                "1 crate::flow::self",
-                "1 crate::flow::Flow",
-                "1 crate::id::*",
-                "2 tokio"
-            ]
-        );
+        assert_eq!(named(text), ["1 crate::flow::self", "1 crate::flow::Flow", "1 crate::id::*", "2 tokio"]);
     }
 
     #[test]
     fn paths_in_code_are_found() {
         let text =
             "fn a(b: crate::flow::Flow<super::C>) -> d::E {\n    tokio::spawn(x.await); y.z::<W>();\n}";
-        assert_eq!(
-            named(text),
-            ["1 crate::flow::Flow", "1 super::C", "1 d::E", "2 tokio::spawn"]
-        );
+        assert_eq!(named(text), ["1 crate::flow::Flow", "1 super::C", "1 d::E", "2 tokio::spawn"]);
     }
 
     #[test]
@@ -345,28 +303,20 @@ mod tests {
     fn inline_modules_and_tests_are_known() {
         let text = "use a::B;\nmod c;\nmod d { use super::e::F; }\n#[cfg(test)]\nmod tests { fn g() { super::super::h::i() } }\nuse j::K;";
         let found = paths(text);
-        let shown: Vec<_> = found
-            .iter()
-            .map(|named| (named.path.join("::"), named.inside.join("::"), named.test))
-            .collect();
+        let shown: Vec<_> =
+            found.iter().map(|named| (named.path.join("::"), named.inside.join("::"), named.test)).collect();
         let expected = [
             ("a::B", "", false),
             ("super::e::F", "d", false),
             ("super::super::h::i", "tests", true),
             ("j::K", "", false),
         ];
-        assert_eq!(
-            shown,
-            expected.map(|(path, inside, test)| (path.to_owned(), inside.to_owned(), test))
-        );
+        assert_eq!(shown, expected.map(|(path, inside, test)| (path.to_owned(), inside.to_owned(), test)));
     }
 
     #[test]
     fn an_item_for_tests_is_for_tests_and_the_next_one_is_not() {
         let found = paths("#[cfg(test)]\nuse a::B;\nuse c::D;");
-        assert_eq!(
-            found.iter().map(|named| named.test).collect::<Vec<_>>(),
-            [true, false]
-        );
+        assert_eq!(found.iter().map(|named| named.test).collect::<Vec<_>>(), [true, false]);
     }
 }

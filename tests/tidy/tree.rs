@@ -13,10 +13,7 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     for entry in entries.flatten() {
         let path = entry.path();
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        if PASSED_OVER
-            .iter()
-            .any(|name| path.file_name() == Some(name.as_ref()))
-        {
+        if PASSED_OVER.iter().any(|name| path.file_name() == Some(name.as_ref())) {
             continue;
         }
         if is_folder {
@@ -31,42 +28,25 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
 
 /// The committed files, relative to the root; all that are there where no version control is.
 pub fn committed(root: &Path) -> Vec<PathBuf> {
-    let listed = Command::new("git")
-        .arg("-C")
-        .arg(root)
-        .args(["ls-files", "-z"])
-        .output();
-    let listed = listed
-        .ok()
-        .filter(|output| output.status.success() && !output.stdout.is_empty());
+    let listed = Command::new("git").arg("-C").arg(root).args(["ls-files", "-z"]).output();
+    let listed = listed.ok().filter(|output| output.status.success() && !output.stdout.is_empty());
     match listed {
         Some(output) => {
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            text.split('\0')
-                .filter(|name| !name.is_empty())
-                .map(PathBuf::from)
-                .collect()
+            text.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).collect()
         }
-        None => files(root)
-            .iter()
-            .map(|path| relative(root, path).into())
-            .collect(),
+        None => files(root).iter().map(|path| relative(root, path).into()).collect(),
     }
 }
 
 /// A path as it is shown: from the root, with `/`.
 pub fn relative(root: &Path, path: &Path) -> String {
-    path.strip_prefix(root)
-        .unwrap_or(path)
-        .display()
-        .to_string()
-        .replace('\\', "/")
+    path.strip_prefix(root).unwrap_or(path).display().to_string().replace('\\', "/")
 }
 
 /// Whether a file's name ends so.
 pub fn has_extension(path: &Path, extensions: &[&str]) -> bool {
-    path.extension()
-        .is_some_and(|extension| extensions.iter().any(|known| extension == *known))
+    path.extension().is_some_and(|extension| extensions.iter().any(|known| extension == *known))
 }
 
 /// A file's text.

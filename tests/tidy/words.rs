@@ -6,9 +6,7 @@ use crate::rules::WORDS;
 use crate::tree;
 
 /// Files that people write.
-const WRITTEN: &[&str] = &[
-    "rs", "toml", "md", "wit", "yaml", "yml", "json", "sh", "html", "css", "js",
-];
+const WRITTEN: &[&str] = &["rs", "toml", "md", "wit", "yaml", "yml", "json", "sh", "html", "css", "js"];
 
 /// Every place of such a word: `file:line: what`.
 pub fn check(root: &Path) -> Vec<String> {

@@ -52,11 +52,7 @@ pub struct Failure {
 impl Failure {
     /// What the host said.
     pub fn of(error: HttpError) -> Self {
-        Self {
-            code: error.code,
-            detail: error.detail,
-            sent: error.sent,
-        }
+        Self { code: error.code, detail: error.detail, sent: error.sent }
     }
 }
 
@@ -134,10 +130,8 @@ impl Output {
         let asked_for = redirects == Redirects::Manual && (300..400).contains(&status);
         let success = response.is_success() || asked_for;
         let (headers, bytes) = response.into_parts();
-        let content_type = headers
-            .iter()
-            .find(|(name, _)| name == "content-type")
-            .map(|(_, value)| value.as_str());
+        let content_type =
+            headers.iter().find(|(name, _)| name == "content-type").map(|(_, value)| value.as_str());
         let (body, encoding) = Body::decode(status, content_type, bytes);
         Self {
             status,
@@ -169,11 +163,7 @@ impl Output {
     pub fn or_failed(mut self, method: Method, url: &str) -> Self {
         if !self.success {
             let detail = refusal(method, url, self.status);
-            self.error = Some(Failure {
-                code: "http-status".into(),
-                detail,
-                sent: "yes".into(),
-            });
+            self.error = Some(Failure { code: "http-status".into(), detail, sent: "yes".into() });
         }
         self
     }
@@ -199,12 +189,7 @@ pub fn http_status(status: u16, headers: &HeaderMap, body: &Body, encoding: Opti
         encoding: Option<&'static str>,
     }
     let retryable = matches!(status, 408 | 429 | 502 | 503 | 504);
-    Problem::new(
-        kind::COMMUNICATION,
-        "The other side answered with an error",
-        status,
-    )
-    .data(&Data {
+    Problem::new(kind::COMMUNICATION, "The other side answered with an error", status).data(&Data {
         code: "http-status",
         sent: "yes",
         retryable,
@@ -217,11 +202,7 @@ pub fn http_status(status: u16, headers: &HeaderMap, body: &Body, encoding: Opti
 
 /// What happened, in words.
 pub fn refusal(method: Method, url: &str, status: u16) -> String {
-    format!(
-        "{} {} answered with status {status}",
-        method.as_str(),
-        without_secrets(url.trim())
-    )
+    format!("{} {} answered with status {status}", method.as_str(), without_secrets(url.trim()))
 }
 
 fn no_redirects() -> Box<RawValue> {

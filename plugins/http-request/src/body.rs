@@ -70,12 +70,7 @@ fn form_of_media(media: &str) -> Form {
 
 /// A media type without its parameters, lower case.
 pub fn essence(media: &str) -> String {
-    media
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase()
+    media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// Whether a media type, lower case and without parameters, is JSON.

@@ -4,9 +4,7 @@
 pub fn decode(bytes: Vec<u8>, charset: Option<&str>) -> Result<String, Vec<u8>> {
     let charset = charset.unwrap_or("utf-8").to_ascii_lowercase();
     match charset.as_str() {
-        "utf-8" | "utf8" => String::from_utf8(bytes)
-            .map(without_mark)
-            .map_err(|error| error.into_bytes()),
+        "utf-8" | "utf8" => String::from_utf8(bytes).map(without_mark).map_err(|error| error.into_bytes()),
         "us-ascii" | "ascii" if bytes.is_ascii() => {
             String::from_utf8(bytes).map_err(|error| error.into_bytes())
         }
@@ -22,9 +20,7 @@ pub fn decode(bytes: Vec<u8>, charset: Option<&str>) -> Result<String, Vec<u8>> 
 pub fn parameter(content_type: &str) -> Option<&str> {
     content_type.split(';').skip(1).find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
-        name.trim()
-            .eq_ignore_ascii_case("charset")
-            .then(|| value.trim().trim_matches('"'))
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
     })
 }
 

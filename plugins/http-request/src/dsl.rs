@@ -57,10 +57,7 @@ enum Form {
 /// A URL, or an object: what the language allows for `endpoint`.
 #[derive(Debug, JsonSchema)]
 #[serde(untagged)]
-#[expect(
-    dead_code,
-    reason = "the schema of what is read; reading makes an `Endpoint` of either form"
-)]
+#[expect(dead_code, reason = "the schema of what is read; reading makes an `Endpoint` of either form")]
 enum WrittenEndpoint {
     Url(String),
     Object(Endpoint),
@@ -96,10 +93,7 @@ fn endpoint<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Endpoint, D::E
             f.write_str("a URL, or { uri, authentication }")
         }
         fn visit_str<E>(self, url: &str) -> Result<Endpoint, E> {
-            Ok(Endpoint {
-                uri: url.to_owned(),
-                authentication: None,
-            })
+            Ok(Endpoint { uri: url.to_owned(), authentication: None })
         }
         fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Endpoint, A::Error> {
             Endpoint::deserialize(MapAccessDeserializer::new(map))
@@ -155,11 +149,7 @@ pub fn http(input: Input<'_>, ctx: &mut Context) -> Result<Output, Problem> {
         headers.push(("content-type".into(), body.content_type.clone().into_owned()));
     }
     request::identify(&mut headers, method, ctx);
-    let redirects = if input.redirect {
-        Redirects::Follow
-    } else {
-        Redirects::Manual
-    };
+    let redirects = if input.redirect { Redirects::Follow } else { Redirects::Manual };
     let mut request = ctx.http().request(method.as_str(), url).redirects(redirects);
     for (name, value) in &headers {
         request = request.header(name, value);
@@ -173,11 +163,7 @@ pub fn http(input: Input<'_>, ctx: &mut Context) -> Result<Output, Problem> {
         request = request.body(body.bytes);
     }
     let shown = request::without_secrets(uri.trim());
-    let sent = Request {
-        method: method.as_str(),
-        uri: shown,
-        headers: HeaderMap(headers),
-    };
+    let sent = Request { method: method.as_str(), uri: shown, headers: HeaderMap(headers) };
     output(request.send()?, &input, method, sent)
 }
 
@@ -195,20 +181,13 @@ fn output(response: Response, input: &Input<'_>, method: Method, sent: Request) 
         return Err(http_status(status, &headers, &content, encoding).detail(detail));
     }
     match input.output {
-        Form::Response => Ok(Output::Response {
-            request: sent,
-            status_code: status,
-            headers,
-            content,
-        }),
+        Form::Response => Ok(Output::Response { request: sent, status_code: status, headers, content }),
         _ => Ok(Output::Content(content)),
     }
 }
 
 fn method(written: &str) -> Result<Method, Problem> {
-    let found = Method::ALL
-        .into_iter()
-        .find(|method| method.as_str().eq_ignore_ascii_case(written.trim()));
+    let found = Method::ALL.into_iter().find(|method| method.as_str().eq_ignore_ascii_case(written.trim()));
     found.ok_or_else(|| {
         let known = Method::ALL.map(Method::as_str).join(", ");
         Problem::validation(format!(

@@ -75,15 +75,8 @@ pub enum Method {
 
 impl Method {
     /// All of them, for the language's `call: http`, which writes them in any case.
-    pub const ALL: [Method; 7] = [
-        Self::Get,
-        Self::Head,
-        Self::Post,
-        Self::Put,
-        Self::Patch,
-        Self::Delete,
-        Self::Options,
-    ];
+    pub const ALL: [Method; 7] =
+        [Self::Get, Self::Head, Self::Post, Self::Put, Self::Patch, Self::Delete, Self::Options];
 
     /// As it stands in the request line.
     pub fn as_str(self) -> &'static str {
@@ -158,9 +151,7 @@ impl<'de> Deserialize<'de> for ContentType {
             "binary" => Self::Binary,
             media if is_media_type(media) => Self::Media(media.to_owned()),
             other => {
-                return Err(de::Error::custom(format!(
-                    "`{other}` is not accepted; accepted are {ACCEPTED}"
-                )));
+                return Err(de::Error::custom(format!("`{other}` is not accepted; accepted are {ACCEPTED}")));
             }
         })
     }
@@ -171,11 +162,7 @@ fn is_media_type(text: &str) -> bool {
     let (essence, _) = text.split_once(';').unwrap_or((text, ""));
     let is_token = |part: &str| !part.is_empty() && part.bytes().all(is_token_byte);
     let visible = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    visible
-        && essence
-            .trim_end()
-            .split_once('/')
-            .is_some_and(|(main, sub)| is_token(main) && is_token(sub))
+    visible && essence.trim_end().split_once('/').is_some_and(|(main, sub)| is_token(main) && is_token(sub))
 }
 
 /// The characters of header names and media types.

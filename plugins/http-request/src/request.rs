@@ -27,11 +27,9 @@ pub fn send(
         agree(said, header(&headers, "content-type"))?;
     }
     let body = match input.body {
-        Some(body) => Some(body::encode(
-            body,
-            input.content_type.as_ref(),
-            header(&headers, "content-type"),
-        )?),
+        Some(body) => {
+            Some(body::encode(body, input.content_type.as_ref(), header(&headers, "content-type"))?)
+        }
         None => None,
     };
     let content_type = match (&body, &input.content_type) {
@@ -42,11 +40,7 @@ pub fn send(
         headers.push(("content-type".into(), content_type.to_owned()));
     }
     identify(&mut headers, input.method, ctx);
-    let mut request = ctx
-        .http()
-        .request(input.method.as_str(), url)
-        .timeout(timeout)
-        .redirects(redirects);
+    let mut request = ctx.http().request(input.method.as_str(), url).timeout(timeout).redirects(redirects);
     if let Some(basic) = &input.basic {
         check_basic(&basic.username, &headers)?;
         request = request.basic(&basic.username, &basic.password);
@@ -86,16 +80,11 @@ fn check_url(url: &str) -> Result<(), Problem> {
         return Err(Problem::validation("`url` must begin with https:// or http://"));
     }
     if url.len() > MAX_URL_BYTES {
-        let why = format!(
-            "`url` has {} bytes with its query; at most {MAX_URL_BYTES} are sent",
-            url.len()
-        );
+        let why = format!("`url` has {} bytes with its query; at most {MAX_URL_BYTES} are sent", url.len());
         return Err(Problem::validation(why));
     }
     match url.chars().any(char::is_control) {
-        true => Err(Problem::validation(
-            "`url` holds a line break or another control character",
-        )),
+        true => Err(Problem::validation("`url` holds a line break or another control character")),
         false => Ok(()),
     }
 }
@@ -128,10 +117,7 @@ pub fn headers(rows: &[(String, String)]) -> Result<Vec<(String, String)>, Probl
 
 /// The first header of a name.
 pub fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    headers
-        .iter()
-        .find(|(other, _)| other == name)
-        .map(|(_, value)| value.as_str())
+    headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
 }
 
 /// A `content-type` header must say what `contentType` says. `binary` says how the body is written here; which bytes
@@ -164,9 +150,7 @@ fn check_basic(username: &str, headers: &[(String, String)]) -> Result<(), Probl
 fn timeout(said: Option<TimeSpan>) -> Result<Duration, Problem> {
     match said.map(TimeSpan::as_duration) {
         None => Ok(DEFAULT_TIMEOUT),
-        Some(Duration::ZERO) => Err(Problem::validation(
-            "`timeout` is zero; give a time such as PT10S",
-        )),
+        Some(Duration::ZERO) => Err(Problem::validation("`timeout` is zero; give a time such as PT10S")),
         Some(timeout) => Ok(timeout),
     }
 }
@@ -177,9 +161,8 @@ pub fn without_secrets(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
     };
-    let (authority, path) = rest
-        .split_once('/')
-        .map_or((rest, None), |(authority, path)| (authority, Some(path)));
+    let (authority, path) =
+        rest.split_once('/').map_or((rest, None), |(authority, path)| (authority, Some(path)));
     let host = authority.rsplit('@').next().unwrap_or_default();
     match path {
         Some(path) => [scheme, "://", host, "/", path].concat(),

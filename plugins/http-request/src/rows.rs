@@ -25,22 +25,13 @@ impl<'de> Deserialize<'de> for Rows {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Rows, A::Error> {
                 let mut rows = Vec::new();
                 while let Some((name, values)) = map.next_entry::<Cow<'de, str>, Values>()? {
-                    rows.extend(
-                        values
-                            .0
-                            .into_iter()
-                            .map(|value| (name.clone().into_owned(), value)),
-                    );
+                    rows.extend(values.0.into_iter().map(|value| (name.clone().into_owned(), value)));
                 }
                 Ok(Rows(rows))
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Rows, A::Error> {
                 let mut rows = Vec::new();
-                while let Some(Row {
-                    name: Values(name),
-                    value: Values(value),
-                }) = list.next_element()?
-                {
+                while let Some(Row { name: Values(name), value: Values(value) }) = list.next_element()? {
                     // The name of a row may be an expression, which may yield nothing.
                     let name = name.into_iter().next().unwrap_or_default();
                     rows.extend(value.into_iter().map(|value| (name.clone(), value)));
@@ -87,9 +78,7 @@ impl<'de> Deserialize<'de> for Values {
             }
             fn visit_f64<E: de::Error>(self, value: f64) -> Result<Values, E> {
                 let text = serde_json::to_string(&value).map_err(E::custom)?;
-                Ok(Values(vec![
-                    text.strip_suffix(".0").map_or(text.clone(), str::to_owned),
-                ]))
+                Ok(Values(vec![text.strip_suffix(".0").map_or(text.clone(), str::to_owned)]))
             }
             fn visit_str<E>(self, value: &str) -> Result<Values, E> {
                 Ok(Values(vec![value.to_owned()]))

@@ -13,20 +13,15 @@ fn sent(input: Value) -> SentRequest {
 
 fn sent_as(action: &str, input: Value) -> SentRequest {
     let method = input["method"].as_str().unwrap_or("GET").to_ascii_uppercase();
-    let url = input["url"]
-        .as_str()
-        .or(input["endpoint"].as_str())
-        .or(input["endpoint"]["uri"].as_str())
-        .unwrap();
+    let url =
+        input["url"].as_str().or(input["endpoint"].as_str()).or(input["endpoint"]["uri"].as_str()).unwrap();
     let mut url = url.trim().to_owned();
     if let Some(query) = input.get("expect_query").and_then(Value::as_str) {
         url = [&url, query].concat();
     }
     let mut input = input.clone();
     input.as_object_mut().unwrap().remove("expect_query");
-    let host = MockHost::new()
-        .with_idempotency_key("the-key")
-        .expect(request(&method, &url), answer(200));
+    let host = MockHost::new().with_idempotency_key("the-key").expect(request(&method, &url), answer(200));
     host.run::<Plugin>(action, input).unwrap();
     host.sent().remove(0)
 }
@@ -35,18 +30,13 @@ fn sent_as(action: &str, input: Value) -> SentRequest {
 fn output(input: Value, answer: impl Into<Answer>) -> Result<Value, Problem> {
     let url = input["url"].as_str().unwrap().to_owned();
     let method = input["method"].as_str().unwrap_or("GET").to_owned();
-    MockHost::new()
-        .expect(request(&method, &url), answer)
-        .run::<Plugin>("http-request", input)
+    MockHost::new().expect(request(&method, &url), answer).run::<Plugin>("http-request", input)
 }
 
 /// Why this input is refused, before anything is sent.
 fn refusal(input: Value) -> String {
     let problem = MockHost::new().run::<Plugin>("http-request", input).unwrap_err();
-    assert_eq!(
-        (problem.kind(), problem.status()),
-        (flowcell_sdk::problem::kind::VALIDATION, 400)
-    );
+    assert_eq!((problem.kind(), problem.status()), (flowcell_sdk::problem::kind::VALIDATION, 400));
     problem.detail_text().to_owned()
 }
 
@@ -55,10 +45,7 @@ fn a_request_has_sensible_defaults() {
     let sent = sent(json!({ "url": format!("  {URL} ") }));
     assert_eq!((sent.method.as_str(), sent.url.as_str()), ("GET", URL));
     assert_eq!((sent.headers.len(), sent.body), (0, None));
-    assert_eq!(
-        sent.options,
-        json!({ "timeoutMs": 30_000, "redirects": "follow" })
-    );
+    assert_eq!(sent.options, json!({ "timeoutMs": 30_000, "redirects": "follow" }));
 }
 
 #[test]
@@ -91,18 +78,8 @@ fn unknown_and_missing_parameters_are_named() {
 
 #[test]
 fn only_http_urls_of_bounded_length_without_control_characters_are_sent() {
-    for url in [
-        "ftp://example.com",
-        "example.com",
-        "",
-        "file:///etc/passwd",
-        "//example.com",
-    ] {
-        assert_eq!(
-            refusal(json!({ "url": url })),
-            "`url` must begin with https:// or http://",
-            "{url}"
-        );
+    for url in ["ftp://example.com", "example.com", "", "file:///etc/passwd", "//example.com"] {
+        assert_eq!(refusal(json!({ "url": url })), "`url` must begin with https:// or http://", "{url}");
     }
     let long = format!("https://example.com/{}", "a".repeat(8192));
     assert!(refusal(json!({ "url": long })).contains("at most 8192"));
@@ -131,10 +108,7 @@ fn headers_are_a_map_or_rows_and_empty_names_are_left_out() {
     );
     let rows = json!([{ "name": "a", "value": "1" }, { "name": "", "value": "2" }, { "name": "a", "value": 3 }, { "name": null }]);
     let rows = sent(json!({ "url": URL, "headers": rows }));
-    assert_eq!(
-        rows.headers,
-        [("a".into(), "1".into()), ("a".into(), "3".into())] as [(String, String); 2]
-    );
+    assert_eq!(rows.headers, [("a".into(), "1".into()), ("a".into(), "3".into())] as [(String, String); 2]);
 }
 
 #[test]
@@ -156,27 +130,16 @@ fn headers_that_frame_or_break_the_request_are_refused() {
 
 #[test]
 fn a_value_is_sent_as_json_and_a_string_as_it_is() {
-    for body in [
-        json!({ "q": "a \"quoted\"\nline" }),
-        json!([1]),
-        json!(7),
-        json!(true),
-    ] {
+    for body in [json!({ "q": "a \"quoted\"\nline" }), json!([1]), json!(7), json!(true)] {
         let sent = sent(json!({ "url": URL, "method": "PUT", "body": body }));
-        assert_eq!(
-            (sent.json(), sent.header("content-type")),
-            (body, Some("application/json"))
-        );
+        assert_eq!((sent.json(), sent.header("content-type")), (body, Some("application/json")));
     }
     let text = sent(json!({ "url": URL, "method": "PUT", "body": "as it \"is\"" }));
     assert_eq!(
         (text.text().as_str(), text.header("content-type")),
         ("as it \"is\"", Some("text/plain; charset=utf-8"))
     );
-    assert_eq!(
-        sent(json!({ "url": URL, "method": "PUT", "body": null })).body,
-        None
-    );
+    assert_eq!(sent(json!({ "url": URL, "method": "PUT", "body": null })).body, None);
     assert_eq!(sent(json!({ "url": URL, "body": "on a GET" })).text(), "on a GET");
 }
 
@@ -187,17 +150,10 @@ fn the_content_type_says_how_the_body_is_written() {
         ("text", "text/plain; charset=utf-8", "t"),
         ("xml", "application/xml", "<a b=\"c\"/>"),
         ("text/csv", "text/csv", "a,b\n"),
-        (
-            "application/vnd.x+json; v=1",
-            "application/vnd.x+json; v=1",
-            "[1]",
-        ),
+        ("application/vnd.x+json; v=1", "application/vnd.x+json; v=1", "[1]"),
     ] {
         let sent = sent(json!({ "url": URL, "method": "POST", "contentType": content_type, "body": body }));
-        assert_eq!(
-            (sent.text().as_str(), sent.header("content-type")),
-            (body, Some(header))
-        );
+        assert_eq!((sent.text().as_str(), sent.header("content-type")), (body, Some(header)));
     }
     assert!(
         refusal(json!({ "url": URL, "contentType": "json", "body": "{oops" })).contains("it is not JSON")
@@ -215,16 +171,10 @@ fn a_form_takes_a_map_or_rows() {
     ] {
         let sent = sent(json!({ "url": URL, "method": "POST", "contentType": "form", "body": body }));
         assert_eq!(sent.text(), "a=t1&a=%26%3D1");
-        assert_eq!(
-            sent.header("content-type"),
-            Some("application/x-www-form-urlencoded")
-        );
+        assert_eq!(sent.header("content-type"), Some("application/x-www-form-urlencoded"));
     }
     let refused = refusal(json!({ "url": URL, "contentType": "form", "body": { "a": { "b": 1 } } }));
-    assert!(
-        refused.starts_with("`body` as a form: `a`: invalid type: map"),
-        "{refused}"
-    );
+    assert!(refused.starts_with("`body` as a form: `a`: invalid type: map"), "{refused}");
 }
 
 #[test]
@@ -240,10 +190,7 @@ fn binary_takes_base64() {
 fn content_types_that_are_not_known_or_contradict_are_refused() {
     for content_type in ["multipart", "invalid", "a/b/c", "text/plain\r\nx: y"] {
         let refused = refusal(json!({ "url": URL, "contentType": content_type }));
-        assert!(
-            refused.contains("accepted are json, text, form, xml, binary and media types"),
-            "{refused}"
-        );
+        assert!(refused.contains("accepted are json, text, form, xml, binary and media types"), "{refused}");
     }
     let refused =
         refusal(json!({ "url": URL, "contentType": "json", "headers": { "Content-Type": "text/plain" } }));
@@ -275,41 +222,21 @@ fn basic_credentials_are_sent_once() {
 
 #[test]
 fn what_a_repeat_may_harm_carries_the_idempotency_key() {
-    for (method, key) in [
-        ("POST", Some("the-key")),
-        ("PATCH", Some("the-key")),
-        ("PUT", None),
-        ("GET", None),
-    ] {
-        assert_eq!(
-            sent(json!({ "url": URL, "method": method })).header("idempotency-key"),
-            key,
-            "{method}"
-        );
+    for (method, key) in [("POST", Some("the-key")), ("PATCH", Some("the-key")), ("PUT", None), ("GET", None)]
+    {
+        assert_eq!(sent(json!({ "url": URL, "method": method })).header("idempotency-key"), key, "{method}");
     }
     let own = sent(json!({ "url": URL, "method": "POST", "headers": { "Idempotency-Key": "mine" } }));
-    assert_eq!(
-        (own.header("idempotency-key"), own.headers.len()),
-        (Some("mine"), 1)
-    );
+    assert_eq!((own.header("idempotency-key"), own.headers.len()), (Some("mine"), 1));
 }
 
 #[test]
 fn time_and_redirects_are_the_hosts_to_keep() {
     let options = |input: Value| sent(input).options;
-    assert_eq!(
-        options(json!({ "url": URL, "timeout": "PT0.25S" }))["timeoutMs"],
-        250
-    );
-    assert_eq!(
-        options(json!({ "url": URL, "timeout": { "minutes": 1 } }))["timeoutMs"],
-        60_000
-    );
+    assert_eq!(options(json!({ "url": URL, "timeout": "PT0.25S" }))["timeoutMs"], 250);
+    assert_eq!(options(json!({ "url": URL, "timeout": { "minutes": 1 } }))["timeoutMs"], 60_000);
     for redirects in ["follow", "manual", "error"] {
-        assert_eq!(
-            options(json!({ "url": URL, "redirects": redirects }))["redirects"],
-            redirects
-        );
+        assert_eq!(options(json!({ "url": URL, "redirects": redirects }))["redirects"], redirects);
     }
     assert!(
         refusal(json!({ "url": URL, "timeout": "10s" }))
@@ -355,31 +282,13 @@ fn a_body_is_decoded_by_its_content_type() {
         let output = output(json!({ "url": URL }), answer).unwrap();
         (output["body"].clone(), output["encoding"].clone())
     };
-    assert_eq!(
-        body(Some("application/problem+json; charset=utf-8"), b"[1]"),
-        (json!([1]), Value::Null)
-    );
-    assert_eq!(
-        body(Some("application/json"), b"{oops"),
-        (json!("{oops"), json!("invalid-json"))
-    );
-    assert_eq!(
-        body(Some("application/json"), &[b'['; 500]).1,
-        json!("invalid-json")
-    );
-    assert_eq!(
-        body(Some("text/html; charset=iso-8859-1"), b"\xe9"),
-        (json!("é"), Value::Null)
-    );
+    assert_eq!(body(Some("application/problem+json; charset=utf-8"), b"[1]"), (json!([1]), Value::Null));
+    assert_eq!(body(Some("application/json"), b"{oops"), (json!("{oops"), json!("invalid-json")));
+    assert_eq!(body(Some("application/json"), &[b'['; 500]).1, json!("invalid-json"));
+    assert_eq!(body(Some("text/html; charset=iso-8859-1"), b"\xe9"), (json!("é"), Value::Null));
     assert_eq!(body(Some("text/html"), b"\xe9"), (json!("6Q=="), json!("base64")));
-    assert_eq!(
-        body(Some("application/octet-stream"), b"\0\xff"),
-        (json!("AP8="), json!("base64"))
-    );
-    assert_eq!(
-        body(Some("application/xml"), b"<a/>"),
-        (json!("<a/>"), Value::Null)
-    );
+    assert_eq!(body(Some("application/octet-stream"), b"\0\xff"), (json!("AP8="), json!("base64")));
+    assert_eq!(body(Some("application/xml"), b"<a/>"), (json!("<a/>"), Value::Null));
     assert_eq!(body(None, b"plain"), (json!("plain"), Value::Null));
     assert_eq!(body(None, b"\xff"), (json!("/w=="), json!("base64")));
     assert_eq!(body(Some("application/json"), b""), (Value::Null, Value::Null));
@@ -392,14 +301,8 @@ fn an_error_status_fails_the_step_and_stays_readable() {
         answer(404).json(json!({ "why": "gone" })),
     )
     .unwrap_err();
-    assert_eq!(
-        (problem.kind(), problem.status()),
-        (flowcell_sdk::problem::kind::COMMUNICATION, 404)
-    );
-    assert_eq!(
-        problem.detail_text(),
-        "DELETE https://api.example.com/x answered with status 404"
-    );
+    assert_eq!((problem.kind(), problem.status()), (flowcell_sdk::problem::kind::COMMUNICATION, 404));
+    assert_eq!(problem.detail_text(), "DELETE https://api.example.com/x answered with status 404");
     assert_eq!(
         problem.data_value(),
         json!({
@@ -411,21 +314,14 @@ fn an_error_status_fails_the_step_and_stays_readable() {
             "body": { "why": "gone" },
         })
     );
-    assert_eq!(
-        output(json!({ "url": URL }), answer(503))
-            .unwrap_err()
-            .data_value()["retryable"],
-        true
-    );
+    assert_eq!(output(json!({ "url": URL }), answer(503)).unwrap_err().data_value()["retryable"], true);
 }
 
 #[test]
 fn with_allow_failure_the_flow_goes_on() {
-    let output = output(
-        json!({ "url": URL, "allowFailure": true }),
-        answer(404).json(json!({ "why": "gone" })),
-    )
-    .unwrap();
+    let output =
+        output(json!({ "url": URL, "allowFailure": true }), answer(404).json(json!({ "why": "gone" })))
+            .unwrap();
     assert_eq!(
         (&output["status"], &output["success"], &output["body"]),
         (&json!(404), &json!(false), &json!({ "why": "gone" }))
@@ -437,14 +333,8 @@ fn with_allow_failure_the_flow_goes_on() {
 fn a_blocked_request_stays_visible_as_blocked() {
     let blocked = || HttpError::new("blocked", "no rule allows 127.0.0.1; add [[tenant.allow]]");
     let problem = output(json!({ "url": URL }), blocked()).unwrap_err();
-    assert_eq!(
-        (problem.kind(), problem.status()),
-        (flowcell_sdk::problem::kind::AUTHORIZATION, 403)
-    );
-    assert_eq!(
-        problem.data_value(),
-        json!({ "code": "blocked", "sent": "no", "retryable": false })
-    );
+    assert_eq!((problem.kind(), problem.status()), (flowcell_sdk::problem::kind::AUTHORIZATION, 403));
+    assert_eq!(problem.data_value(), json!({ "code": "blocked", "sent": "no", "retryable": false }));
     let output = output(json!({ "url": URL, "allowFailure": true }), blocked()).unwrap();
     assert_eq!(
         output,
@@ -467,10 +357,7 @@ fn a_missing_answer_is_a_typed_failure() {
         let error = HttpError::new(code, "why").sent("unknown").retryable();
         let problem = output(json!({ "url": URL }), error).unwrap_err();
         assert_eq!((problem.kind(), problem.status()), (kind, status));
-        assert_eq!(
-            problem.data_value(),
-            json!({ "code": code, "sent": "unknown", "retryable": true })
-        );
+        assert_eq!(problem.data_value(), json!({ "code": code, "sent": "unknown", "retryable": true }));
     }
 }
 
@@ -479,10 +366,7 @@ fn a_redirect_that_was_asked_for_is_a_success() {
     let moved = || answer(302).header("location", "/y");
     assert!(output(json!({ "url": URL }), moved()).is_err());
     let manual = output(json!({ "url": URL, "redirects": "manual" }), moved()).unwrap();
-    assert_eq!(
-        (&manual["success"], &manual["headers"]["location"]),
-        (&json!(true), &json!("/y"))
-    );
+    assert_eq!((&manual["success"], &manual["headers"]["location"]), (&json!(true), &json!("/y")));
 }
 
 #[test]
@@ -491,21 +375,12 @@ fn call_http_reads_the_languages_parameters() {
     let basic = sent_as("http", json!({ "method": "get", "endpoint": endpoint }));
     assert_eq!(basic.header("authorization"), Some("Basic dTpw"));
     let endpoint = json!({ "uri": URL, "authentication": { "bearer": { "token": "t" } } });
-    let bearer = sent_as(
-        "http",
-        json!({ "method": "post", "endpoint": endpoint, "body": { "a": 1 } }),
-    );
-    assert_eq!(
-        (bearer.header("authorization"), bearer.json()),
-        (Some("Bearer t"), json!({ "a": 1 }))
-    );
+    let bearer = sent_as("http", json!({ "method": "post", "endpoint": endpoint, "body": { "a": 1 } }));
+    assert_eq!((bearer.header("authorization"), bearer.json()), (Some("Bearer t"), json!({ "a": 1 })));
     let plain =
         json!({ "method": "get", "endpoint": URL, "query": { "a": [1, 2] }, "expect_query": "?a=1&a=2" });
     assert_eq!(sent_as("http", plain).options, json!({ "redirects": "manual" }));
-    let follow = sent_as(
-        "http",
-        json!({ "method": "get", "endpoint": URL, "redirect": true }),
-    );
+    let follow = sent_as("http", json!({ "method": "get", "endpoint": URL, "redirect": true }));
     assert_eq!(follow.options["redirects"], "follow");
 }
 
@@ -532,23 +407,15 @@ fn call_http_gives_content_raw_or_response() {
         }))
     );
     let problem = call(Value::Null, 404, false).unwrap_err();
-    assert_eq!(
-        (problem.status(), &problem.data_value()["body"]),
-        (404, &json!({ "id": 1 }))
-    );
+    assert_eq!((problem.status(), &problem.data_value()["body"]), (404, &json!({ "id": 1 })));
     assert_eq!(call(Value::Null, 304, false).unwrap_err().status(), 304);
     assert_eq!(call(Value::Null, 304, true), Ok(json!({ "id": 1 })));
 }
 
 #[test]
 fn call_http_refuses_what_it_does_not_know() {
-    let refusal = |input: Value| {
-        MockHost::new()
-            .run::<Plugin>("http", input)
-            .unwrap_err()
-            .detail_text()
-            .to_owned()
-    };
+    let refusal =
+        |input: Value| MockHost::new().run::<Plugin>("http", input).unwrap_err().detail_text().to_owned();
     assert!(
         refusal(json!({ "method": "brew", "endpoint": URL }))
             .contains("`brew` is not a method that can be sent")
@@ -572,21 +439,12 @@ fn call_http_refuses_what_it_does_not_know() {
 fn the_schema_refuses_what_the_action_refuses() {
     use flowcell_sdk::Exports as _;
     let descriptor: Value = serde_json::from_str(&Plugin::describe()).unwrap();
-    assert_eq!(
-        (&descriptor["name"], &descriptor["version"]),
-        (&json!("http-request"), &json!("1.0.0"))
-    );
+    assert_eq!((&descriptor["name"], &descriptor["version"]), (&json!("http-request"), &json!("1.0.0")));
     let action = &descriptor["actions"][0];
-    assert_eq!(
-        (&action["name"], &action["title"]),
-        (&json!("http-request"), &json!("HTTP request"))
-    );
+    assert_eq!((&action["name"], &action["title"]), (&json!("http-request"), &json!("HTTP request")));
     assert_eq!(action["wants"][0]["capability"], "http-request");
     let input = &action["input"];
     assert_eq!(input["$schema"], "https://json-schema.org/draft/2020-12/schema");
-    assert_eq!(
-        (&input["additionalProperties"], &input["required"]),
-        (&json!(false), &json!(["url"]))
-    );
+    assert_eq!((&input["additionalProperties"], &input["required"]), (&json!(false), &json!(["url"])));
     assert_eq!(descriptor["actions"][1]["name"], "http");
 }

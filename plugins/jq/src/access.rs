@@ -16,9 +16,7 @@ const LONGEST_ARRAY: usize = 1 << 24;
 
 impl jaq_core::ValT for Val {
     fn from_num(number: &str) -> ValR {
-        Num::parse(number)
-            .map(Val::Num)
-            .ok_or_else(|| error(format!("{number} is no number")))
+        Num::parse(number).map(Val::Num).ok_or_else(|| error(format!("{number} is no number")))
     }
 
     fn from_map<I: IntoIterator<Item = (Val, Val)>>(pairs: I) -> ValR {
@@ -27,10 +25,7 @@ impl jaq_core::ValT for Val {
             match key {
                 Val::Str(key) => fields.insert(key, value),
                 other => {
-                    return Err(error(format!(
-                        "Object keys must be strings, not {}",
-                        other.described()
-                    )));
+                    return Err(error(format!("Object keys must be strings, not {}", other.described())));
                 }
             };
         }
@@ -43,9 +38,7 @@ impl jaq_core::ValT for Val {
                 Box::new((0..items.len()).map(move |at| Ok((Val::from(at), items[at].clone()))))
             }
             Val::Obj(fields) => Box::new((0..fields.len()).filter_map(move |at| {
-                fields
-                    .get_index(at)
-                    .map(|(key, value)| Ok((Val::Str(key.clone()), value.clone())))
+                fields.get_index(at).map(|(key, value)| Ok((Val::Str(key.clone()), value.clone())))
             })),
             other => Box::new(std::iter::once(Err(not_iterable(&other)))),
         }
@@ -65,10 +58,9 @@ impl jaq_core::ValT for Val {
     fn index(self, index: &Val) -> ValR {
         match (&self, index) {
             (Val::Obj(fields), Val::Str(key)) => Ok(fields.get(key).cloned().unwrap_or(Val::Null)),
-            (Val::Arr(items), Val::Num(index)) => Ok(position(*index, items.len())
-                .and_then(|at| items.get(at))
-                .cloned()
-                .unwrap_or(Val::Null)),
+            (Val::Arr(items), Val::Num(index)) => {
+                Ok(position(*index, items.len()).and_then(|at| items.get(at)).cloned().unwrap_or(Val::Null))
+            }
             (Val::Null | Val::Arr(_) | Val::Str(_), Val::Obj(slice)) => {
                 let (start, end) = bounds_of(slice);
                 jaq_core::ValT::range(self, start.as_ref()..end.as_ref())
@@ -101,9 +93,7 @@ impl jaq_core::ValT for Val {
     ) -> ValX<'a, Val> {
         match self {
             Val::Arr(items) => {
-                let updated = Rc::unwrap_or_clone(items)
-                    .into_iter()
-                    .filter_map(|item| update(item).next());
+                let updated = Rc::unwrap_or_clone(items).into_iter().filter_map(|item| update(item).next());
                 updated.collect()
             }
             Val::Obj(fields) => {
@@ -185,9 +175,7 @@ fn update_field<'a, I: Iterator<Item = ValX<'a, Val>>>(
     key: &Rc<str>,
     update: impl Fn(Val) -> I,
 ) -> ValX<'a, Val> {
-    let before = fields
-        .get_mut(key)
-        .map(|value| std::mem::replace(value, Val::Null));
+    let before = fields.get_mut(key).map(|value| std::mem::replace(value, Val::Null));
     match update(before.unwrap_or(Val::Null)).next().transpose()? {
         Some(value) => {
             fields.insert(key.clone(), value);
@@ -255,11 +243,7 @@ fn slice_of(range: Range<Option<&Val>>, length: usize) -> Result<Range<usize>, E
         None | Some(Val::Null) => Ok(default),
         Some(Val::Num(number)) => {
             let number = round(number.double());
-            let number = if number < 0.0 {
-                number + length as f64
-            } else {
-                number
-            };
+            let number = if number < 0.0 { number + length as f64 } else { number };
             Ok((number.max(0.0) as usize).min(length))
         }
         Some(_) => Err(error("Start and end indices of an array slice must be numbers")),
@@ -270,11 +254,7 @@ fn slice_of(range: Range<Option<&Val>>, length: usize) -> Result<Range<usize>, E
 }
 
 fn characters(text: &str, range: Range<usize>) -> &str {
-    let offset = |at: usize| {
-        text.char_indices()
-            .nth(at)
-            .map_or(text.len(), |(offset, _)| offset)
-    };
+    let offset = |at: usize| text.char_indices().nth(at).map_or(text.len(), |(offset, _)| offset);
     &text[offset(range.start)..offset(range.end)]
 }
 
@@ -283,10 +263,7 @@ pub(crate) fn occurrences(items: &[Val], wanted: &[Val]) -> Val {
     if wanted.is_empty() {
         return Val::Null;
     }
-    let found = items
-        .windows(wanted.len())
-        .enumerate()
-        .filter(|(_, window)| *window == wanted);
+    let found = items.windows(wanted.len()).enumerate().filter(|(_, window)| *window == wanted);
     found.map(|(at, _)| Val::from(at)).collect()
 }
 
@@ -296,15 +273,8 @@ fn not_iterable(value: &Val) -> Error {
 
 fn not_indexable(value: &Val, index: &Val) -> Error {
     match index {
-        Val::Str(key) => error(format!(
-            "Cannot index {} with string \"{key}\"",
-            value.type_name()
-        )),
-        other => error(format!(
-            "Cannot index {} with {}",
-            value.type_name(),
-            other.type_name()
-        )),
+        Val::Str(key) => error(format!("Cannot index {} with string \"{key}\"", value.type_name())),
+        other => error(format!("Cannot index {} with {}", value.type_name(), other.type_name())),
     }
 }
 

@@ -41,20 +41,14 @@ impl<'s> Adapter<'_, 's> {
             Term::Neg(inner) => Term::Neg(self.boxed(*inner)),
             Term::BinOp(left, operator, right) => self.operation(*left, operator, *right),
             Term::Label(name, inner) => Term::Label(name, self.boxed(*inner)),
-            Term::Fold(name, source, pattern, arguments) => Term::Fold(
-                name,
-                self.boxed(*source),
-                self.pattern(pattern),
-                self.terms(arguments),
-            ),
+            Term::Fold(name, source, pattern, arguments) => {
+                Term::Fold(name, self.boxed(*source), self.pattern(pattern), self.terms(arguments))
+            }
             Term::TryCatch(inner, handler) => {
                 Term::TryCatch(self.boxed(*inner), handler.map(|handler| self.boxed(*handler)))
             }
             Term::IfThenElse(branches, otherwise) => Term::IfThenElse(
-                branches
-                    .into_iter()
-                    .map(|(test, then)| (self.term(test), self.term(then)))
-                    .collect(),
+                branches.into_iter().map(|(test, then)| (self.term(test), self.term(then))).collect(),
                 otherwise.map(|otherwise| self.boxed(*otherwise)),
             ),
             Term::Def(definitions, inner) => {
@@ -110,9 +104,7 @@ impl<'s> Adapter<'_, 's> {
             Pattern::Var(_) => pattern,
             Pattern::Arr(items) => Pattern::Arr(items.into_iter().map(|item| self.pattern(item)).collect()),
             Pattern::Obj(fields) => {
-                let fields = fields
-                    .into_iter()
-                    .map(|(key, value)| (self.term(key), self.pattern(value)));
+                let fields = fields.into_iter().map(|(key, value)| (self.term(key), self.pattern(value)));
                 Pattern::Obj(fields.collect())
             }
         }
@@ -134,10 +126,7 @@ impl<'s> Adapter<'_, 's> {
 
 fn location<'s>() -> Term<&'s str> {
     let text = |text| Term::Str(None, vec![StrPart::Str(text)]);
-    Term::Obj(vec![
-        (text("file"), Some(text("<expression>"))),
-        (text("line"), Some(Term::Num("1"))),
-    ])
+    Term::Obj(vec![(text("file"), Some(text("<expression>"))), (text("line"), Some(Term::Num("1")))])
 }
 
 /// Puts what stands before a `%` in brackets where the engine would take it apart: `a * b % c` to `(a * b) % c`.

@@ -1,9 +1,6 @@
 //! The component's exports.
 
-#![allow(
-    unsafe_code,
-    reason = "the generated bindings pass strings through linear memory"
-)]
+#![allow(unsafe_code, reason = "the generated bindings pass strings through linear memory")]
 
 wit_bindgen::generate!({
     path: "../../wit",

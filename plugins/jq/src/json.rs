@@ -34,9 +34,7 @@ pub(crate) fn read_fields(text: &str) -> Result<Vec<(Rc<str>, Val)>, String> {
 pub(crate) fn write_result(value: &Val) -> Result<String, String> {
     let written = write(value);
     if written.depth > DEEPEST_RESULT {
-        return Err(format!(
-            "The result is nested deeper than {DEEPEST_RESULT} levels"
-        ));
+        return Err(format!("The result is nested deeper than {DEEPEST_RESULT} levels"));
     }
     if written.is_finite {
         Ok(written.text)
@@ -56,11 +54,7 @@ pub(crate) struct Written {
 
 /// Writes a value, whatever is in it.
 pub(crate) fn write(value: &Val) -> Written {
-    let mut written = Written {
-        text: String::new(),
-        depth: 0,
-        is_finite: true,
-    };
+    let mut written = Written { text: String::new(), depth: 0, is_finite: true };
     written.value(value, 0);
     written
 }
@@ -235,11 +229,7 @@ mod tests {
 
     #[test]
     fn what_json_cannot_hold_does_not_get_out() {
-        assert!(
-            write_result(&Val::Num(Num::Float(f64::NAN)))
-                .unwrap_err()
-                .contains("NaN")
-        );
+        assert!(write_result(&Val::Num(Num::Float(f64::NAN))).unwrap_err().contains("NaN"));
         assert!(write_result(&Val::array(vec![Val::Num(Num::Float(f64::INFINITY))])).is_err());
     }
 

@@ -53,10 +53,7 @@ pub fn evaluate(program: &str, input: &str, variables: &str) -> Result<String, S
     };
     let names: Vec<&str> = variables.iter().map(|(name, _)| &**name).collect();
     let filter = compiled(program, &names)?;
-    let values = variables
-        .into_iter()
-        .map(|(_, value)| value)
-        .chain([Val::object(Map::default())]);
+    let values = variables.into_iter().map(|(_, value)| value).chain([Val::object(Map::default())]);
     json::write_result(&only_value(&filter, input, Vars::new(values))?)
 }
 
@@ -134,9 +131,7 @@ fn compiled(program: &str, variables: &[&str]) -> Result<Rc<Filter<Data>>, Strin
             kept.clear();
         }
         let names = variables.iter().map(|name| (*name).to_owned()).collect();
-        kept.entry(program.to_owned())
-            .or_default()
-            .push((names, Rc::clone(&filter)));
+        kept.entry(program.to_owned()).or_default().push((names, Rc::clone(&filter)));
     });
     Ok(filter)
 }

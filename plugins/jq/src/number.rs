@@ -66,18 +66,15 @@ impl Num {
     }
 
     pub fn add(self, other: Num) -> Num {
-        self.exactly(other, i64::checked_add)
-            .unwrap_or_else(|| Num::whole(self.double() + other.double()))
+        self.exactly(other, i64::checked_add).unwrap_or_else(|| Num::whole(self.double() + other.double()))
     }
 
     pub fn subtract(self, other: Num) -> Num {
-        self.exactly(other, i64::checked_sub)
-            .unwrap_or_else(|| Num::whole(self.double() - other.double()))
+        self.exactly(other, i64::checked_sub).unwrap_or_else(|| Num::whole(self.double() - other.double()))
     }
 
     pub fn multiply(self, other: Num) -> Num {
-        self.exactly(other, i64::checked_mul)
-            .unwrap_or_else(|| Num::whole(self.double() * other.double()))
+        self.exactly(other, i64::checked_mul).unwrap_or_else(|| Num::whole(self.double() * other.double()))
     }
 
     /// None where the divisor is zero.
@@ -86,16 +83,9 @@ impl Num {
             return None;
         }
         let exact = |left: i64, right: i64| {
-            if left.checked_rem(right)? == 0 {
-                left.checked_div(right)
-            } else {
-                None
-            }
+            if left.checked_rem(right)? == 0 { left.checked_div(right) } else { None }
         };
-        Some(
-            self.exactly(other, exact)
-                .unwrap_or_else(|| Num::whole(self.double() / other.double())),
-        )
+        Some(self.exactly(other, exact).unwrap_or_else(|| Num::whole(self.double() / other.double())))
     }
 
     /// Of the integers that both are cut to; the sign is the dividend's. None where the divisor is zero.
@@ -109,9 +99,9 @@ impl Num {
 
     pub fn negate(self) -> Num {
         match self {
-            Num::Int(integer) => integer
-                .checked_neg()
-                .map_or_else(|| Num::Float(-(integer as f64)), Num::Int),
+            Num::Int(integer) => {
+                integer.checked_neg().map_or_else(|| Num::Float(-(integer as f64)), Num::Int)
+            }
             Num::Big(integer) if integer == 1 << 63 => Num::Int(i64::MIN),
             Num::Big(integer) => Num::Float(-(integer as f64)),
             Num::Float(double) => Num::Float(-double),
@@ -164,8 +154,7 @@ impl Num {
 }
 
 fn compare_doubles(left: f64, right: f64) -> Ordering {
-    left.partial_cmp(&right)
-        .unwrap_or_else(|| right.is_nan().cmp(&left.is_nan()))
+    left.partial_cmp(&right).unwrap_or_else(|| right.is_nan().cmp(&left.is_nan()))
 }
 
 fn compare_mixed(integer: i128, double: f64) -> Ordering {
@@ -174,9 +163,7 @@ fn compare_mixed(integer: i128, double: f64) -> Ordering {
     }
     // The cast saturates far outside of what `integer` can be.
     let whole = double.trunc();
-    integer
-        .cmp(&(whole as i128))
-        .then_with(|| compare_doubles(whole, double))
+    integer.cmp(&(whole as i128)).then_with(|| compare_doubles(whole, double))
 }
 
 /// As JSON; NaN is null and the infinities are the largest doubles, as jq prints them.

@@ -68,10 +68,9 @@ impl ops::Div for Val {
 
     fn div(self, other: Val) -> ValR {
         match (&self, &other) {
-            (Val::Num(left), Val::Num(right)) => left
-                .divide(*right)
-                .map(Val::Num)
-                .ok_or_else(|| by_zero(&self, &other)),
+            (Val::Num(left), Val::Num(right)) => {
+                left.divide(*right).map(Val::Num).ok_or_else(|| by_zero(&self, &other))
+            }
             (Val::Str(text), Val::Str(separator)) => Ok(split(text, separator)),
             _ => Err(impossible(&self, &other, "divided")),
         }
@@ -83,10 +82,9 @@ impl ops::Rem for Val {
 
     fn rem(self, other: Val) -> ValR {
         match (&self, &other) {
-            (Val::Num(left), Val::Num(right)) => left
-                .remainder(*right)
-                .map(Val::Num)
-                .ok_or_else(|| by_zero(&self, &other)),
+            (Val::Num(left), Val::Num(right)) => {
+                left.remainder(*right).map(Val::Num).ok_or_else(|| by_zero(&self, &other))
+            }
             _ => Err(impossible(&self, &other, "divided")),
         }
     }
@@ -104,11 +102,7 @@ impl ops::Neg for Val {
 }
 
 fn impossible(left: &Val, right: &Val, done: &str) -> Error {
-    error(format!(
-        "{} and {} cannot be {done}",
-        left.described(),
-        right.described()
-    ))
+    error(format!("{} and {} cannot be {done}", left.described(), right.described()))
 }
 
 fn by_zero(left: &Val, right: &Val) -> Error {
@@ -154,10 +148,7 @@ pub(crate) fn split(text: &str, separator: &str) -> Val {
         return Val::array(Vec::new());
     }
     if separator.is_empty() {
-        return text
-            .chars()
-            .map(|character| Val::text(character.encode_utf8(&mut [0; 4])))
-            .collect();
+        return text.chars().map(|character| Val::text(character.encode_utf8(&mut [0; 4]))).collect();
     }
     text.split(separator).map(Val::text).collect()
 }

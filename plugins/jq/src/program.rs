@@ -27,32 +27,22 @@ const DEEPEST: usize = 200;
 /// Compiles `program`. `variables`: the names it may use, without `$`, in the order in which their values are given.
 pub(crate) fn compile(program: &str, variables: &[&str]) -> Result<Filter<Data>, String> {
     within_limits(program)?;
-    let tokens = Lexer::new(program)
-        .lex()
-        .map_err(|errors| unreadable(program, &errors))?;
+    let tokens = Lexer::new(program).lex().map_err(|errors| unreadable(program, &errors))?;
     let tokens = adapt::tokens(tokens);
-    let term = Parser::new(&tokens)
-        .parse(|parser| parser.term())
-        .map_err(|errors| misplaced(program, &errors))?;
+    let term =
+        Parser::new(&tokens).parse(|parser| parser.term()).map_err(|errors| misplaced(program, &errors))?;
     let mut calls = BTreeSet::new();
     let term = adapt::term(term, &mut calls);
 
     let mut definitions = library(&mut calls);
-    definitions.push(Def {
-        name: MAIN,
-        args: Vec::new(),
-        body: term,
-    });
+    definitions.push(Def { name: MAIN, args: Vec::new(), body: term });
     let arena = Arena::default();
     let modules = Loader::new(definitions)
         .load(&arena, File { code: MAIN, path: () })
         .map_err(|_| "The expression cannot be loaded".to_owned())?;
 
-    let globals: Vec<String> = variables
-        .iter()
-        .map(|name| format!("${name}"))
-        .chain(["$ENV".to_owned()])
-        .collect();
+    let globals: Vec<String> =
+        variables.iter().map(|name| format!("${name}")).chain(["$ENV".to_owned()]).collect();
     Compiler::default()
         .with_funs(function::functions(|name| calls.contains(name)))
         .with_global_vars(globals.iter().map(String::as_str))
@@ -72,21 +62,14 @@ fn library<'s>(calls: &mut BTreeSet<&'s str>) -> Vec<Def<&'s str>> {
     let mut needed = Vec::new();
     // From the end: a definition calls only what stands before it.
     for source in DEFINITIONS.iter().rev() {
-        let name = source["def ".len()..]
-            .split(['(', ':'])
-            .next()
-            .unwrap_or_default();
+        let name = source["def ".len()..].split(['(', ':']).next().unwrap_or_default();
         if !calls.contains(name) {
             continue;
         }
         let definitions = jaq_core::load::parse(source, |parser| parser.defs()).unwrap_or_default();
         for definition in definitions {
             let Def { name, args, body } = definition;
-            needed.push(Def {
-                name,
-                args,
-                body: adapt::term(body, calls),
-            });
+            needed.push(Def { name, args, body: adapt::term(body, calls) });
         }
     }
     needed.reverse();
@@ -105,9 +88,7 @@ fn within_limits(program: &str) -> Result<(), String> {
             _ => {}
         }
         if depth > DEEPEST {
-            return Err(format!(
-                "The expression nests brackets deeper than {DEEPEST} levels"
-            ));
+            return Err(format!("The expression nests brackets deeper than {DEEPEST} levels"));
         }
     }
     Ok(())
@@ -122,10 +103,7 @@ fn unreadable(program: &str, errors: &[lex::Error<&str>]) -> String {
         lex::Expect::Delim("\"") => "a closing quote",
         other => other.as_str(),
     };
-    format!(
-        "Syntax error {}: {expected} is expected",
-        place(program, offset(program, rest))
-    )
+    format!("Syntax error {}: {expected} is expected", place(program, offset(program, rest)))
 }
 
 fn misplaced(program: &str, errors: &[parse::TError<'_, &str>]) -> String {
@@ -150,18 +128,13 @@ fn undefined(program: &str, name: &str, kind: &Undefined, variables: &[&str]) ->
         Undefined::Filter(arity) => format!("There is no function {name} with {arity} arguments {place}"),
         Undefined::Label => format!("There is no label {name} {place}"),
         _ if variables.is_empty() => format!("There is no variable {name} {place}; there are none here"),
-        _ => format!(
-            "There is no variable {name} {place}; there are ${}",
-            variables.join(", $")
-        ),
+        _ => format!("There is no variable {name} {place}; there are ${}", variables.join(", $")),
     }
 }
 
 /// Where `part` stands in `program`, if it is a part of it.
 fn offset(program: &str, part: &str) -> Option<usize> {
-    (part.as_ptr() as usize)
-        .checked_sub(program.as_ptr() as usize)
-        .filter(|offset| *offset <= program.len())
+    (part.as_ptr() as usize).checked_sub(program.as_ptr() as usize).filter(|offset| *offset <= program.len())
 }
 
 /// A place in words, with what stands there.

@@ -82,11 +82,7 @@ impl Val {
     pub fn number(&self, needed_by: &str) -> Result<f64, Error> {
         match self {
             Val::Num(number) => Ok(number.double()),
-            other => Err(error(format!(
-                "{} needs a number, not {}",
-                needed_by,
-                other.described()
-            ))),
+            other => Err(error(format!("{} needs a number, not {}", needed_by, other.described()))),
         }
     }
 
@@ -94,11 +90,7 @@ impl Val {
     pub fn string(&self, needed_by: &str) -> Result<&Rc<str>, Error> {
         match self {
             Val::Str(text) => Ok(text),
-            other => Err(error(format!(
-                "{} needs a string, not {}",
-                needed_by,
-                other.described()
-            ))),
+            other => Err(error(format!("{} needs a string, not {}", needed_by, other.described()))),
         }
     }
 
@@ -106,11 +98,7 @@ impl Val {
     pub fn items(&self, needed_by: &str) -> Result<&Rc<Vec<Val>>, Error> {
         match self {
             Val::Arr(items) => Ok(items),
-            other => Err(error(format!(
-                "{} needs an array, not {}",
-                needed_by,
-                other.described()
-            ))),
+            other => Err(error(format!("{} needs an array, not {}", needed_by, other.described()))),
         }
     }
 
@@ -221,21 +209,12 @@ impl Ord for Val {
 /// First by the sorted keys, then by the values in the order of the keys.
 fn compare_objects(left: &Map, right: &Map) -> Ordering {
     let sorted = |object: &Map| {
-        let mut fields: Vec<(Rc<str>, Val)> = object
-            .iter()
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
+        let mut fields: Vec<(Rc<str>, Val)> =
+            object.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         fields.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
         fields
     };
     let (left, right) = (sorted(left), sorted(right));
-    let keys = left
-        .iter()
-        .map(|(key, _)| key)
-        .cmp(right.iter().map(|(key, _)| key));
-    keys.then_with(|| {
-        left.iter()
-            .map(|(_, value)| value)
-            .cmp(right.iter().map(|(_, value)| value))
-    })
+    let keys = left.iter().map(|(key, _)| key).cmp(right.iter().map(|(key, _)| key));
+    keys.then_with(|| left.iter().map(|(_, value)| value).cmp(right.iter().map(|(_, value)| value)))
 }

@@ -90,11 +90,7 @@ impl Respond {
     /// Puts the answer to a verdict that starts a run.
     pub fn to(self, verdict: Verdict) -> Verdict {
         match self {
-            Self::AtOnce {
-                status,
-                headers,
-                body,
-            } => verdict.respond_at_once(status, headers, body),
+            Self::AtOnce { status, headers, body } => verdict.respond_at_once(status, headers, body),
             Self::Flow { within } => verdict.respond_from_flow(within),
         }
     }
@@ -108,20 +104,10 @@ impl TryFrom<Written> for Config {
             return Err("`path` can be guessed, so it needs `auth`; the minted address needs none".into());
         }
         let respond = written.respond.map_or_else(
-            || {
-                Ok(Respond::AtOnce {
-                    status: 200,
-                    headers: Vec::new(),
-                    body: "ok".into(),
-                })
-            },
+            || Ok(Respond::AtOnce { status: 200, headers: Vec::new(), body: "ok".into() }),
             WrittenRespond::meant,
         )?;
-        Ok(Self {
-            methods: methods(written.methods)?,
-            auth: written.auth.checked()?,
-            respond,
-        })
+        Ok(Self { methods: methods(written.methods)?, auth: written.auth.checked()?, respond })
     }
 }
 
@@ -147,34 +133,19 @@ impl WrittenRespond {
     fn at_once(self) -> Result<Respond, String> {
         if self.within.is_some() {
             return Err(
-                "`respond.within` belongs to `from: flow`; an answer at once waits for nothing".into(),
+                "`respond.within` belongs to `from: flow`; an answer at once waits for nothing".into()
             );
         }
         let status = self.status.unwrap_or(200);
         if !(200..600).contains(&status) {
-            return Err(format!(
-                "`respond.status` is {status}; it must be from 200 to 599"
-            ));
+            return Err(format!("`respond.status` is {status}; it must be from 200 to 599"));
         }
-        let headers = self
-            .headers
-            .unwrap_or_default()
-            .into_iter()
-            .map(legal)
-            .collect::<Result<_, _>>()?;
+        let headers = self.headers.unwrap_or_default().into_iter().map(legal).collect::<Result<_, _>>()?;
         // Where headers say what the body is, or the status says that there is none, `ok` would be wrong.
-        let body = self.body.unwrap_or_else(|| {
-            if status == 204 || status == 304 {
-                Value::Null
-            } else {
-                "ok".into()
-            }
-        });
-        Ok(Respond::AtOnce {
-            status,
-            headers,
-            body,
-        })
+        let body = self
+            .body
+            .unwrap_or_else(|| if status == 204 || status == 304 { Value::Null } else { "ok".into() });
+        Ok(Respond::AtOnce { status, headers, body })
     }
 }
 
@@ -205,10 +176,7 @@ fn methods(written: Option<Vec<String>>) -> Result<Vec<String>, String> {
         return Err("`methods` is empty, so nothing could start a run; list one, such as POST".into());
     }
     match methods.iter().find(|method| !KNOWN.contains(&method.as_str())) {
-        Some(method) => Err(format!(
-            "`methods`: `{method}` is unknown; known are {}",
-            KNOWN.join(", ")
-        )),
+        Some(method) => Err(format!("`methods`: `{method}` is unknown; known are {}", KNOWN.join(", "))),
         None => Ok(methods),
     }
 }

@@ -46,12 +46,7 @@ pub struct Refusal {
 
 impl Refusal {
     fn new(status: u16, title: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            status,
-            title,
-            detail: detail.into(),
-            header: None,
-        }
+        Self { status, title, detail: detail.into(), header: None }
     }
 
     /// The answer, as RFC 9457 has it.
@@ -69,18 +64,12 @@ pub fn judge(config: &Config, request: Inbound) -> Judgement {
         let allowed = config.methods.join(", ");
         let detail = format!("this address takes {allowed}");
         let refusal = Refusal::new(405, "Method not allowed", detail);
-        return Judgement::Refused(Refusal {
-            header: Some(("allow", allowed)),
-            ..refusal
-        });
+        return Judgement::Refused(Refusal { header: Some(("allow", allowed)), ..refusal });
     }
     if !config.auth.admits(request.header("authorization")) {
         let refusal = Refusal::new(401, "Not authenticated", "the credentials are missing or wrong");
         let challenge = "Basic realm=\"webhook\", charset=\"UTF-8\"".to_owned();
-        return Judgement::Refused(Refusal {
-            header: Some(("www-authenticate", challenge)),
-            ..refusal
-        });
+        return Judgement::Refused(Refusal { header: Some(("www-authenticate", challenge)), ..refusal });
     }
     match body(&request) {
         Ok(body) => Judgement::Event(event(config, request, body)),
@@ -95,14 +84,7 @@ fn event(config: &Config, request: Inbound, body: Option<Box<RawValue>>) -> Even
         method: request.method().to_owned(),
         path: request.path().to_owned(),
         query: HeaderMap(urlencoded::pairs(request.query()).collect()),
-        headers: HeaderMap(
-            request
-                .headers()
-                .iter()
-                .filter(|(name, _)| shown(name))
-                .cloned()
-                .collect(),
-        ),
+        headers: HeaderMap(request.headers().iter().filter(|(name, _)| shown(name)).cloned().collect()),
         body,
         trigger: request.trigger(),
     }
@@ -110,10 +92,7 @@ fn event(config: &Config, request: Inbound, body: Option<Box<RawValue>>) -> Even
 
 /// The body as JSON; none where there is none and none was announced.
 fn body(request: &Inbound) -> Result<Option<Box<RawValue>>, Refusal> {
-    let content_type = request
-        .header("content-type")
-        .map(essence)
-        .filter(|essence| !essence.is_empty());
+    let content_type = request.header("content-type").map(essence).filter(|essence| !essence.is_empty());
     if let Some(essence) = &content_type
         && !(essence == "application/json" || essence.ends_with("+json"))
     {
@@ -127,17 +106,13 @@ fn body(request: &Inbound) -> Result<Option<Box<RawValue>>, Refusal> {
     let bytes = request.body();
     if bytes.is_empty() {
         return match content_type.is_some() && carries_a_body(request.method()) {
-            true => Err(Refusal::new(
-                400,
-                "Bad request",
-                "the body is empty, but its content type says JSON",
-            )),
+            true => {
+                Err(Refusal::new(400, "Bad request", "the body is empty, but its content type says JSON"))
+            }
             false => Ok(None),
         };
     }
-    json::pass(bytes)
-        .map(Some)
-        .map_err(|(broken, _)| not_json(&broken))
+    json::pass(bytes).map(Some).map_err(|(broken, _)| not_json(&broken))
 }
 
 fn not_json(broken: &Broken) -> Refusal {
@@ -155,10 +130,5 @@ fn carries_a_body(method: &str) -> bool {
 }
 
 fn essence(media: &str) -> String {
-    media
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase()
+    media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }

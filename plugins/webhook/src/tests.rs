@@ -18,16 +18,9 @@ fn post(config: Value, headers: &[(&str, &str)], body: &str) -> Value {
 /// The status of the refusal of this verdict, its headers and its detail.
 fn refusal(verdict: &Value) -> (u64, &Value, &str) {
     let answer = &verdict["answer"];
-    assert_eq!(
-        answer["headers"]["content-type"], "application/problem+json",
-        "{verdict}"
-    );
+    assert_eq!(answer["headers"]["content-type"], "application/problem+json", "{verdict}");
     assert_eq!(answer["body"]["status"], answer["status"]);
-    (
-        answer["status"].as_u64().unwrap(),
-        &answer["headers"],
-        answer["body"]["detail"].as_str().unwrap(),
-    )
+    (answer["status"].as_u64().unwrap(), &answer["headers"], answer["body"]["detail"].as_str().unwrap())
 }
 
 /// Why this configuration cannot be switched on.
@@ -41,11 +34,8 @@ fn refused_config(config: Value) -> String {
 
 #[test]
 fn a_post_with_json_starts_a_run_and_is_answered_at_once() {
-    let verdict = post(
-        json!({}),
-        &[("Content-Type", "application/json"), ("X-A", "1"), ("x-a", "2")],
-        r#"{"id":7}"#,
-    );
+    let verdict =
+        post(json!({}), &[("Content-Type", "application/json"), ("X-A", "1"), ("x-a", "2")], r#"{"id":7}"#);
     assert_eq!(
         verdict,
         json!({
@@ -84,23 +74,16 @@ fn other_methods_get_405_and_the_allowed_ones() {
         assert_eq!((status, &headers["allow"]), (405, &json!("POST")));
     }
     let host = MockHost::new().with_inbound("PATCH", "/", JSON, "{}");
-    let verdict = host
-        .receive::<Plugin>("webhook", json!({ "methods": ["GET", "PUT"] }))
-        .unwrap();
+    let verdict = host.receive::<Plugin>("webhook", json!({ "methods": ["GET", "PUT"] })).unwrap();
     assert_eq!(refusal(&verdict).1["allow"], "GET, PUT");
 }
 
 #[test]
 fn listed_methods_start_runs_and_need_no_body() {
     let host = MockHost::new().with_inbound("GET", "/?a=1", JSON, "");
-    let verdict = host
-        .receive::<Plugin>("webhook", json!({ "methods": ["GET"] }))
-        .unwrap();
+    let verdict = host.receive::<Plugin>("webhook", json!({ "methods": ["GET"] })).unwrap();
     assert_eq!(
-        (
-            &verdict["start"]["event"]["method"],
-            &verdict["start"]["event"]["body"]
-        ),
+        (&verdict["start"]["event"]["method"], &verdict["start"]["event"]["body"]),
         (&json!("GET"), &Value::Null)
     );
 }
@@ -108,14 +91,7 @@ fn listed_methods_start_runs_and_need_no_body() {
 #[test]
 fn missing_or_wrong_credentials_get_401_and_the_right_ones_stay_out_of_the_event() {
     let config = json!({ "auth": { "basic": { "username": "u", "password": "p" } } });
-    for wrong in [
-        None,
-        Some("Basic dTpx"),
-        Some("Basic !"),
-        Some("Bearer dTpw"),
-        Some("Basic"),
-        Some(""),
-    ] {
+    for wrong in [None, Some("Basic dTpx"), Some("Basic !"), Some("Bearer dTpw"), Some("Basic"), Some("")] {
         let mut headers = JSON.to_vec();
         headers.extend(wrong.map(|value| ("authorization", value)));
         let verdict = post(config.clone(), &headers, "{}");
@@ -125,18 +101,9 @@ fn missing_or_wrong_credentials_get_401_and_the_right_ones_stay_out_of_the_event
             (401, &json!("Basic realm=\"webhook\", charset=\"UTF-8\""))
         );
     }
-    let verdict = post(
-        config,
-        &[
-            ("content-type", "application/json"),
-            ("Authorization", "basic dTpw"),
-        ],
-        "{}",
-    );
-    assert_eq!(
-        verdict["start"]["event"]["headers"],
-        json!({ "content-type": "application/json" })
-    );
+    let verdict =
+        post(config, &[("content-type", "application/json"), ("Authorization", "basic dTpw")], "{}");
+    assert_eq!(verdict["start"]["event"]["headers"], json!({ "content-type": "application/json" }));
 }
 
 #[test]
@@ -147,22 +114,11 @@ fn credentials_that_nobody_asked_for_are_handed_on() {
 
 #[test]
 fn json_types_are_read_and_others_get_415() {
-    for media in [
-        "application/json; charset=utf-8",
-        "application/cloudevents+json",
-        "APPLICATION/JSON",
-    ] {
-        assert_eq!(
-            post(json!({}), &[("content-type", media)], "[1]")["start"]["event"]["body"],
-            json!([1])
-        );
+    for media in ["application/json; charset=utf-8", "application/cloudevents+json", "APPLICATION/JSON"] {
+        assert_eq!(post(json!({}), &[("content-type", media)], "[1]")["start"]["event"]["body"], json!([1]));
     }
     assert_eq!(post(json!({}), &[], "[1]")["start"]["event"]["body"], json!([1]));
-    for media in [
-        "text/plain",
-        "application/x-www-form-urlencoded",
-        "application/xml",
-    ] {
+    for media in ["text/plain", "application/x-www-form-urlencoded", "application/xml"] {
         let verdict = post(json!({}), &[("content-type", media)], "{}");
         assert_eq!(refusal(&verdict).0, 415, "{media}");
     }
@@ -179,11 +135,7 @@ fn broken_json_gets_400_with_its_place() {
         assert_eq!(refusal(&post(json!({}), JSON, body)).0, 400, "{body}");
     }
     let deep = "[".repeat(500) + &"]".repeat(500);
-    assert!(
-        refusal(&post(json!({}), JSON, &deep))
-            .2
-            .contains("more than 100 levels")
-    );
+    assert!(refusal(&post(json!({}), JSON, &deep)).2.contains("more than 100 levels"));
 }
 
 #[test]
@@ -207,25 +159,16 @@ fn the_answer_is_what_the_trigger_says() {
     );
     for (body, status) in [(json!(null), 200), (json!("thanks"), 201)] {
         let respond = json!({ "from": "at-once", "status": status, "body": body });
-        assert_eq!(
-            post(json!({ "respond": respond }), JSON, "{}")["respond"]["body"],
-            body
-        );
+        assert_eq!(post(json!({ "respond": respond }), JSON, "{}")["respond"]["body"], body);
     }
     let empty = json!({ "from": "at-once", "status": 204 });
-    assert_eq!(
-        post(json!({ "respond": empty }), JSON, "{}")["respond"]["body"],
-        Value::Null
-    );
+    assert_eq!(post(json!({ "respond": empty }), JSON, "{}")["respond"]["body"], Value::Null);
 }
 
 #[test]
 fn the_answer_may_come_from_the_flow() {
     let within = |respond: Value| post(json!({ "respond": respond }), JSON, "{}")["respond"].clone();
-    assert_eq!(
-        within(json!({ "from": "flow" })),
-        json!({ "from": "flow", "withinMs": 30_000 })
-    );
+    assert_eq!(within(json!({ "from": "flow" })), json!({ "from": "flow", "withinMs": 30_000 }));
     assert_eq!(
         within(json!({ "from": "flow", "within": "PT0.5S" })),
         json!({ "from": "flow", "withinMs": 500 })
@@ -239,22 +182,13 @@ fn the_answer_may_come_from_the_flow() {
 #[test]
 fn a_wrong_configuration_is_refused_with_advice() {
     for (config, advice) in [
-        (
-            json!({ "metods": ["POST"] }),
-            "unknown key `metods`; did you mean `methods`?",
-        ),
-        (
-            json!({ "dedupe": {} }),
-            "unknown key `dedupe`; known here: `methods`, `auth`, `respond`, `path`",
-        ),
+        (json!({ "metods": ["POST"] }), "unknown key `metods`; did you mean `methods`?"),
+        (json!({ "dedupe": {} }), "unknown key `dedupe`; known here: `methods`, `auth`, `respond`, `path`"),
         (
             json!({ "auth": { "signature": {} } }),
             "`auth`: unknown value `signature`; known here: `none`, `basic`",
         ),
-        (
-            json!({ "auth": { "basic": { "username": "u" } } }),
-            "`auth.basic`: missing field `password`",
-        ),
+        (json!({ "auth": { "basic": { "username": "u" } } }), "`auth.basic`: missing field `password`"),
         (
             json!({ "auth": { "basic": { "username": "u:", "password": "p" } } }),
             "`auth.basic.username` holds a colon, which Basic authentication cannot carry",
@@ -320,10 +254,7 @@ fn switching_on_and_off_leaves_no_state() {
 fn the_schema_is_that_of_what_is_written() {
     use flowcell_sdk::Exports as _;
     let descriptor: Value = serde_json::from_str(&Plugin::describe()).unwrap();
-    assert_eq!(
-        (&descriptor["name"], &descriptor["version"]),
-        (&json!("webhook"), &json!("1.0.0"))
-    );
+    assert_eq!((&descriptor["name"], &descriptor["version"]), (&json!("webhook"), &json!("1.0.0")));
     let trigger = &descriptor["triggers"][0];
     assert_eq!(
         (&trigger["name"], &trigger["config"]["additionalProperties"]),

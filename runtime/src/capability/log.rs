@@ -136,11 +136,7 @@ impl StepLog {
 
     fn close(&mut self, stdio: Stdio) {
         let line = std::mem::take(&mut self.open[stdio as usize]);
-        let level = if stdio == Stdio::Out {
-            Level::Info
-        } else {
-            Level::Warn
-        };
+        let level = if stdio == Stdio::Out { Level::Info } else { Level::Warn };
         self.push(level, &String::from_utf8_lossy(&line), Value::Null);
     }
 
@@ -151,17 +147,8 @@ impl StepLog {
             return;
         }
         let message = &message[..message.floor_char_boundary(room)];
-        self.bytes += message.len()
-            + if fields.is_null() {
-                0
-            } else {
-                fields.to_string().len()
-            };
-        self.lines.push(LogLine {
-            level,
-            message: message.to_owned(),
-            fields,
-        });
+        self.bytes += message.len() + if fields.is_null() { 0 } else { fields.to_string().len() };
+        self.lines.push(LogLine { level, message: message.to_owned(), fields });
     }
 }
 
@@ -182,18 +169,10 @@ mod tests {
         log.print(Stdio::Out, b"one\ntw");
         log.print(Stdio::Err, b"oops");
         log.print(Stdio::Out, b"o\n");
-        let lines: Vec<_> = log
-            .finish()
-            .into_iter()
-            .map(|line| (line.level, line.message))
-            .collect();
+        let lines: Vec<_> = log.finish().into_iter().map(|line| (line.level, line.message)).collect();
         assert_eq!(
             lines,
-            [
-                (Level::Info, "one".into()),
-                (Level::Info, "two".into()),
-                (Level::Warn, "oops".into())
-            ]
+            [(Level::Info, "one".into()), (Level::Info, "two".into()), (Level::Warn, "oops".into())]
         );
     }
 
@@ -215,13 +194,7 @@ mod tests {
             log.print(Stdio::Out, &[b'x'; 4096]);
         }
         assert!(log.bytes <= MAX_BYTES && log.lines.len() <= MAX_LINES);
-        assert!(
-            log.finish()
-                .last()
-                .unwrap()
-                .message
-                .contains("more lines were dropped")
-        );
+        assert!(log.finish().last().unwrap().message.contains("more lines were dropped"));
     }
 
     #[test]

@@ -13,14 +13,14 @@ use bytes::Bytes;
 use tokio::io::{AsyncWrite, sink};
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream, WasiCli, WasiCliView};
+use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, io, random};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::random::{WasiRandom, WasiRandomView};
-use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
 use wasmtime_wasi::{WasiCtx, WasiView};
 
-use super::log::{StepLog, Stdio};
+use super::log::{Stdio, StepLog};
 
 /// Handles that a guest may hold at the same time: streams, pollables, errors.
 pub const MAX_HANDLES: usize = 1000;

@@ -34,22 +34,10 @@ pub(super) struct Server {
     #[arg(long, global = true, value_name = "URL")]
     server: Option<String>,
     /// The operator's token
-    #[arg(
-        long,
-        global = true,
-        env = "FLOWCELL_TOKEN",
-        hide_env = true,
-        hide_env_values = true
-    )]
+    #[arg(long, global = true, env = "FLOWCELL_TOKEN", hide_env = true, hide_env_values = true)]
     token: Option<String>,
     /// Whose things are meant [default: default]
-    #[arg(
-        long,
-        global = true,
-        value_name = "NAME",
-        env = "FLOWCELL_TENANT",
-        hide_env = true
-    )]
+    #[arg(long, global = true, value_name = "NAME", env = "FLOWCELL_TENANT", hide_env = true)]
     tenant: Option<String>,
     /// On the host's own machine: its data folder, which holds address and token [default: .flowcell]
     #[arg(long, global = true, value_name = "DIR", conflicts_with = "server")]
@@ -79,26 +67,14 @@ impl Server {
                 "--server: `{base}` is not an address such as http://127.0.0.1:8080"
             )));
         }
-        Ok(Client {
-            base,
-            token,
-            tenant: self.tenant.clone(),
-            http: Http::new(self.ca.as_deref())?,
-        })
+        Ok(Client { base, token, tenant: self.tenant.clone(), http: Http::new(self.ca.as_deref())? })
     }
 
     /// A token from a data folder goes to that folder's host only.
     fn address(&self) -> (String, Option<String>) {
         // --data on the command line says more than the environment.
-        let of_environment = || {
-            std::env::var(SERVER_VARIABLE)
-                .ok()
-                .filter(|server| !server.is_empty())
-        };
-        let server = self
-            .server
-            .clone()
-            .or_else(|| self.data.is_none().then(of_environment).flatten());
+        let of_environment = || std::env::var(SERVER_VARIABLE).ok().filter(|server| !server.is_empty());
+        let server = self.server.clone().or_else(|| self.data.is_none().then(of_environment).flatten());
         if let Some(server) = server {
             return (server, self.token.clone());
         }
@@ -112,21 +88,15 @@ impl Server {
 
 impl Client {
     pub(super) async fn get(&self, path: &str) -> Result<Value, Stop> {
-        self.call(Method::GET, path, "application/json", Bytes::new())
-            .await
+        self.call(Method::GET, path, "application/json", Bytes::new()).await
     }
 
     pub(super) async fn delete(&self, path: &str) -> Result<Value, Stop> {
-        self.call(Method::DELETE, path, "application/json", Bytes::new())
-            .await
+        self.call(Method::DELETE, path, "application/json", Bytes::new()).await
     }
 
     pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, Stop> {
-        let body = if body.is_null() {
-            Bytes::new()
-        } else {
-            body.to_string().into()
-        };
+        let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
         self.call(Method::POST, path, "application/json", body).await
     }
 
@@ -149,8 +119,7 @@ impl Client {
                 None => self.get(path).await?,
                 Some(cursor) => {
                     let with = if path.contains('?') { '&' } else { '?' };
-                    self.get(&format!("{path}{with}cursor={}", encoded(cursor)))
-                        .await?
+                    self.get(&format!("{path}{with}cursor={}", encoded(cursor))).await?
                 }
             };
             items.extend(page["items"].as_array().cloned().unwrap_or_default());
@@ -170,10 +139,7 @@ impl Client {
         body: Bytes,
     ) -> Result<Value, Stop> {
         let url = format!("{}/api/v1{path}", self.base);
-        let mut request = Request::builder()
-            .method(method)
-            .uri(&url)
-            .header(CONTENT_TYPE, content_type);
+        let mut request = Request::builder().method(method).uri(&url).header(CONTENT_TYPE, content_type);
         if let Some(token) = &self.token {
             let mut value = HeaderValue::try_from(format!("Bearer {token}"))
                 .map_err(|_| Stop::wrong("--token: this is not a token"))?;
@@ -205,34 +171,22 @@ fn answer(status: StatusCode, text: &str) -> Result<Value, Stop> {
             Err(error) => Err(Stop::failed(format!("the host's answer is not JSON: {error}"))),
         };
     }
-    let Some(problem) = value
-        .ok()
-        .and_then(|value| serde_json::from_value::<Problem>(value).ok())
-    else {
+    let Some(problem) = value.ok().and_then(|value| serde_json::from_value::<Problem>(value).ok()) else {
         return Err(Stop::failed(format!("the host answered {status}")));
     };
-    let findings = problem
-        .data
-        .as_ref()
-        .and_then(|data| data["findings"].as_array())
-        .into_iter()
-        .flatten();
+    let findings = problem.data.as_ref().and_then(|data| data["findings"].as_array()).into_iter().flatten();
     let lines = findings.map(|finding| {
         let message = finding["message"].as_str().unwrap_or_default();
         format!("\n{}:{}: {message}", finding["line"], finding["column"])
     });
-    let text = std::iter::once(problem.to_string())
-        .chain(lines)
-        .collect::<String>();
+    let text = std::iter::once(problem.to_string()).chain(lines).collect::<String>();
     let text: Vec<_> = text.lines().map(terminal::harmless).collect();
     Err(Stop::failed(text.join("\n")))
 }
 
 /// Text as it stands in a path or query.
 pub(super) fn encoded(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes())
-        .collect::<String>()
-        .replace('+', "%20")
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
 /// One HTTP exchange at a time.
@@ -257,14 +211,9 @@ impl Http {
             .map_err(|error| Stop::failed(format!("TLS cannot be set up: {error}")))?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .build();
-        Ok(Self(
-            legacy::Client::builder(TokioExecutor::new()).build(connector),
-        ))
+        let connector =
+            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
+        Ok(Self(legacy::Client::builder(TokioExecutor::new()).build(connector)))
     }
 
     /// Status and text of the answer; the error is a part of a sentence.
@@ -273,9 +222,7 @@ impl Http {
             let response = self.0.request(request).await.map_err(|error| reason(&error))?;
             let status = response.status();
             let body = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
-            let body = body
-                .map_err(|error| format!("the answer broke off: {error}"))?
-                .to_bytes();
+            let body = body.map_err(|error| format!("the answer broke off: {error}"))?.to_bytes();
             Ok((status, String::from_utf8_lossy(&body).into_owned()))
         };
         match tokio::time::timeout(ANSWER_WITHIN, exchange).await {
@@ -300,14 +247,7 @@ mod tests {
     use super::*;
 
     fn server(server: Option<&str>, data: Option<PathBuf>) -> Server {
-        Server {
-            server: server.map(str::to_owned),
-            token: None,
-            tenant: None,
-            data,
-            ca: None,
-            json: false,
-        }
+        Server { server: server.map(str::to_owned), token: None, tenant: None, data, ca: None, json: false }
     }
 
     #[test]
@@ -316,14 +256,8 @@ mod tests {
         scratch.write("address", "http://127.0.0.1:7\n");
         scratch.write("operator.token", "t0ken\n");
         let data = Some(scratch.0.clone());
-        assert_eq!(
-            server(None, data).address(),
-            ("http://127.0.0.1:7".into(), Some("t0ken".into()))
-        );
-        assert_eq!(
-            server(Some("http://x"), None).address(),
-            ("http://x".into(), None)
-        );
+        assert_eq!(server(None, data).address(), ("http://127.0.0.1:7".into(), Some("t0ken".into())));
+        assert_eq!(server(Some("http://x"), None).address(), ("http://x".into(), None));
     }
 
     #[test]
@@ -344,14 +278,8 @@ mod tests {
     #[tokio::test]
     async fn a_host_that_is_not_there_is_named_with_what_to_do() {
         // Bound and not accepting is not enough: the port must refuse.
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let client = server(Some(&format!("http://127.0.0.1:{port}")), None)
-            .connect()
-            .unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let client = server(Some(&format!("http://127.0.0.1:{port}")), None).connect().unwrap();
         let stop = client.get("/flows").await.unwrap_err();
         assert_eq!(stop.code, 1);
         assert!(stop.text.contains("Is the host running there?"), "{}", stop.text);

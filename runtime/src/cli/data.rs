@@ -23,10 +23,7 @@ impl DataFolder {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(path).map_err(|error| {
-            Stop::wrong(format!(
-                "the data folder {} cannot be made: {error}; pass --data",
-                path.display()
-            ))
+            Stop::wrong(format!("the data folder {} cannot be made: {error}; pass --data", path.display()))
         })?;
         Ok(Self(path.to_owned()))
     }
@@ -167,25 +164,16 @@ mod tests {
     fn an_empty_token_file_opens_nothing() {
         let scratch = Scratch::new();
         scratch.write("operator.token", "\n");
-        let stop = DataFolder::create(&scratch.0)
-            .unwrap()
-            .operator_token()
-            .unwrap_err();
+        let stop = DataFolder::create(&scratch.0).unwrap().operator_token().unwrap_err();
         assert_eq!(stop.code, 2);
-        assert!(
-            stop.text.contains("remove the file to get a new one"),
-            "{}",
-            stop.text
-        );
+        assert!(stop.text.contains("remove the file to get a new one"), "{}", stop.text);
     }
 
     #[test]
     fn a_folder_that_cannot_be_made_is_named() {
         let scratch = Scratch::new();
         let file = scratch.write("file", "");
-        let Err(stop) = DataFolder::create(&file.join("data")) else {
-            panic!("a file is no folder")
-        };
+        let Err(stop) = DataFolder::create(&file.join("data")) else { panic!("a file is no folder") };
         assert_eq!(stop.code, 2);
         assert!(
             stop.text.starts_with("the data folder ") && stop.text.contains("pass --data"),

@@ -52,9 +52,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Stop> {
-    let upstream = upstream()
-        .await
-        .map_err(|error| Stop::failed(format!("the demo's upstream: {error}")))?;
+    let upstream = upstream().await.map_err(|error| Stop::failed(format!("the demo's upstream: {error}")))?;
     let config = Config::local();
     let listener = bind(&config, args.listen).await?;
     let data = match args.data {
@@ -70,10 +68,8 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Stop> {
     introduce(host.folder.path(), upstream);
 
     let hook = hook_url(&host)?;
-    let story = Story {
-        changes: host.runtime.watch(),
-        timeline: Timeline::new(Style::of_stderr(), false, false),
-    };
+    let story =
+        Story { changes: host.runtime.watch(), timeline: Timeline::new(Style::of_stderr(), false, false) };
     let (done, first) = oneshot::channel();
     tokio::spawn(story.tell(hook, args.once, done));
     let mut outcome = Ok(());
@@ -131,10 +127,7 @@ impl Story {
     async fn show_next(&mut self) -> Option<bool> {
         match self.changes.recv().await {
             Ok(change) => {
-                self.timeline
-                    .lines(&change)
-                    .iter()
-                    .for_each(|line| terminal::note(line));
+                self.timeline.lines(&change).iter().for_each(|line| terminal::note(line));
                 Some(matches!(change, RunChange::Run { run, .. } if run.status.is_final()))
             }
             Err(RecvError::Lagged(_)) => Some(false),
@@ -156,19 +149,14 @@ async fn bind(config: &Config, listen: Option<SocketAddr>) -> Result<Listener, S
 
 /// A folder that stays from one demo to the next, and that nobody else may write to.
 fn temporary_folder() -> Result<PathBuf, Stop> {
-    let user = std::env::var("USER")
-        .or_else(|_| std::env::var("USERNAME"))
-        .unwrap_or_default();
+    let user = std::env::var("USER").or_else(|_| std::env::var("USERNAME")).unwrap_or_default();
     let user: String = user.chars().filter(char::is_ascii_alphanumeric).collect();
     let path = std::env::temp_dir().join(format!("flowcell-demo-{user}").trim_end_matches('-'));
     data::DataFolder::create(&path)?;
     if is_ones_own(&path) {
         return Ok(path);
     }
-    Err(Stop::wrong(format!(
-        "{}: others may write to this folder; pass --data",
-        path.display()
-    )))
+    Err(Stop::wrong(format!("{}: others may write to this folder; pass --data", path.display())))
 }
 
 #[cfg(unix)]
@@ -188,10 +176,7 @@ fn documents(upstream: SocketAddr) -> Result<Sources, Stop> {
     let text = DOCUMENTS.replace(UPSTREAM, &format!("http://{upstream}"));
     let documents =
         crate::read(&text, "hello.yaml").map_err(|findings| Stop::failed(sources::lines(&findings)))?;
-    Ok(Sources {
-        documents,
-        plugins: vec![],
-    })
+    Ok(Sources { documents, plugins: vec![] })
 }
 
 fn introduce(folder: &Path, upstream: SocketAddr) {
@@ -204,9 +189,7 @@ fn introduce(folder: &Path, upstream: SocketAddr) {
 
 fn hook_url(host: &Host) -> Result<String, Stop> {
     let triggers = host.runtime.triggers(&TenantId::default_tenant());
-    let trigger = triggers
-        .iter()
-        .find(|trigger| trigger.namespace == "demo" && trigger.name == "hello");
+    let trigger = triggers.iter().find(|trigger| trigger.namespace == "demo" && trigger.name == "hello");
     let url = trigger.map(|trigger| trigger.url.as_str()).unwrap_or_default();
     // The host is called as this machine reaches it, whatever its URLs start with.
     match url.find("/hooks/") {
@@ -233,9 +216,7 @@ async fn call(hook: &str) -> Result<String, Stop> {
     if status.is_success() {
         Ok(text)
     } else {
-        Err(Stop::failed(format!(
-            "the webhook was answered with {status}: {text}"
-        )))
+        Err(Stop::failed(format!("the webhook was answered with {status}: {text}")))
     }
 }
 
@@ -264,9 +245,7 @@ fn greet(query: &str) -> Response<Full<Bytes>> {
     let name = name.map_or_else(|| "world".into(), |(_, name)| name);
     let body = json!({ "greeting": format!("Hello, {name}!"), "from": "the demo's upstream" });
     let mut response = Response::new(Full::from(body.to_string()));
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -281,24 +260,13 @@ mod tests {
     fn the_documents_are_valid_and_call_the_upstream_wherever_it_is() {
         assert!(DOCUMENTS.contains(UPSTREAM));
         let sources = documents("127.0.0.1:1".parse().unwrap()).unwrap();
-        assert!(matches!(
-            sources.documents.as_slice(),
-            [Document::Flow(_), Document::Trigger(_)]
-        ));
+        assert!(matches!(sources.documents.as_slice(), [Document::Flow(_), Document::Trigger(_)]));
     }
 
     #[tokio::test]
     async fn the_upstream_greets_who_is_named() {
-        let body = greet("name=Ada%20L")
-            .into_body()
-            .collect()
-            .await
-            .unwrap()
-            .to_bytes();
-        assert_eq!(
-            body,
-            r#"{"from":"the demo's upstream","greeting":"Hello, Ada L!"}"#
-        );
+        let body = greet("name=Ada%20L").into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, r#"{"from":"the demo's upstream","greeting":"Hello, Ada L!"}"#);
     }
 
     #[test]

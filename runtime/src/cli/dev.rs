@@ -57,19 +57,13 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Stop> {
     if args.config.is_none() {
         terminal::note(Config::LOCAL_EGRESS);
     }
-    warnings
-        .iter()
-        .for_each(|warning| terminal::note(&warning.to_string()));
+    warnings.iter().for_each(|warning| terminal::note(&warning.to_string()));
     host.announce_triggers();
 
     let edited = Arc::new(Notify::new());
     let _watcher = watch(&args.paths, edited.clone());
-    let follower = Follower {
-        runtime: host.runtime.clone(),
-        paths: args.paths,
-        names,
-        told: BTreeSet::new(),
-    };
+    let follower =
+        Follower { runtime: host.runtime.clone(), paths: args.paths, names, told: BTreeSet::new() };
     tokio::spawn(follower.follow(edited));
     tokio::spawn(show_runs(host.runtime.clone(), args.trace));
     host.serve_until_signalled(Access::Loopback).await?;
@@ -82,10 +76,7 @@ async fn show_runs(runtime: Runtime, trace: bool) {
     let mut timeline = Timeline::new(Style::of_stderr(), trace, true);
     loop {
         match changes.recv().await {
-            Ok(change) => timeline
-                .lines(&change)
-                .iter()
-                .for_each(|line| terminal::note(line)),
+            Ok(change) => timeline.lines(&change).iter().for_each(|line| terminal::note(line)),
             Err(RecvError::Lagged(count)) => terminal::note(&format!("({count} changes not shown)")),
             Err(RecvError::Closed) => return,
         }
@@ -110,11 +101,7 @@ fn watch(paths: &[PathBuf], edited: Arc<Notify>) -> Option<notify::RecommendedWa
             let folder = if path.is_dir() { path } else { parent(path) };
             watcher.watch(
                 folder,
-                if path.is_dir() {
-                    RecursiveMode::Recursive
-                } else {
-                    RecursiveMode::NonRecursive
-                },
+                if path.is_dir() { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive },
             )?;
         }
         Ok(watcher)
@@ -125,9 +112,7 @@ fn watch(paths: &[PathBuf], edited: Arc<Notify>) -> Option<notify::RecommendedWa
 }
 
 fn parent(path: &Path) -> &Path {
-    path.parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Whether an event at `path` can change what the watched paths hold. The journal's own writes must not.
@@ -176,9 +161,7 @@ impl Follower {
         let names: BTreeSet<_> = sources.documents.iter().map(Name::of).collect();
         let tenant = TenantId::default_tenant();
         let warnings = hosting::deploy(&self.runtime, &tenant, sources).await?;
-        warnings
-            .iter()
-            .for_each(|warning| terminal::note(&warning.to_string()));
+        warnings.iter().for_each(|warning| terminal::note(&warning.to_string()));
         let gone: Vec<_> = self.names.difference(&names).cloned().collect();
         for name in &gone {
             let removed = match name {
@@ -234,12 +217,8 @@ mod tests {
         let file = scratch.write("one.yaml", &flow("one"));
         let runtime = hosting::in_memory(Config::local()).await.unwrap();
         let paths = vec![scratch.0.clone()];
-        let mut follower = Follower {
-            runtime: runtime.clone(),
-            paths,
-            names: BTreeSet::new(),
-            told: BTreeSet::new(),
-        };
+        let mut follower =
+            Follower { runtime: runtime.clone(), paths, names: BTreeSet::new(), told: BTreeSet::new() };
         let names = || {
             let flows = runtime.flows(&TenantId::default_tenant());
             flows.into_iter().map(|flow| flow.name).collect::<Vec<_>>()
@@ -250,18 +229,11 @@ mod tests {
 
         std::fs::write(&file, "document: [").unwrap();
         let stop = follower.reload().await.unwrap_err();
-        assert!(
-            stop.text.starts_with(&format!("{}:", file.display())),
-            "{}",
-            stop.text
-        );
+        assert!(stop.text.starts_with(&format!("{}:", file.display())), "{}", stop.text);
         assert_eq!(names(), ["one"]);
 
         std::fs::write(&file, flow("two")).unwrap();
-        assert_eq!(
-            follower.reload().await.unwrap(),
-            "reloaded: 1 document, 1 removed"
-        );
+        assert_eq!(follower.reload().await.unwrap(), "reloaded: 1 document, 1 removed");
         assert_eq!(names(), ["two"]);
     }
 }

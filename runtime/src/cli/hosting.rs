@@ -28,11 +28,7 @@ pub(super) fn config(path: Option<&Path>, without: fn() -> Config) -> Result<Con
 
 /// Takes the address of `--listen`, or the configuration's.
 pub(super) async fn bind(config: &Config, listen: Option<SocketAddr>) -> Result<Listener, ListenError> {
-    let tls = config
-        .tls
-        .as_ref()
-        .map(|tls| server::acceptor(&tls.cert, &tls.key))
-        .transpose()?;
+    let tls = config.tls.as_ref().map(|tls| server::acceptor(&tls.cert, &tls.key)).transpose()?;
     Listener::bind(listen.unwrap_or(config.listen), tls).await
 }
 
@@ -54,14 +50,8 @@ impl Host {
             base_url,
             listeners: vec![listener.address()],
         };
-        let runtime = Runtime::open(options)
-            .await
-            .map_err(|error| Stop::wrong(error.to_string()))?;
-        Ok(Self {
-            runtime,
-            folder,
-            listener,
-        })
+        let runtime = Runtime::open(options).await.map_err(|error| Stop::wrong(error.to_string()))?;
+        Ok(Self { runtime, folder, listener })
     }
 
     /// Says where it listens; always the first line on stdout.
@@ -84,10 +74,7 @@ impl Host {
     /// Serves until `shutdown`, then drains.
     pub(super) async fn serve(self, access: Access, shutdown: impl Future<Output = ()>) -> Result<(), Stop> {
         self.folder.write_address(&self.listener.local_url())?;
-        self.runtime
-            .start()
-            .await
-            .map_err(|problem| Stop::failed(problem.to_string()))?;
+        self.runtime.start().await.map_err(|problem| Stop::failed(problem.to_string()))?;
         server::serve(self.listener, self.runtime, access, shutdown).await;
         self.folder.forget_address();
         Ok(())
@@ -101,32 +88,16 @@ impl Host {
 
 /// `namespace/name  URL` of every enabled trigger.
 pub(super) fn trigger_lines(runtime: &Runtime) -> Vec<String> {
-    let triggers = runtime
-        .tenants()
-        .into_iter()
-        .flat_map(|tenant| runtime.triggers(&tenant));
+    let triggers = runtime.tenants().into_iter().flat_map(|tenant| runtime.triggers(&tenant));
     let enabled = triggers.filter(|trigger| trigger.enabled);
-    enabled
-        .map(|trigger| format!("{}/{}  {}", trigger.namespace, trigger.name, trigger.url))
-        .collect()
+    enabled.map(|trigger| format!("{}/{}  {}", trigger.namespace, trigger.name, trigger.url)).collect()
 }
 
 /// A runtime in memory that nobody calls, for `run`, `check` and `plugin`.
 pub(super) async fn in_memory(config: Config) -> Result<Runtime, Stop> {
-    let base_url = config
-        .public_url
-        .clone()
-        .unwrap_or_else(|| format!("http://{}", config.listen));
-    let options = Options {
-        config,
-        data: Data::Memory,
-        clock: Clock::system(),
-        base_url,
-        listeners: vec![],
-    };
-    Runtime::open(options)
-        .await
-        .map_err(|error| Stop::wrong(error.to_string()))
+    let base_url = config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.listen));
+    let options = Options { config, data: Data::Memory, clock: Clock::system(), base_url, listeners: vec![] };
+    Runtime::open(options).await.map_err(|error| Stop::wrong(error.to_string()))
 }
 
 /// Installs the plugins that the paths hold.
@@ -153,13 +124,10 @@ pub(super) async fn deploy(
     if findings.iter().any(Finding::is_error) {
         return Err(Stop::wrong(sources::lines(&findings)));
     }
-    runtime
-        .deploy(tenant, sources.documents)
-        .await
-        .map_err(|error| match error {
-            DeployError::Findings(findings) => Stop::wrong(sources::lines(&findings)),
-            DeployError::Problem(problem) => Stop::wrong(problem.to_string()),
-        })?;
+    runtime.deploy(tenant, sources.documents).await.map_err(|error| match error {
+        DeployError::Findings(findings) => Stop::wrong(sources::lines(&findings)),
+        DeployError::Problem(problem) => Stop::wrong(problem.to_string()),
+    })?;
     Ok(findings)
 }
 

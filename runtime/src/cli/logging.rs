@@ -29,13 +29,9 @@ pub(super) enum Format {
 pub(super) fn start(format: Format, usual: &str) -> Result<(), Stop> {
     let wanted = std::env::var("FLOWCELL_LOG").ok().filter(|text| !text.is_empty());
     let filter = EnvFilter::try_new(wanted.as_deref().unwrap_or(usual)).map_err(|error| {
-        Stop::wrong(format!(
-            "FLOWCELL_LOG: {error}; write it like `info` or `warn,flowcell=debug`"
-        ))
+        Stop::wrong(format!("FLOWCELL_LOG: {error}; write it like `info` or `warn,flowcell=debug`"))
     })?;
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match format {
         Format::Json => lines.json().flatten_event(true).init(),
         // Somebody is watching: the time of day says nothing then, and the module is ours to know.

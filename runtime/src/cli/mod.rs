@@ -29,14 +29,7 @@ use clap::{Parser, Subcommand};
 #[command(name = "flowcell", version, after_help = logging::HELP)]
 struct Cli {
     /// How log lines look
-    #[arg(
-        long,
-        global = true,
-        value_enum,
-        default_value_t,
-        env = "FLOWCELL_LOG_FORMAT",
-        hide_env = true
-    )]
+    #[arg(long, global = true, value_enum, default_value_t, env = "FLOWCELL_LOG_FORMAT", hide_env = true)]
     log_format: logging::Format,
     #[command(subcommand)]
     command: Command,
@@ -94,18 +87,12 @@ struct Stop {
 impl Stop {
     /// The arguments, documents, configuration or surroundings are wrong: nothing was begun.
     fn wrong(text: impl Into<String>) -> Self {
-        Self {
-            code: 2,
-            text: text.into(),
-        }
+        Self { code: 2, text: text.into() }
     }
 
     /// It was begun and failed.
     fn failed(text: impl Into<String>) -> Self {
-        Self {
-            code: 1,
-            text: text.into(),
-        }
+        Self { code: 1, text: text.into() }
     }
 }
 

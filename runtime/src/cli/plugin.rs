@@ -53,27 +53,17 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Stop> {
     match &args.what {
         What::List => {
             let plugins = args.server.connect()?.list("/plugins", ALL).await?;
-            print_list(
-                json,
-                &plugins,
-                [("NAME", "name"), ("VERSION", "version"), ("TITLE", "title")],
-            );
+            print_list(json, &plugins, [("NAME", "name"), ("VERSION", "version"), ("TITLE", "title")]);
         }
         What::Show { plugin } => {
             let path: Vec<_> = plugin.splitn(2, ':').map(encoded).collect();
-            let shown = args
-                .server
-                .connect()?
-                .get(&format!("/plugins/{}", path.join("/")))
-                .await?;
+            let shown = args.server.connect()?.get(&format!("/plugins/{}", path.join("/"))).await?;
             terminal::say_json(&shown);
         }
         What::Install { file } => {
             let client = args.server.connect()?;
             let wasm = sources::plugin(file)?.wasm;
-            let plugin = client
-                .send(Method::POST, "/plugins", "application/wasm", wasm)
-                .await?;
+            let plugin = client.send(Method::POST, "/plugins", "application/wasm", wasm).await?;
             if json {
                 terminal::say_json(&plugin);
             } else {
@@ -92,11 +82,9 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Stop> {
             let plugin = load(file).await?;
             match json {
                 true => terminal::say_json(&serde_json::to_value(&plugin).unwrap_or_default()),
-                false => terminal::say(&format!(
-                    "{}: links\n{}",
-                    file.display(),
-                    asked_for(&plugin.descriptor)
-                )),
+                false => {
+                    terminal::say(&format!("{}: links\n{}", file.display(), asked_for(&plugin.descriptor)))
+                }
             }
         }
     }
@@ -125,32 +113,19 @@ fn described(plugin: &PluginView) -> String {
         }
     }
     lines.push(asked_for(&plugin.descriptor));
-    let lines: Vec<_> = lines
-        .iter()
-        .map(|line| terminal::harmless(line).trim_end().to_owned())
-        .collect();
+    let lines: Vec<_> = lines.iter().map(|line| terminal::harmless(line).trim_end().to_owned()).collect();
     lines.join("\n")
 }
 
 /// The inputs that a schema names, required ones marked.
 fn fields(item: &Value) -> Vec<String> {
-    let schema = if item["input"].is_object() {
-        &item["input"]
-    } else {
-        &item["config"]
-    };
+    let schema = if item["input"].is_object() { &item["input"] } else { &item["config"] };
     let required = schema["required"].as_array();
     let properties = schema["properties"].as_object().into_iter().flatten();
     let line = |(name, schema): (&String, &Value)| {
-        let mark = if required.is_some_and(|required| required.iter().any(|it| it == name)) {
-            "*"
-        } else {
-            " "
-        };
-        let about = schema["description"]
-            .as_str()
-            .and_then(|text| text.lines().next())
-            .unwrap_or_default();
+        let mark =
+            if required.is_some_and(|required| required.iter().any(|it| it == name)) { "*" } else { " " };
+        let about = schema["description"].as_str().and_then(|text| text.lines().next()).unwrap_or_default();
         format!("  {mark} {name}  {about}")
     };
     properties.map(line).collect()
@@ -158,25 +133,19 @@ fn fields(item: &Value) -> Vec<String> {
 
 /// What it wants to use, in its own words.
 fn asked_for(descriptor: &Value) -> String {
-    let items = ["actions", "triggers"]
-        .iter()
-        .flat_map(|list| descriptor[list].as_array().into_iter().flatten());
+    let items =
+        ["actions", "triggers"].iter().flat_map(|list| descriptor[list].as_array().into_iter().flatten());
     let wants: Vec<_> = items
         .flat_map(|item| match &item["wants"] {
             Value::Array(wants) => wants.iter().map(want).collect(),
-            Value::Object(wants) => wants
-                .iter()
-                .map(|(what, why)| format!("{what}: {}", want(why)))
-                .collect(),
+            Value::Object(wants) => {
+                wants.iter().map(|(what, why)| format!("{what}: {}", want(why))).collect()
+            }
             _ => vec![],
         })
         .map(|want| format!("wants {}", terminal::harmless(&want)))
         .collect();
-    if wants.is_empty() {
-        "wants nothing".to_owned()
-    } else {
-        wants.join("\n")
-    }
+    if wants.is_empty() { "wants nothing".to_owned() } else { wants.join("\n") }
 }
 
 fn want(value: &Value) -> String {

@@ -48,14 +48,9 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Stop> {
         sources.plugins.push(sources::plugin(path)?);
     }
     // Nobody calls a trigger here.
-    sources
-        .documents
-        .retain(|document| matches!(document, Document::Flow(_)));
+    sources.documents.retain(|document| matches!(document, Document::Flow(_)));
     let Some(Document::Flow(flow)) = sources.documents.first() else {
-        return Err(Stop::wrong(format!(
-            "{}: there is no flow in it",
-            args.file.display()
-        )));
+        return Err(Stop::wrong(format!("{}: there is no flow in it", args.file.display())));
     };
     let (namespace, name) = (flow.id.namespace.clone(), flow.id.name.clone());
 
@@ -80,10 +75,7 @@ async fn carry_out(
 ) -> Result<ExitCode, Stop> {
     runtime.start().await.map_err(failed)?;
     let mut changes = runtime.watch();
-    let id = runtime
-        .start_run(tenant, namespace, name, None, input)
-        .await
-        .map_err(failed)?;
+    let id = runtime.start_run(tenant, namespace, name, None, input).await.map_err(failed)?;
     let mut asked_to_end = pin!(signal::asked_to_end());
     let mut over = pin!(wait(runtime, tenant, id));
     let mut interrupted = false;
@@ -109,20 +101,13 @@ async fn carry_out(
         shown_to_end = show(timeline, &change, id);
     }
     runtime.drain(Duration::from_secs(1)).await;
-    Ok(if interrupted {
-        ExitCode::from(130)
-    } else {
-        report(&run)
-    })
+    Ok(if interrupted { ExitCode::from(130) } else { report(&run) })
 }
 
 async fn wait(runtime: &Runtime, tenant: &TenantId, id: RunId) -> Result<RunView, Problem> {
     const LOOK_AGAIN: Duration = Duration::from_secs(3600);
     loop {
-        let run = runtime
-            .wait(tenant, id, LOOK_AGAIN)
-            .await?
-            .expect("a run that was started is there");
+        let run = runtime.wait(tenant, id, LOOK_AGAIN).await?.expect("a run that was started is there");
         if run.summary.status.is_final() {
             return Ok(run);
         }
@@ -134,10 +119,7 @@ fn show(timeline: &mut Timeline, change: &RunChange, id: RunId) -> bool {
     if change.run() != id {
         return false;
     }
-    timeline
-        .lines(change)
-        .iter()
-        .for_each(|line| terminal::note(line));
+    timeline.lines(change).iter().for_each(|line| terminal::note(line));
     matches!(change, RunChange::Run { run, .. } if run.status.is_final())
 }
 
@@ -174,11 +156,7 @@ fn as_json(problem: &Problem) -> String {
 fn paths(file: &std::path::Path) -> Vec<PathBuf> {
     let beside = file.parent().unwrap_or(std::path::Path::new("")).join("plugins");
     let mut paths = vec![file.to_owned()];
-    let plugins = std::fs::read_dir(beside)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path());
+    let plugins = std::fs::read_dir(beside).into_iter().flatten().flatten().map(|entry| entry.path());
     paths.extend(plugins.filter(|path| path.extension().is_some_and(|extension| extension == "wasm")));
     paths
 }
@@ -218,10 +196,7 @@ mod tests {
         assert_eq!(input(None).unwrap(), Value::Null);
         assert_eq!(input(Some("{\"a\":1}")).unwrap()["a"], 1);
         assert_eq!(input(Some(&format!("@{}", file.display()))).unwrap()[0], 1);
-        for (wrong, says) in [
-            ("{a:1}", "--input is not JSON: "),
-            ("@/nowhere", "--input @/nowhere: "),
-        ] {
+        for (wrong, says) in [("{a:1}", "--input is not JSON: "), ("@/nowhere", "--input @/nowhere: ")] {
             let stop = input(Some(wrong)).unwrap_err();
             assert_eq!(stop.code, 2);
             assert!(stop.text.starts_with(says), "{}", stop.text);

@@ -43,11 +43,7 @@ impl From<Refusal> for Stop {
 
 /// `file:line:column: message` for each.
 pub(super) fn lines(findings: &[Finding]) -> String {
-    findings
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
+    findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// Reads everything that the paths name. All documents are read, so that all findings are told at once.
@@ -69,21 +65,14 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Sources, Refusal> {
             Err(wrong) => findings.extend(wrong),
         }
     }
-    if findings.is_empty() {
-        Ok(sources)
-    } else {
-        Err(Refusal::Findings(findings))
-    }
+    if findings.is_empty() { Ok(sources) } else { Err(Refusal::Findings(findings)) }
 }
 
 /// One component.
 pub(super) fn plugin(path: &Path) -> Result<Plugin, Stop> {
     let wasm = fs::read(path)
         .map_err(|error| Stop::wrong(format!("{}: cannot be read: {error}", path.display())))?;
-    Ok(Plugin {
-        path: path.to_owned(),
-        wasm,
-    })
+    Ok(Plugin { path: path.to_owned(), wasm })
 }
 
 /// Every file that the paths name, once, in order. A file that is named itself is taken whatever it is called.
@@ -95,10 +84,7 @@ fn files(paths: &[PathBuf]) -> Result<BTreeSet<PathBuf>, Refusal> {
         } else if path.exists() {
             files.insert(path.clone());
         } else {
-            return Err(Refusal::Unreadable(format!(
-                "{}: there is no such file or folder",
-                path.display()
-            )));
+            return Err(Refusal::Unreadable(format!("{}: there is no such file or folder", path.display())));
         }
     }
     Ok(files)
@@ -152,23 +138,13 @@ mod tests {
         scratch.write("b.yaml", FLOW);
         scratch.write("more/a.yml", FLOW);
         scratch.write("more/x.wasm", "bytes");
-        for skipped in [
-            ".flowcell/c.yaml",
-            "node_modules/c.yaml",
-            "target/c.json",
-            "notes.md",
-            ".hidden.yaml",
-        ] {
+        for skipped in
+            [".flowcell/c.yaml", "node_modules/c.yaml", "target/c.json", "notes.md", ".hidden.yaml"]
+        {
             scratch.write(skipped, "no document");
         }
-        let found: Vec<_> = files(std::slice::from_ref(&scratch.0))
-            .unwrap()
-            .into_iter()
-            .collect();
-        assert_eq!(
-            found,
-            ["b.yaml", "more/a.yml", "more/x.wasm"].map(|name| scratch.0.join(name))
-        );
+        let found: Vec<_> = files(std::slice::from_ref(&scratch.0)).unwrap().into_iter().collect();
+        assert_eq!(found, ["b.yaml", "more/a.yml", "more/x.wasm"].map(|name| scratch.0.join(name)));
         let sources = read(&[scratch.0.clone(), scratch.0.join("b.yaml")]).unwrap();
         assert_eq!((sources.documents.len(), sources.plugins.len()), (2, 1));
     }

@@ -27,12 +27,7 @@ struct Shown {
 
 impl Timeline {
     pub(super) fn new(style: Style, trace: bool, name_runs: bool) -> Self {
-        Self {
-            style,
-            trace,
-            name_runs,
-            runs: HashMap::new(),
-        }
+        Self { style, trace, name_runs, runs: HashMap::new() }
     }
 
     /// The lines that tell of a change; none where it changes nothing that is shown.
@@ -43,40 +38,22 @@ impl Timeline {
         };
         let id = change.run();
         let is_new = !self.runs.contains_key(&id);
-        let shown = self.runs.entry(id).or_insert_with(|| Shown {
-            began,
-            steps: HashMap::new(),
-        });
+        let shown = self.runs.entry(id).or_insert_with(|| Shown { began, steps: HashMap::new() });
         let (at, texts) = match change {
             RunChange::Run { at, run, problem } => (at, run_line(self.style, run, problem.as_ref(), is_new)),
             RunChange::Step { at, step, .. } => (at, step_lines(self.style, self.trace, shown, step)),
-            RunChange::Log {
-                at,
-                step,
-                level,
-                message,
-                fields,
-                ..
-            } => (
-                at,
-                vec![log_line(self.style, shown, *step, level, message, fields)],
-            ),
+            RunChange::Log { at, step, level, message, fields, .. } => {
+                (at, vec![log_line(self.style, shown, *step, level, message, fields)])
+            }
         };
         let offset = at.as_millisecond() - shown.began.as_millisecond();
         let over = matches!(change, RunChange::Run { run, .. } if run.status.is_final());
         if over {
             self.runs.remove(&id);
         }
-        let name = if self.name_runs {
-            format!("{}  ", short(id))
-        } else {
-            String::new()
-        };
+        let name = if self.name_runs { format!("{}  ", short(id)) } else { String::new() };
         let before = self.style.faint(&format!("{name}{:>8}", format!("+{offset} ms")));
-        texts
-            .into_iter()
-            .map(|text| format!("{before}  {text}"))
-            .collect()
+        texts.into_iter().map(|text| format!("{before}  {text}")).collect()
     }
 }
 
@@ -87,31 +64,20 @@ fn short(id: RunId) -> String {
 }
 
 fn run_line(style: Style, run: &RunSummary, problem: Option<&Problem>, is_new: bool) -> Vec<String> {
-    let took = run
-        .ended_at
-        .map(|end| end.as_millisecond() - run.started_at.as_millisecond());
+    let took = run.ended_at.map(|end| end.as_millisecond() - run.started_at.as_millisecond());
     let took = took.map(|ms| format!(" in {ms} ms")).unwrap_or_default();
     let flow = style.strong(&harmless(&run.flow));
     let text = match run.status {
         Status::Completed => format!("{} {flow} completed{took}", style.good("✓")),
         Status::Faulted => {
-            let why = problem
-                .map(|problem| format!(": {}", harmless(&problem.to_string())))
-                .unwrap_or_default();
+            let why =
+                problem.map(|problem| format!(": {}", harmless(&problem.to_string()))).unwrap_or_default();
             format!("{} {flow} faulted{took}{why}", style.bad("✗"))
         }
         Status::Cancelled => format!("{} {flow} cancelled{took}", style.bad("✗")),
         _ if is_new => {
-            let by = run
-                .trigger
-                .as_deref()
-                .map(|name| format!(", started by {}", harmless(name)));
-            format!(
-                "{} {flow} run {}{}",
-                style.busy("▸"),
-                run.id,
-                by.unwrap_or_default()
-            )
+            let by = run.trigger.as_deref().map(|name| format!(", started by {}", harmless(name)));
+            format!("{} {flow} run {}{}", style.busy("▸"), run.id, by.unwrap_or_default())
         }
         // A run that waits or goes on: its steps say so.
         _ => return vec![],
@@ -131,16 +97,10 @@ fn step_lines(style: Style, trace: bool, shown: &mut Shown, step: &StepRecord) -
     if trace {
         let begins = before.is_none_or(|(status, ..)| status == Status::Pending);
         if begins {
-            lines.push(format!(
-                "{indent}  {}",
-                style.faint(&format!("in  {}", step.input))
-            ));
+            lines.push(format!("{indent}  {}", style.faint(&format!("in  {}", step.input))));
         }
         if step.status == Status::Completed {
-            lines.push(format!(
-                "{indent}  {}",
-                style.faint(&format!("out {}", step.output))
-            ));
+            lines.push(format!("{indent}  {}", style.faint(&format!("out {}", step.output))));
         }
     }
     lines
@@ -158,17 +118,8 @@ fn step_text(style: Style, step: &StepRecord) -> String {
         Status::Waiting => format!("{} {name} {}", style.busy("…"), waits(step)),
         Status::Suspended => format!("{} {name} waits to be called back", style.busy("…")),
         Status::Completed => {
-            let after = if attempts > 1 {
-                format!(" after {attempts} attempts")
-            } else {
-                String::new()
-            };
-            format!(
-                "{} {name} {}{after}{}",
-                style.good("✓"),
-                took(step),
-                complaint(step)
-            )
+            let after = if attempts > 1 { format!(" after {attempts} attempts") } else { String::new() };
+            format!("{} {name} {}{after}{}", style.good("✓"), took(step), complaint(step))
         }
         Status::Faulted => format!("{} {name} {}{}", style.bad("✗"), took(step), complaint(step)),
         Status::Cancelled => format!("{} {name} cancelled", style.bad("✗")),
@@ -177,18 +128,14 @@ fn step_text(style: Style, step: &StepRecord) -> String {
 }
 
 fn took(step: &StepRecord) -> String {
-    let ms = step
-        .ended_at
-        .map_or(0, |end| end.as_millisecond() - step.started_at.as_millisecond());
+    let ms = step.ended_at.map_or(0, |end| end.as_millisecond() - step.started_at.as_millisecond());
     format!("{ms} ms")
 }
 
 /// Why it did not end well, or what was wrong with a reply that ended well.
 fn complaint(step: &StepRecord) -> String {
     let problem = step.problem.as_ref();
-    problem
-        .map(|problem| format!(": {}", harmless(&problem.to_string())))
-        .unwrap_or_default()
+    problem.map(|problem| format!(": {}", harmless(&problem.to_string()))).unwrap_or_default()
 }
 
 fn waits(step: &StepRecord) -> String {
@@ -198,10 +145,7 @@ fn waits(step: &StepRecord) -> String {
         None => format!("waits{until}"),
         Some(problem) => {
             let attempt = step.attempts.len();
-            format!(
-                "attempt {attempt} failed, waits{until}: {}",
-                harmless(&problem.to_string())
-            )
+            format!("attempt {attempt} failed, waits{until}: {}", harmless(&problem.to_string()))
         }
     }
 }
@@ -219,18 +163,13 @@ fn log_line(style: Style, shown: &Shown, step: u32, level: &str, message: &str, 
         }
         _ => String::new(),
     };
-    format!(
-        "{}| {level} {}{fields}",
-        "  ".repeat(depth + 2),
-        harmless(message)
-    )
+    format!("{}| {level} {}{fields}", "  ".repeat(depth + 2), harmless(message))
 }
 
 /// A task's pointer has one number for each list of tasks around it: `/do/0/order/try/1/pay`.
 fn depth(reference: &str) -> usize {
-    let numbers = reference
-        .split('/')
-        .filter(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+    let numbers =
+        reference.split('/').filter(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
     numbers.count().saturating_sub(1)
 }
 
@@ -255,11 +194,7 @@ mod tests {
             started_at: at(0),
             ended_at: status.is_final().then(|| at(ms)),
         };
-        RunChange::Run {
-            at: at(ms),
-            run,
-            problem,
-        }
+        RunChange::Run { at: at(ms), run, problem }
     }
 
     fn step(reference: &str, status: Status) -> StepRecord {
@@ -291,21 +226,13 @@ mod tests {
 
     fn told(trace: bool, changes: &[RunChange]) -> String {
         let mut timeline = Timeline::new(Style::plain(), trace, false);
-        changes
-            .iter()
-            .flat_map(|change| timeline.lines(change))
-            .collect::<Vec<_>>()
-            .join("\n")
+        changes.iter().flat_map(|change| timeline.lines(change)).collect::<Vec<_>>().join("\n")
     }
 
     #[test]
     fn a_run_with_a_retry_reads_from_top_to_bottom() {
         let failed = Problem::new("x", "the other side failed", 503).detail("it answered 503");
-        let attempt = |problem| AttemptRecord {
-            started_at: at(1),
-            ended_at: Some(at(9)),
-            problem,
-        };
+        let attempt = |problem| AttemptRecord { started_at: at(1), ended_at: Some(at(9)), problem };
         let call = |status, attempts| StepRecord {
             kind: "call",
             plugin: Some("http-request:1.0.0".into()),
@@ -334,20 +261,8 @@ mod tests {
                         ..call(Status::Waiting, vec![attempt(Some(failed.clone()))])
                     },
                 ),
-                change(
-                    1000,
-                    call(
-                        Status::Running,
-                        vec![attempt(Some(failed.clone())), attempt(None)],
-                    ),
-                ),
-                change(
-                    1000,
-                    call(
-                        Status::Running,
-                        vec![attempt(Some(failed.clone())), attempt(None)],
-                    ),
-                ),
+                change(1000, call(Status::Running, vec![attempt(Some(failed.clone())), attempt(None)])),
+                change(1000, call(Status::Running, vec![attempt(Some(failed.clone())), attempt(None)])),
                 change(
                     1010,
                     StepRecord {
@@ -371,11 +286,8 @@ mod tests {
 
     #[test]
     fn tracing_shows_what_a_step_was_given_and_what_it_gave() {
-        let done = StepRecord {
-            output: json!([2]),
-            ended_at: Some(at(3)),
-            ..step("/do/0/one", Status::Completed)
-        };
+        let done =
+            StepRecord { output: json!([2]), ended_at: Some(at(3)), ..step("/do/0/one", Status::Completed) };
         let expected = "+3 ms    ✓ one 3 ms\n   +3 ms      in  {\"n\":1}\n   +3 ms      out [2]";
         let text = told(true, &[run(0, Status::Running, None), change(3, done)]);
         assert_eq!(text.split_once('\n').unwrap().1.trim_start(), expected);
@@ -389,14 +301,8 @@ mod tests {
             ended_at: Some(at(2)),
             ..step("/do/0/one", Status::Faulted)
         };
-        let text = told(
-            false,
-            &[change(2, failed), run(2, Status::Faulted, Some(problem))],
-        );
+        let text = told(false, &[change(2, failed), run(2, Status::Faulted, Some(problem))]);
         assert!(text.contains("✗ one 2 ms: no such thing\n"), "{text}");
-        assert!(
-            text.ends_with("✗ shop/order:1.0.0 faulted in 2 ms: no such thing"),
-            "{text}"
-        );
+        assert!(text.ends_with("✗ shop/order:1.0.0 faulted in 2 ms: no such thing"), "{text}");
     }
 }

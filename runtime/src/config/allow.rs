@@ -12,15 +12,8 @@ use url::Host;
 use super::document::{ConfigError, Field, Section};
 
 /// The methods of HTTP that a step may use.
-pub const METHODS: [Method; 7] = [
-    Method::GET,
-    Method::HEAD,
-    Method::POST,
-    Method::PUT,
-    Method::PATCH,
-    Method::DELETE,
-    Method::OPTIONS,
-];
+pub const METHODS: [Method; 7] =
+    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 
 /// One `[[tenant.allow]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,9 +87,7 @@ impl HostPattern {
             ));
         }
         if let Some((name, path)) = text.split_once('/') {
-            return Err(format!(
-                "`{text}` has a path: write host = \"{name}\" and paths = [\"/{path}\"]"
-            ));
+            return Err(format!("`{text}` has a path: write host = \"{name}\" and paths = [\"/{path}\"]"));
         }
         if text.contains('@') {
             return Err(format!("`{text}` has a user in it: write the name alone"));
@@ -105,9 +96,7 @@ impl HostPattern {
             return Ok(Self::Exactly(Host::Ipv6(address)));
         }
         if let Some((name, port)) = text.rsplit_once(':') {
-            return Err(format!(
-                "`{text}` has a port: write host = \"{name}\" and ports = [{port}]"
-            ));
+            return Err(format!("`{text}` has a port: write host = \"{name}\" and ports = [{port}]"));
         }
         match text.strip_prefix("*.") {
             Some(rest) if !rest.contains('*') => match parse_host(rest, text)? {
@@ -129,9 +118,9 @@ fn parse_host(name: &str, whole: &str) -> Result<Host, String> {
     let host = Host::parse(bare)
         .map_err(|error| format!("`{whole}` is not a host name ({error}), such as \"api.example.com\""))?;
     match &host {
-        Host::Domain(domain) if domain.split('.').any(str::is_empty) => Err(format!(
-            "`{whole}` is not a host name (an empty part), such as \"api.example.com\""
-        )),
+        Host::Domain(domain) if domain.split('.').any(str::is_empty) => {
+            Err(format!("`{whole}` is not a host name (an empty part), such as \"api.example.com\""))
+        }
         _ => Ok(host),
     }
 }
@@ -180,24 +169,16 @@ impl PathPattern {
     /// A sentence on what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
         if !text.starts_with('/') {
-            return Err(format!(
-                "`{text}` is not a path: it begins with `/`, as in \"/v1/*\""
-            ));
+            return Err(format!("`{text}` is not a path: it begins with `/`, as in \"/v1/*\""));
         }
         if text.contains(['?', '#']) {
-            return Err(format!(
-                "`{text}` has a query or a fragment: a rule is about the path alone"
-            ));
+            return Err(format!("`{text}` has a query or a fragment: a rule is about the path alone"));
         }
         if text.contains(['%', '\\']) || text.chars().any(char::is_control) {
-            return Err(format!(
-                "`{text}` has an escape in it: write the path decoded, as people read it"
-            ));
+            return Err(format!("`{text}` has an escape in it: write the path decoded, as people read it"));
         }
         if text.split('/').any(|segment| matches!(segment, "." | "..")) {
-            return Err(format!(
-                "`{text}` has a dot segment: write the path that it leads to"
-            ));
+            return Err(format!("`{text}` has a dot segment: write the path that it leads to"));
         }
         Ok(Self(text.to_owned()))
     }
@@ -212,11 +193,7 @@ impl fmt::Display for PathPattern {
 /// Reads the list under `allow`.
 pub(super) fn rules(field: &Field<'_>) -> Result<Vec<AllowRule>, ConfigError> {
     let known = &["host", "ports", "methods", "paths", "network"];
-    field
-        .list()?
-        .iter()
-        .map(|item| rule(&item.section("tenant.allow", known)?))
-        .collect()
+    field.list()?.iter().map(|item| rule(&item.section("tenant.allow", known)?)).collect()
 }
 
 fn rule(section: &Section<'_>) -> Result<AllowRule, ConfigError> {
@@ -239,23 +216,17 @@ fn host_rule(section: &Section<'_>, host: &Field<'_>) -> Result<HostRule, Config
             Some(field) => Ports::These(some_of(&field, port)?),
             None => Ports::These(vec![443]),
         },
-        methods: section
-            .get("methods")
-            .map(|field| some_of(&field, method))
-            .transpose()?,
-        paths: section
-            .get("paths")
-            .map(|field| some_of(&field, path))
-            .transpose()?,
+        methods: section.get("methods").map(|field| some_of(&field, method)).transpose()?,
+        paths: section.get("paths").map(|field| some_of(&field, path)).transpose()?,
     })
 }
 
 fn network_rule(section: &Section<'_>, field: &Field<'_>) -> Result<IpNet, ConfigError> {
     for key in ["ports", "methods", "paths"] {
         if let Some(field) = section.get(key) {
-            return Err(field.error(format!(
-                "a `network` rule opens every port, method and path: leave `{key}` out"
-            )));
+            return Err(
+                field.error(format!("a `network` rule opens every port, method and path: leave `{key}` out"))
+            );
         }
     }
     let text = field.text()?;
@@ -277,18 +248,15 @@ fn network_rule(section: &Section<'_>, field: &Field<'_>) -> Result<IpNet, Confi
     }
     match network {
         // Addresses are judged as IPv4 where they are IPv4 in disguise, so such a rule would never apply.
-        IpNet::V6(six) if six.prefix_len() >= 96 && six.addr().to_ipv4_mapped().is_some() => Err(field
-            .error(format!(
-                "`{text}` is IPv4 written as IPv6: write the IPv4 network"
-            ))),
+        IpNet::V6(six) if six.prefix_len() >= 96 && six.addr().to_ipv4_mapped().is_some() => {
+            Err(field.error(format!("`{text}` is IPv4 written as IPv6: write the IPv4 network")))
+        }
         _ => Ok(network),
     }
 }
 
 fn port(field: &Field<'_>) -> Result<u16, ConfigError> {
-    let number = field
-        .integer()
-        .ok_or_else(|| field.wrong_type("a port number"))??;
+    let number = field.integer().ok_or_else(|| field.wrong_type("a port number"))??;
     match u16::try_from(number) {
         Ok(port) if port > 0 => Ok(port),
         _ => Err(field.error(format!("{number} is not a port: ports go from 1 to 65535"))),
@@ -297,15 +265,9 @@ fn port(field: &Field<'_>) -> Result<u16, ConfigError> {
 
 fn method(field: &Field<'_>) -> Result<Method, ConfigError> {
     let text = field.text()?;
-    METHODS
-        .iter()
-        .find(|method| method.as_str() == text)
-        .cloned()
-        .ok_or_else(|| {
-            field.error(format!(
-                "`{text}` is not a method: use GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS"
-            ))
-        })
+    METHODS.iter().find(|method| method.as_str() == text).cloned().ok_or_else(|| {
+        field.error(format!("`{text}` is not a method: use GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS"))
+    })
 }
 
 fn path(field: &Field<'_>) -> Result<PathPattern, ConfigError> {

@@ -86,24 +86,14 @@ impl<'a> Section<'a> {
         known: &'static [&'static str],
     ) -> Result<Self, ConfigError> {
         match table.keys().find(|key| !known.contains(&&**key.get_ref())) {
-            None => Ok(Self {
-                source,
-                name,
-                span,
-                table,
-            }),
+            None => Ok(Self { source, name, span, table }),
             Some(key) => Err(source.error(key.span(), unknown(name, key.get_ref(), known))),
         }
     }
 
     pub(super) fn get(&self, key: &'static str) -> Option<Field<'a>> {
         let value = self.table.get(key)?;
-        Some(Field {
-            source: self.source,
-            key,
-            span: value.span(),
-            value: value.get_ref(),
-        })
+        Some(Field { source: self.source, key, span: value.span(), value: value.get_ref() })
     }
 
     pub(super) fn missing(&self, key: &str) -> ConfigError {
@@ -133,30 +123,19 @@ impl<'a> Field<'a> {
     }
 
     pub(super) fn text(&self) -> Result<&'a str, ConfigError> {
-        self.value
-            .as_str()
-            .ok_or_else(|| self.wrong_type("text in quotes"))
+        self.value.as_str().ok_or_else(|| self.wrong_type("text in quotes"))
     }
 
     /// The digits of a whole number as they are written, or none when it is something else.
     pub(super) fn integer(&self) -> Option<Result<u64, ConfigError>> {
         let integer = self.value.as_integer()?;
-        Some(
-            u64::from_str_radix(integer.as_str(), integer.radix()).map_err(|_| {
-                self.error(format!(
-                    "`{}` is {}: write a whole number from 0 upwards",
-                    self.key,
-                    integer.as_str()
-                ))
-            }),
-        )
+        Some(u64::from_str_radix(integer.as_str(), integer.radix()).map_err(|_| {
+            self.error(format!("`{}` is {}: write a whole number from 0 upwards", self.key, integer.as_str()))
+        }))
     }
 
     pub(super) fn list(&self) -> Result<Vec<Field<'a>>, ConfigError> {
-        let list = self
-            .value
-            .as_array()
-            .ok_or_else(|| self.wrong_type("a list, such as [ … ]"))?;
+        let list = self.value.as_array().ok_or_else(|| self.wrong_type("a list, such as [ … ]"))?;
         let item = |value: &'a Spanned<DeValue<'a>>| Field {
             source: self.source,
             key: self.key,
@@ -177,23 +156,13 @@ impl<'a> Field<'a> {
     }
 
     pub(super) fn wrong_type(&self, wanted: &str) -> ConfigError {
-        self.error(format!(
-            "`{}` is {}: it should be {wanted}",
-            self.key,
-            self.value.type_str()
-        ))
+        self.error(format!("`{}` is {}: it should be {wanted}", self.key, self.value.type_str()))
     }
 }
 
 fn unknown(section: &str, key: &str, known: &[&str]) -> String {
-    let place = if section.is_empty() {
-        String::new()
-    } else {
-        format!(" in `{section}`")
-    };
-    let nearest = known
-        .iter()
-        .min_by_key(|right| strsim::damerau_levenshtein(key, right));
+    let place = if section.is_empty() { String::new() } else { format!(" in `{section}`") };
+    let nearest = known.iter().min_by_key(|right| strsim::damerau_levenshtein(key, right));
     match nearest {
         Some(right) if strsim::damerau_levenshtein(key, right) <= right.len().max(key.len()) / 2 => {
             format!("unknown key `{key}`{place}: did you mean `{right}`?")

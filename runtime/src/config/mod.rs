@@ -73,11 +73,7 @@ pub struct TenantConfig {
 impl TenantConfig {
     /// A tenant that may reach nothing.
     pub fn new(name: TenantId) -> Self {
-        Self {
-            name,
-            allow: Vec::new(),
-            quota: Quota::default(),
-        }
+        Self { name, allow: Vec::new(), quota: Quota::default() }
     }
 }
 
@@ -143,13 +139,8 @@ impl Config {
         let table = source.parse()?;
         let root = source.root(&table, &["listen", "public_url", "journal", "tls", "tenant"])?;
         Ok(Self {
-            listen: root
-                .get("listen")
-                .map_or(Ok(DEFAULT_LISTEN), |field| listen(&field))?,
-            public_url: root
-                .get("public_url")
-                .map(|field| public_url(&field))
-                .transpose()?,
+            listen: root.get("listen").map_or(Ok(DEFAULT_LISTEN), |field| listen(&field))?,
+            public_url: root.get("public_url").map(|field| public_url(&field)).transpose()?,
             journal: root.get("journal").map(|field| journal(&field)).transpose()?,
             tls: root.get("tls").map(|field| tls(&field, file_name)).transpose()?,
             tenants: match root.get("tenant") {
@@ -177,11 +168,7 @@ fn listen(field: &Field<'_>) -> Result<SocketAddr, ConfigError> {
 
 fn public_url(field: &Field<'_>) -> Result<String, ConfigError> {
     let text = field.text()?;
-    let wrong = |why: &str| {
-        field.error(format!(
-            "`{text}` {why}: write it as \"https://hooks.example.com\""
-        ))
-    };
+    let wrong = |why: &str| field.error(format!("`{text}` {why}: write it as \"https://hooks.example.com\""));
     let url = Url::parse(text).map_err(|error| wrong(&format!("is not a URL ({error})")))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(wrong("is neither http nor https"));
@@ -211,10 +198,7 @@ fn tls(field: &Field<'_>, file_name: &str) -> Result<TlsConfig, ConfigError> {
     // A file named in a file is looked for beside it, wherever the host was started.
     let folder = Path::new(file_name).parent().unwrap_or(Path::new(""));
     let path = |key| Ok::<_, ConfigError>(folder.join(required_text(&section, key)?));
-    Ok(TlsConfig {
-        cert: path("cert")?,
-        key: path("key")?,
-    })
+    Ok(TlsConfig { cert: path("cert")?, key: path("key")? })
 }
 
 fn tenants(field: &Field<'_>) -> Result<Vec<TenantConfig>, ConfigError> {

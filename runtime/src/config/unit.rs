@@ -22,9 +22,7 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     let number: u64 = number
         .parse()
         .map_err(|_| format!("`{text}` is not a size: it begins with a whole number, as in \"64MiB\""))?;
-    number
-        .checked_mul(factor)
-        .ok_or_else(|| format!("`{text}` is more than this machine can count"))
+    number.checked_mul(factor).ok_or_else(|| format!("`{text}` is more than this machine can count"))
 }
 
 /// `250ms`, `30s`, `5m`, `1h`.
@@ -36,9 +34,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         "m" => 60_000,
         "h" => 3_600_000,
         "" => {
-            return Err(format!(
-                "`{text}` has no unit: write ms, s, m or h, as in \"250ms\" or \"30s\""
-            ));
+            return Err(format!("`{text}` has no unit: write ms, s, m or h, as in \"250ms\" or \"30s\""));
         }
         _ => {
             return Err(format!(
@@ -77,26 +73,12 @@ mod tests {
 
     #[test]
     fn sizes_have_binary_units() {
-        for (text, bytes) in [
-            ("0", 0),
-            ("17", 17),
-            ("1KiB", 1024),
-            ("64MiB", 64 << 20),
-            ("2 GiB", 2 << 30),
-            ("9B", 9),
-        ] {
+        for (text, bytes) in
+            [("0", 0), ("17", 17), ("1KiB", 1024), ("64MiB", 64 << 20), ("2 GiB", 2 << 30), ("9B", 9)]
+        {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
-        for text in [
-            "",
-            "MiB",
-            "1.5GiB",
-            "-1KiB",
-            "64MB",
-            "64mib",
-            "99999999999GiB",
-            "0x10",
-        ] {
+        for text in ["", "MiB", "1.5GiB", "-1KiB", "64MB", "64mib", "99999999999GiB", "0x10"] {
             assert!(size(text).is_err(), "{text}");
         }
         assert!(size("64MB").unwrap_err().contains("MiB"));
@@ -104,36 +86,18 @@ mod tests {
 
     #[test]
     fn durations_need_a_unit() {
-        for (text, millis) in [
-            ("250ms", 250),
-            ("30s", 30_000),
-            ("5m", 300_000),
-            ("1h", 3_600_000),
-        ] {
+        for (text, millis) in [("250ms", 250), ("30s", 30_000), ("5m", 300_000), ("1h", 3_600_000)] {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for text in [
-            "",
-            "30",
-            "s",
-            "1.5s",
-            "-1s",
-            "1d",
-            "99999999999999999999s",
-            "9999999999999999h",
-        ] {
+        for text in ["", "30", "s", "1.5s", "-1s", "1d", "99999999999999999999s", "9999999999999999h"] {
             assert!(duration(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn a_size_is_shown_in_the_unit_it_was_written_in() {
-        for (bytes, text) in [
-            (0, "0 bytes"),
-            (1000, "1000 bytes"),
-            (10 << 20, "10 MiB"),
-            (1 << 30, "1 GiB"),
-        ] {
+        for (bytes, text) in [(0, "0 bytes"), (1000, "1000 bytes"), (10 << 20, "10 MiB"), (1 << 30, "1 GiB")]
+        {
             assert_eq!(show_size(bytes), text);
         }
     }

@@ -37,13 +37,12 @@ pub(super) async fn call(core: Arc<Core>, tenant: Arc<Tenant>, call: Call) -> Ou
 }
 
 async fn attempt(core: &Core, tenant: &Tenant, call: Call) -> Result<Value, Problem> {
-    let plugin = core
-        .plugins
-        .get(&tenant.id, &call.plugin)
-        .map_err(|reason| Problem::new(kind::CONFIGURATION, "the plugin is not installed", 500).detail(reason))?;
-    let action = plugin
-        .action(call.plugin.action.as_deref())
-        .map_err(|reason| Problem::new(kind::CONFIGURATION, "the plugin has no such action", 500).detail(reason))?;
+    let plugin = core.plugins.get(&tenant.id, &call.plugin).map_err(|reason| {
+        Problem::new(kind::CONFIGURATION, "the plugin is not installed", 500).detail(reason)
+    })?;
+    let action = plugin.action(call.plugin.action.as_deref()).map_err(|reason| {
+        Problem::new(kind::CONFIGURATION, "the plugin has no such action", 500).detail(reason)
+    })?;
     action.validate(&call.input).map_err(|findings| invalid_input(&call.plugin, findings))?;
 
     let limits = limits(tenant);
@@ -63,14 +62,18 @@ async fn attempt(core: &Core, tenant: &Tenant, call: Call) -> Result<Value, Prob
         .start(&plugin, &action.name, &input, grants, limits, context)
         .await
         .map_err(|error| host_failed(&error))?;
+    core.metrics.guest_ended(&tenant.id, &call.plugin.name, &ended.usage);
     show_logs(core, tenant, &call, &ended);
     match ended.outcome {
         host::Outcome::Done(output) => serde_json::from_str(&output).map_err(|error| {
             Problem::new(kind::RUNTIME, "the plugin's output is not JSON", 500)
                 .detail(format!("{}: {error}", call.plugin))
         }),
-        host::Outcome::Suspend { .. } => Err(Problem::new(kind::CONFIGURATION, "the step cannot suspend here", 501)
-            .detail(format!("{} asks to be suspended; this host carries out steps that answer at once", call.plugin))),
+        host::Outcome::Suspend => Err(Problem::new(kind::CONFIGURATION, "the step cannot suspend here", 501)
+            .detail(format!(
+                "{} asks to be suspended; this host carries out steps that answer at once",
+                call.plugin
+            ))),
         host::Outcome::Fail(problem) => Err(problem),
     }
 }
@@ -109,7 +112,8 @@ fn invalid_input(plugin: &PluginRef, findings: Vec<(String, String)>) -> Problem
 
 fn host_failed(error: &HostError) -> Problem {
     tracing::error!(%error, "a step could not be called");
-    let mut problem = Problem::new(kind::RUNTIME, "the host could not call the plugin", 503).detail(error.to_string());
+    let mut problem =
+        Problem::new(kind::RUNTIME, "the host could not call the plugin", 503).detail(error.to_string());
     problem.retry_after_ms = Some(HOST_PAUSE_MS);
     problem
 }

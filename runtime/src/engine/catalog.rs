@@ -76,7 +76,13 @@ pub(super) struct Catalog {
 
 impl Catalog {
     /// The text that `version` means; without one, the highest version and of that the text deployed last.
-    pub fn flow(&self, tenant: &TenantId, namespace: &str, name: &str, version: Option<&str>) -> Option<&Deployed> {
+    pub fn flow(
+        &self,
+        tenant: &TenantId,
+        namespace: &str,
+        name: &str,
+        version: Option<&str>,
+    ) -> Option<&Deployed> {
         let texts = self.flows.get(tenant)?.get(&(namespace.to_owned(), name.to_owned()))?;
         texts
             .iter()

@@ -102,7 +102,9 @@ fn check_config(plugin: &Plugin, uses: &PluginRef, with: &Value) -> Vec<(String,
             Ok(()) => vec![],
             Err(findings) => findings
                 .into_iter()
-                .map(|(pointer, sentence)| (format!("/with{pointer}"), format!("{}: {sentence}", spot("with", &pointer))))
+                .map(|(pointer, sentence)| {
+                    (format!("/with{pointer}"), format!("{}: {sentence}", spot("with", &pointer)))
+                })
                 .collect(),
         },
     }
@@ -122,7 +124,9 @@ fn flow_exists(
     };
     let comes_along = documents.iter().any(|document| matches!(document, Document::Flow(flow) if fits(flow)));
     let catalog = core.catalog.read().expect("no panic while held");
-    if comes_along || catalog.flow(tenant, &wanted.namespace, &wanted.name, wanted.version.as_deref()).is_some() {
+    if comes_along
+        || catalog.flow(tenant, &wanted.namespace, &wanted.name, wanted.version.as_deref()).is_some()
+    {
         return Ok(());
     }
     Err(format!(
@@ -142,13 +146,19 @@ fn path_is_free(
     };
     let Some(path) = path_of(trigger) else { return Ok(()) };
     if path.is_empty() {
-        return Err("the path is empty: write one such as `orders/new`, or leave it out for a minted address".to_owned());
+        return Err(
+            "the path is empty: write one such as `orders/new`, or leave it out for a minted address"
+                .to_owned(),
+        );
     }
     if trigger.with.get("auth").is_none_or(|auth| auth.is_null() || auth == "none") {
-        return Err(format!("the path `{path}` can be guessed: declare `auth`, or leave the path out for a minted address"));
+        return Err(format!(
+            "the path `{path}` can be guessed: declare `auth`, or leave the path out for a minted address"
+        ));
     }
     let is_same = |namespace: &str, name: &str| namespace == trigger.namespace && name == trigger.name;
-    let taken = |owner: String| Err(format!("the path `{path}` belongs to the trigger {owner}: choose another one"));
+    let taken =
+        |owner: String| Err(format!("the path `{path}` belongs to the trigger {owner}: choose another one"));
     for document in documents {
         if let Document::Trigger(other) = document
             && !is_same(&other.namespace, &other.name)
@@ -170,10 +180,16 @@ fn doubles(documents: &[Document]) -> Vec<Finding> {
     for document in documents {
         let (key, file) = match document {
             Document::Flow(flow) => (format!("flow {}", flow.id), flow.file.clone()),
-            Document::Trigger(trigger) => (format!("trigger {}", trigger.qualified_name()), trigger.file.clone()),
+            Document::Trigger(trigger) => {
+                (format!("trigger {}", trigger.qualified_name()), trigger.file.clone())
+            }
         };
         if let Some(first) = seen.insert(key.clone(), file.clone()) {
-            findings.push(error(&file, (1, 1), format!("the {key} is defined twice: the first one is in {first}")));
+            findings.push(error(
+                &file,
+                (1, 1),
+                format!("the {key} is defined twice: the first one is in {first}"),
+            ));
         }
     }
     findings

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::flow::{Document, Effect, Event, Flow, RunState};
 use crate::host::{Evaluator, Host};
 use crate::id::{FlowId, TenantId};
-use crate::journal::{Journal, RunKey, RunRow, StorageError};
+use crate::journal::{DataLock, Journal, RunKey, RunRow, StorageError};
 
 /// How many changes a slow watcher may be behind before it loses the oldest.
 pub(super) const CHANGES: usize = 4096;
@@ -36,6 +36,8 @@ pub(super) struct Core {
     pub base_url: String,
     /// Where tenants' plugins are kept; none when nothing is.
     pub plugin_folder: Option<std::path::PathBuf>,
+    /// Held as long as the host lives.
+    _lock: Option<DataLock>,
     pub waiters: Waiters,
     pub changes: broadcast::Sender<RunChange>,
     pub metrics: Metrics,
@@ -82,6 +84,7 @@ pub(super) struct Parts {
     pub durable: Journal,
     pub volatile: Journal,
     pub base_url: String,
+    pub lock: Option<DataLock>,
     pub plugin_folder: Option<std::path::PathBuf>,
 }
 
@@ -113,6 +116,7 @@ impl Core {
             volatile: parts.volatile,
             base_url: parts.base_url,
             plugin_folder: parts.plugin_folder,
+            _lock: parts.lock,
             waiters: Waiters::default(),
             changes: broadcast::Sender::new(CHANGES),
             metrics: Metrics::new(),

@@ -24,7 +24,11 @@ pub enum DeployError {
     Problem(Problem),
 }
 
-pub(super) async fn deploy(core: &Core, tenant: &TenantId, documents: Vec<Document>) -> Result<(), DeployError> {
+pub(super) async fn deploy(
+    core: &Core,
+    tenant: &TenantId,
+    documents: Vec<Document>,
+) -> Result<(), DeployError> {
     let mut findings = check::check(core, tenant, &documents).await;
     findings.retain(|finding| finding.severity == Severity::Error);
     if !findings.is_empty() {
@@ -37,13 +41,21 @@ pub(super) async fn deploy(core: &Core, tenant: &TenantId, documents: Vec<Docume
         match document {
             Document::Flow(flow) => {
                 let (tenant, id, source) = (tenant.clone(), flow.id.clone(), flow.source.clone());
-                writes.push(Write::PutFlow(FlowRow { tenant, id, source, installed_at: now, removed: false }));
+                writes.push(Write::PutFlow(FlowRow {
+                    tenant,
+                    id,
+                    source,
+                    installed_at: now,
+                    removed: false,
+                }));
                 flows.push(Deployed { flow, installed_at: now });
             }
             Document::Trigger(document) => {
                 let (token, enabled) = (token_of(core, tenant, &document), document.enabled);
                 let trigger = trigger(core, tenant, document, token, enabled).map_err(|reason| {
-                    DeployError::Problem(Problem::new(kind::CONFIGURATION, "the trigger cannot be served", 409).detail(reason))
+                    DeployError::Problem(
+                        Problem::new(kind::CONFIGURATION, "the trigger cannot be served", 409).detail(reason),
+                    )
                 })?;
                 writes.push(Write::PutTrigger(row(&trigger)));
                 triggers.push(trigger);
@@ -95,7 +107,12 @@ fn row(trigger: &Trigger) -> TriggerRow {
     }
 }
 
-pub(super) async fn remove_flow(core: &Core, tenant: &TenantId, namespace: &str, name: &str) -> Result<bool, Problem> {
+pub(super) async fn remove_flow(
+    core: &Core,
+    tenant: &TenantId,
+    namespace: &str,
+    name: &str,
+) -> Result<bool, Problem> {
     if core.catalog.read().expect("no panic while held").flow(tenant, namespace, name, None).is_none() {
         return Ok(false);
     }
@@ -111,11 +128,14 @@ pub(super) async fn set_trigger_enabled(
     name: &str,
     enabled: bool,
 ) -> Result<Option<TriggerView>, Problem> {
-    let Some(old) = core.catalog.read().expect("no panic while held").trigger(tenant, namespace, name).cloned() else {
+    let Some(old) =
+        core.catalog.read().expect("no panic while held").trigger(tenant, namespace, name).cloned()
+    else {
         return Ok(None);
     };
-    let new = trigger(core, tenant, old.document.clone(), old.token.clone(), enabled)
-        .map_err(|reason| Problem::new(kind::CONFIGURATION, "the trigger cannot be served", 409).detail(reason))?;
+    let new = trigger(core, tenant, old.document.clone(), old.token.clone(), enabled).map_err(|reason| {
+        Problem::new(kind::CONFIGURATION, "the trigger cannot be served", 409).detail(reason)
+    })?;
     commit(core, vec![Write::PutTrigger(row(&new))]).await?;
     let view = new.view(&core.base_url);
     core.catalog.write().expect("no panic while held").put_trigger(Arc::new(new));
@@ -136,17 +156,27 @@ pub(super) async fn remove_trigger(
     Ok(core.catalog.write().expect("no panic while held").remove_trigger(tenant, namespace, name))
 }
 
-pub(super) async fn install_plugin(core: &Core, tenant: &TenantId, wasm: &[u8]) -> Result<PluginView, Problem> {
-    let refused = |reason: String| Problem::new(kind::VALIDATION, "the component cannot be installed", 400).detail(reason);
+pub(super) async fn install_plugin(
+    core: &Core,
+    tenant: &TenantId,
+    wasm: &[u8],
+) -> Result<PluginView, Problem> {
+    let refused = |reason: String| {
+        Problem::new(kind::VALIDATION, "the component cannot be installed", 400).detail(reason)
+    };
     let plugin = core.host.install(wasm).await.map_err(|error| refused(error.to_string()))?;
     if core.plugins.is_bundled(&plugin.name) {
-        return Err(refused(format!("the name `{}` belongs to a plugin of the host: choose another one", plugin.name)));
+        return Err(refused(format!(
+            "the name `{}` belongs to a plugin of the host: choose another one",
+            plugin.name
+        )));
     }
     if let Some(folder) = &core.plugin_folder {
         let file = format!("{}-{}.wasm", plugin.name, plugin.version);
         keep(&folder.join(tenant.as_str()), &file, wasm).map_err(|error| {
             tracing::error!(%error, "a plugin cannot be kept");
-            Problem::new(kind::RUNTIME, "the component cannot be kept", 503).detail("the data folder is not writable")
+            Problem::new(kind::RUNTIME, "the component cannot be kept", 503)
+                .detail("the data folder is not writable")
         })?;
     }
     let view = plugins::view(&plugin);

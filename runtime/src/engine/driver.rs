@@ -21,7 +21,7 @@ use super::tenant::Tenant;
 use super::view::{self, RunChange};
 use crate::clock::after;
 use crate::flow::{Effect, Event, RunState, StepId, TimerId};
-use crate::journal::{Batch, Entry, Journal, Phase, RunRow, StorageError, TimerRow, Write};
+use crate::journal::{Batch, Entry, Journal, Phase, RunKey, RunRow, StorageError, TimerRow, Write};
 
 /// How long a failing store is left alone before the same commit is tried again.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
@@ -188,7 +188,7 @@ impl Driver {
             let (status, ended_at) = (self.row.status.clone(), self.row.ended_at);
             writes.push(Write::SetStatus { key: key.clone(), status, phase, ended_at });
         }
-        self.store(Batch { writes }).await?;
+        store(&self.core, &self.journal, &key, Batch { writes }).await?;
         for timer in self.fired.drain(..) {
             self.core.timer_is_taken(&key, timer);
         }
@@ -196,27 +196,6 @@ impl Driver {
             self.announce_run(at);
         }
         Ok(())
-    }
-
-    /// Commits, however long the store needs: what a guest did must not be forgotten because a disk is full.
-    async fn store(&self, batch: Batch) -> Result<(), Gone> {
-        loop {
-            match self.journal.commit(batch.clone()).await {
-                Ok(()) => return Ok(()),
-                Err(StorageError::Conflict(detail)) => {
-                    tracing::error!(run = %self.row.key.run, detail, "another host moved this run on; leaving it");
-                    return Err(Gone);
-                }
-                Err(error) => {
-                    tracing::error!(run = %self.row.key.run, %error, "the journal does not take an entry; trying again");
-                    self.core.metrics.journal_failed();
-                    tokio::select! {
-                        () = self.core.clock.sleep_until(after(self.core.clock.now(), STORE_PAUSE)) => {}
-                        () = self.core.drained() => return Err(Gone),
-                    }
-                }
-            }
-        }
     }
 
     fn carry_out(&mut self, effect: Effect) {
@@ -260,7 +239,8 @@ impl Driver {
     /// What the run needs from the host once these effects are begun.
     fn phase_after(&self, effects: &[Effect]) -> Phase {
         let begins_work = |effect: &Effect| matches!(effect, Effect::Call { .. } | Effect::Evaluate { .. });
-        let ends_call = |effect: &&Effect| matches!(effect, Effect::Abort { step } if self.aborts.contains_key(step));
+        let ends_call =
+            |effect: &&Effect| matches!(effect, Effect::Abort { step } if self.aborts.contains_key(step));
         let going_on = self.under_way.len() - self.aborted - effects.iter().filter(ends_call).count();
         if self.state.end().is_some() {
             Phase::Ended
@@ -310,6 +290,27 @@ impl Driver {
                 run: self.row.key.run,
                 step: record.clone(),
             });
+        }
+    }
+}
+
+/// Commits, however long the store needs: what a guest did must not be forgotten because a disk is full.
+async fn store(core: &Core, journal: &Journal, key: &RunKey, batch: Batch) -> Result<(), Gone> {
+    loop {
+        match journal.commit(batch.clone()).await {
+            Ok(()) => return Ok(()),
+            Err(StorageError::Conflict(detail)) => {
+                tracing::error!(run = %key.run, detail, "another host moved this run on; leaving it");
+                return Err(Gone);
+            }
+            Err(error) => {
+                tracing::error!(run = %key.run, %error, "the journal does not take an entry; trying again");
+                core.metrics.journal_failed();
+                tokio::select! {
+                    () = core.clock.sleep_until(after(core.clock.now(), STORE_PAUSE)) => {}
+                    () = core.drained() => return Err(Gone),
+                }
+            }
         }
     }
 }

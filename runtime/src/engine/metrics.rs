@@ -1,5 +1,6 @@
 //! Counters for Prometheus. Names follow its conventions: a unit or `_total` at the end, the tenant as a label.
 
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -12,6 +13,7 @@ use prometheus_client::registry::Registry;
 
 use super::core::Core;
 use crate::flow::Outcome;
+use crate::host::Usage;
 use crate::id::TenantId;
 
 /// The codes of failed attempts that are counted by name; every other one is `failed`.
@@ -54,6 +56,19 @@ struct PluginLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct GuestTimeLabels {
+    tenant: String,
+    place: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct FaultLabels {
+    tenant: String,
+    plugin: String,
+    fault: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct HookLabels {
     tenant: String,
     status: u32,
@@ -66,6 +81,10 @@ pub(super) struct Metrics {
     steps: Family<StepLabels, Counter>,
     step_seconds: Family<PluginLabels, Histogram, fn() -> Histogram>,
     hooks: Family<HookLabels, Counter>,
+    guest_fuel: Family<OfTenant, Counter>,
+    guest_seconds: Family<GuestTimeLabels, Counter<f64, AtomicU64>>,
+    guest_peak_memory: Family<PluginLabels, Histogram, fn() -> Histogram>,
+    sandbox_faults: Family<FaultLabels, Counter>,
     journal_failures: Counter,
     open_runs: Family<OfTenant, Gauge>,
     active_runs: Gauge,
@@ -78,6 +97,7 @@ impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("flowcell");
         let step_seconds: fn() -> Histogram = || Histogram::new(exponential_buckets(0.000_1, 4.0, 10));
+        let memory: fn() -> Histogram = || Histogram::new(exponential_buckets(256.0 * 1024.0, 2.0, 10));
         let metrics = Self {
             registry: Registry::default(),
             runs_started: Family::default(),
@@ -85,6 +105,10 @@ impl Metrics {
             steps: Family::default(),
             step_seconds: Family::new_with_constructor(step_seconds),
             hooks: Family::default(),
+            guest_fuel: Family::default(),
+            guest_seconds: Family::default(),
+            guest_peak_memory: Family::new_with_constructor(memory),
+            sandbox_faults: Family::default(),
             journal_failures: Counter::default(),
             open_runs: Family::default(),
             active_runs: Gauge::default(),
@@ -98,6 +122,26 @@ impl Metrics {
         registry.register("step_seconds", "How long an attempt of a step took", metrics.step_seconds.clone());
         registry.register("hook_requests", "Inbound requests, by the status answered", metrics.hooks.clone());
         registry.register(
+            "guest_fuel",
+            "CPU account of guests, in units of fuel",
+            metrics.guest_fuel.clone(),
+        );
+        registry.register(
+            "guest_seconds",
+            "Time in guest calls: in the guest's own code, or waiting for the host",
+            metrics.guest_seconds.clone(),
+        );
+        registry.register(
+            "guest_peak_memory_bytes",
+            "The most linear memory that one call held",
+            metrics.guest_peak_memory.clone(),
+        );
+        registry.register(
+            "sandbox_faults",
+            "Calls ended by a trap or a limit",
+            metrics.sandbox_faults.clone(),
+        );
+        registry.register(
             "journal_commit_failures",
             "Commits that the store refused; the runs concerned wait and try again",
             metrics.journal_failures.clone(),
@@ -105,7 +149,11 @@ impl Metrics {
         registry.register("runs_open", "Runs that are not over, waiting ones too", metrics.open_runs.clone());
         registry.register("runs_active", "Runs in memory", metrics.active_runs.clone());
         registry.register("egress_requests", "Outbound requests sent", metrics.egress_requests.clone());
-        registry.register("egress_blocked", "Outbound requests that the policy denied", metrics.egress_blocked.clone());
+        registry.register(
+            "egress_blocked",
+            "Outbound requests that the policy denied",
+            metrics.egress_blocked.clone(),
+        );
         registry.register("egress_bytes", "Bytes sent and received outbound", metrics.egress_bytes.clone());
         Self { registry, ..metrics }
     }
@@ -131,6 +179,23 @@ impl Metrics {
         self.steps.get_or_create(&labels).inc();
         let labels = PluginLabels { plugin: plugin.to_owned() };
         self.step_seconds.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// What one guest call used, and the limit or trap that ended it.
+    pub fn guest_ended(&self, tenant: &TenantId, plugin: &str, usage: &Usage) {
+        let tenant = tenant.to_string();
+        self.guest_fuel.get_or_create(&OfTenant { tenant: tenant.clone() }).inc_by(usage.fuel);
+        let waited = GuestTimeLabels { tenant: tenant.clone(), place: "host" };
+        self.guest_seconds.get_or_create(&waited).inc_by(usage.in_host.as_secs_f64());
+        let ran = GuestTimeLabels { tenant: tenant.clone(), place: "guest" };
+        let own = usage.wall.saturating_sub(usage.in_host);
+        self.guest_seconds.get_or_create(&ran).inc_by(own.as_secs_f64());
+        let of_plugin = PluginLabels { plugin: plugin.to_owned() };
+        self.guest_peak_memory.get_or_create(&of_plugin).observe(usage.peak_memory as f64);
+        if let Some(fault) = usage.fault {
+            let labels = FaultLabels { tenant, plugin: plugin.to_owned(), fault: fault.code() };
+            self.sandbox_faults.get_or_create(&labels).inc();
+        }
     }
 
     pub fn hook_answered(&self, tenant: &TenantId, status: u16) {

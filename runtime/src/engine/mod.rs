@@ -30,9 +30,7 @@ use serde_json::Value;
 pub use self::deploy::DeployError;
 pub use self::options::{Data, OpenError, Options};
 pub use self::receive::{Answer, Hook, Inbound};
-pub use self::view::{
-    FlowView, List, PluginView, RunChange, RunFilter, RunSummary, RunView, TriggerView,
-};
+pub use self::view::{FlowView, List, PluginView, RunChange, RunFilter, RunSummary, RunView, TriggerView};
 
 use self::core::{Core, Lifetime};
 use self::tenant::Tenant;
@@ -139,7 +137,12 @@ impl Runtime {
     }
 
     /// Removes a trigger and its address. False: there was none.
-    pub async fn remove_trigger(&self, tenant: &TenantId, namespace: &str, name: &str) -> Result<bool, Problem> {
+    pub async fn remove_trigger(
+        &self,
+        tenant: &TenantId,
+        namespace: &str,
+        name: &str,
+    ) -> Result<bool, Problem> {
         deploy::remove_trigger(&self.core, tenant, namespace, name).await
     }
 
@@ -188,7 +191,12 @@ impl Runtime {
     }
 
     /// The run when it is over, or as it stands after `within`. None: there is no such run.
-    pub async fn wait(&self, tenant: &TenantId, run: RunId, within: Duration) -> Result<Option<RunView>, Problem> {
+    pub async fn wait(
+        &self,
+        tenant: &TenantId,
+        run: RunId,
+        within: Duration,
+    ) -> Result<Option<RunView>, Problem> {
         runs::wait(&self.core, tenant, run, within).await
     }
 
@@ -203,7 +211,12 @@ impl Runtime {
     }
 
     /// Ends a run. One that is over stays as it is. None: there is no such run.
-    pub async fn cancel(&self, tenant: &TenantId, run: RunId, reason: &str) -> Result<Option<RunSummary>, Problem> {
+    pub async fn cancel(
+        &self,
+        tenant: &TenantId,
+        run: RunId,
+        reason: &str,
+    ) -> Result<Option<RunSummary>, Problem> {
         runs::cancel(&self.core, tenant, run, reason).await
     }
 

@@ -14,9 +14,12 @@ use super::tenant::Tenant;
 use crate::capability::http_request::{Egress, Shared};
 use crate::config::{Config, Journal as JournalUrl};
 use crate::flow::Document;
-use crate::host::{CacheDir, Evaluator, Host, HostSettings};
+use crate::host::{CacheDir, Host, HostSettings};
 use crate::id::TenantId;
-use crate::journal::{DataLock, FlowRow, Journal, MemoryStorage, SqliteStorage, Storage, StorageError, TriggerRow};
+use crate::journal::{
+    DataLock, FlowRow, GroupSettings, Journal, MemoryStorage, SqliteStorage, Storage, StorageError,
+    TriggerRow,
+};
 
 /// How many runs a start takes from the journal at a time.
 const RECOVERED_AT_ONCE: u32 = 1000;
@@ -28,8 +31,11 @@ pub(super) async fn open(options: Options) -> Result<Arc<Core>, OpenError> {
     };
     let lock = folder.as_deref().map(DataLock::acquire).transpose().map_err(journal_error)?;
     let durable = open_storage(folder.as_deref(), &options.config)?;
-    let host = Host::new(HostSettings { cache: folder.as_deref().map(code_cache).transpose()? })
-        .map_err(|error| OpenError::Host(error.to_string()))?;
+    let host = Host::new(HostSettings {
+        cache: folder.as_deref().map(code_cache).transpose()?,
+        ..HostSettings::default()
+    })
+    .map_err(|error| OpenError::Host(error.to_string()))?;
 
     let shared = Shared::new(options.listeners);
     let mut tenants = HashMap::new();
@@ -44,7 +50,8 @@ pub(super) async fn open(options: Options) -> Result<Arc<Core>, OpenError> {
     let mut evaluator = None;
     for part in flowcell_plugins::bundled() {
         if part.name == "jq" {
-            evaluator = Some(Evaluator::new(&host, part.wasm).await.map_err(|error| plugin_error(part.name, error))?);
+            evaluator =
+                Some(host.evaluator(part.wasm).await.map_err(|error| plugin_error(part.name, error))?);
         } else {
             bundled.push(host.install(part.wasm).await.map_err(|error| plugin_error(part.name, error))?);
         }
@@ -54,9 +61,10 @@ pub(super) async fn open(options: Options) -> Result<Arc<Core>, OpenError> {
         host,
         evaluator: evaluator.expect("the bundle holds the expression guest"),
         tenants,
-        durable: Journal::new(durable, lock),
-        volatile: Journal::new(Arc::new(MemoryStorage::new()), None),
+        durable: Journal::new(durable, GroupSettings::default()),
+        volatile: Journal::new(Arc::new(MemoryStorage::new()), GroupSettings::default()),
         base_url: options.base_url,
+        lock,
         plugin_folder: folder.map(|folder| folder.join("plugins")),
     });
     for plugin in bundled {
@@ -72,7 +80,8 @@ pub(super) async fn start(core: &Arc<Core>) -> Result<(), StorageError> {
     let mut last = None;
     loop {
         let after = last.clone();
-        let keys = core.durable.read(move |storage| storage.active(after.as_ref(), RECOVERED_AT_ONCE)).await?;
+        let keys =
+            core.durable.read(move |storage| storage.active(after.as_ref(), RECOVERED_AT_ONCE)).await?;
         let Some(key) = keys.last() else { break };
         last = Some(key.clone());
         for key in keys {
@@ -101,9 +110,8 @@ fn code_cache(folder: &Path) -> Result<CacheDir, OpenError> {
         Ok(seed) if !seed.trim().is_empty() => seed,
         _ => {
             let seed = crate::id::mint_token();
-            write_private(&key, &seed).map_err(|error| {
-                OpenError::Journal(format!("cannot write {}: {error}", key.display()))
-            })?;
+            write_private(&key, &seed)
+                .map_err(|error| OpenError::Journal(format!("cannot write {}: {error}", key.display())))?;
             seed
         }
     };
@@ -153,7 +161,9 @@ async fn load_deployed(core: &Core) -> Result<(), OpenError> {
                 let deployed = Deployed { flow: flow.clone(), installed_at };
                 core.catalog.write().expect("no panic while held").put_flow(&tenant, deployed);
             }
-            _ => tracing::error!(%tenant, flow = %id, "the deployed flow is not valid for this version; deploy it again"),
+            _ => {
+                tracing::error!(%tenant, flow = %id, "the deployed flow is not valid for this version; deploy it again")
+            }
         }
     }
     for row in triggers {
@@ -165,10 +175,14 @@ async fn load_deployed(core: &Core) -> Result<(), OpenError> {
                     Ok(trigger) => {
                         core.catalog.write().expect("no panic while held").put_trigger(Arc::new(trigger));
                     }
-                    Err(reason) => tracing::error!(%tenant, trigger = label, reason, "the trigger cannot be served"),
+                    Err(reason) => {
+                        tracing::error!(%tenant, trigger = label, reason, "the trigger cannot be served")
+                    }
                 }
             }
-            _ => tracing::error!(%tenant, trigger = label, "the deployed trigger is not valid for this version"),
+            _ => {
+                tracing::error!(%tenant, trigger = label, "the deployed trigger is not valid for this version")
+            }
         }
     }
     Ok(())

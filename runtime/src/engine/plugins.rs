@@ -36,9 +36,12 @@ impl Plugins {
                 return Ok(plugin.clone());
             }
         }
-        let seen = || installed.keys().filter(|(owner, ..)| owner.as_ref().is_none_or(|owner| owner == tenant));
-        let versions: Vec<_> =
-            seen().filter(|(_, name, _)| *name == wanted.name).map(|(_, _, version)| version.to_string()).collect();
+        let seen =
+            || installed.keys().filter(|(owner, ..)| owner.as_ref().is_none_or(|owner| owner == tenant));
+        let versions: Vec<_> = seen()
+            .filter(|(_, name, _)| *name == wanted.name)
+            .map(|(_, _, version)| version.to_string())
+            .collect();
         if !versions.is_empty() {
             return Err(format!(
                 "plugin `{}` has no version {}: installed is {}",
@@ -65,7 +68,8 @@ impl Plugins {
 
     pub fn list(&self, tenant: &TenantId) -> Vec<PluginView> {
         let installed = self.installed.read().expect("no panic while held");
-        let seen = installed.iter().filter(|((owner, ..), _)| owner.as_ref().is_none_or(|owner| owner == tenant));
+        let seen =
+            installed.iter().filter(|((owner, ..), _)| owner.as_ref().is_none_or(|owner| owner == tenant));
         seen.map(|(_, plugin)| view(plugin)).collect()
     }
 }

@@ -138,12 +138,18 @@ impl Hook {
             remote: inbound.remote.to_string(),
             trigger_name: self.trigger.full_name(),
         });
-        let received = self.core.host.receive(plugin, trigger, config, request, limits).await.map_err(|error| {
-            tracing::error!(trigger = self.trigger.full_name(), %error, "a trigger could not be called");
-            unavailable("the host could not judge the request; send it again in a moment")
-        })?;
+        let received =
+            self.core.host.receive(plugin, trigger, config, request, limits).await.map_err(|error| {
+                tracing::error!(trigger = self.trigger.full_name(), %error, "a trigger could not be called");
+                unavailable("the host could not judge the request; send it again in a moment")
+            })?;
+        self.core.metrics.guest_ended(&self.tenant.id, &plugin.name, &received.usage);
+        for line in &received.logs {
+            tracing::debug!(trigger = self.trigger.full_name(), level = %line.level, "{}", line.message);
+        }
         let verdict = received.verdict?;
-        serde_json::from_str(&verdict).map_err(|error| self.broken(&format!("its verdict cannot be read: {error}")))
+        serde_json::from_str(&verdict)
+            .map_err(|error| self.broken(&format!("its verdict cannot be read: {error}")))
     }
 
     /// The journal has the run when this returns; says whether that is the durable one.
@@ -156,7 +162,9 @@ impl Hook {
             deployed.map(|deployed| deployed.flow.clone())
         };
         let flow = flow.ok_or_else(|| {
-            unavailable(&format!("the flow `{reference}` of this address is not deployed; deploy it, then send again"))
+            unavailable(&format!(
+                "the flow `{reference}` of this address is not deployed; deploy it, then send again"
+            ))
         })?;
         let (durable, trigger) = (flow.durable, Some(self.trigger.full_name()));
         runs::start(&self.core, &self.tenant, Start { id, flow, trigger, input: event }).await?;

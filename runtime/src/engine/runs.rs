@@ -79,7 +79,11 @@ async fn head(core: &Core, key: &RunKey) -> Result<Option<(RunRow, bool)>, Probl
 }
 
 /// Both journals' runs as one list, newest first.
-pub(super) async fn list(core: &Core, tenant: &TenantId, filter: RunFilter) -> Result<List<RunSummary>, Problem> {
+pub(super) async fn list(
+    core: &Core,
+    tenant: &TenantId,
+    filter: RunFilter,
+) -> Result<List<RunSummary>, Problem> {
     let limit = filter.limit.unwrap_or(PAGE.1).clamp(1, PAGE.0);
     let query = RunQuery {
         flow: filter.flow,

@@ -28,7 +28,9 @@ impl Tenant {
         let per_second = NonZeroU32::new(quota.requests_per_second).unwrap_or(NonZeroU32::MIN);
         Self {
             id,
-            slots: Arc::new(Semaphore::new(quota.concurrent_runs.min(Semaphore::MAX_PERMITS as u64) as usize)),
+            slots: Arc::new(
+                Semaphore::new(quota.concurrent_runs.min(Semaphore::MAX_PERMITS as u64) as usize),
+            ),
             open_runs: AtomicU64::new(open_runs),
             inbound: RateLimiter::direct(Rate::per_second(per_second)),
             quota,

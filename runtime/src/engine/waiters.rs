@@ -56,7 +56,8 @@ impl Waiters {
 
     /// Gives the flow's answer to the caller, if one waits.
     pub fn reply(&self, run: RunId, reply: Reply) {
-        let caller = self.runs.lock().expect("no panic while held").get_mut(&run).and_then(|run| run.caller.take());
+        let caller =
+            self.runs.lock().expect("no panic while held").get_mut(&run).and_then(|run| run.caller.take());
         if let Some(caller) = caller {
             let _ = caller.send(Told::Reply(reply));
         }

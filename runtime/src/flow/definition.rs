@@ -70,17 +70,13 @@ pub(crate) struct Output {
 
 impl Input {
     pub(crate) fn validate(&self, value: &Value, what: &str) -> Result<(), Box<Problem>> {
-        self.schema
-            .as_ref()
-            .map_or(Ok(()), |schema| schema.validate(value, what))
+        self.schema.as_ref().map_or(Ok(()), |schema| schema.validate(value, what))
     }
 }
 
 impl Output {
     pub(crate) fn validate(&self, value: &Value, what: &str) -> Result<(), Box<Problem>> {
-        self.schema
-            .as_ref()
-            .map_or(Ok(()), |schema| schema.validate(value, what))
+        self.schema.as_ref().map_or(Ok(()), |schema| schema.validate(value, what))
     }
 }
 
@@ -151,32 +147,17 @@ pub(crate) struct Builder<'a> {
 
 const FLOW: Keys<'_> = Keys {
     known: &["document", "input", "use", "do", "timeout", "output", "evaluate"],
-    later: &[
-        ("schedule", "start runs with a trigger document"),
-        ("metadata", "write it under `document`"),
-    ],
+    later: &[("schedule", "start runs with a trigger document"), ("metadata", "write it under `document`")],
 };
 const HEAD: Keys<'_> = Keys {
-    known: &[
-        "dsl",
-        "namespace",
-        "name",
-        "version",
-        "title",
-        "summary",
-        "tags",
-        "metadata",
-    ],
+    known: &["dsl", "namespace", "name", "version", "title", "summary", "tags", "metadata"],
     later: &[],
 };
 const USE: Keys<'_> = Keys {
     known: &["errors", "retries", "timeouts", "functions"],
     later: &[
         ("authentications", "give the plugin its credentials in `with`"),
-        (
-            "catalogs",
-            "plugins are installed on the host and called as `name:version@default`",
-        ),
+        ("catalogs", "plugins are installed on the host and called as `name:version@default`"),
         ("extensions", ""),
         ("secrets", ""),
     ],
@@ -184,31 +165,18 @@ const USE: Keys<'_> = Keys {
 
 /// Reads a flow.
 pub(crate) fn read(root: &Node, file: &str) -> Result<Flow, Vec<Finding>> {
-    let mut builder = Builder {
-        reader: Reader::new(file),
-        uses: Uses::default(),
-        tasks: Vec::new(),
-        lists: Vec::new(),
-    };
+    let mut builder =
+        Builder { reader: Reader::new(file), uses: Uses::default(), tasks: Vec::new(), lists: Vec::new() };
     let flow = builder.flow(root);
-    let Builder {
-        mut reader,
-        tasks,
-        lists,
-        ..
-    } = builder;
+    let Builder { mut reader, tasks, lists, .. } = builder;
     if !reader.has_errors() {
         reachable::warn(&tasks, &lists, &mut reader);
     }
     let (findings, foreign) = reader.finish();
     match flow {
-        Some(flow) if !findings.iter().any(Finding::is_error) => Ok(Flow {
-            warnings: findings,
-            foreign,
-            tasks,
-            lists,
-            ..flow
-        }),
+        Some(flow) if !findings.iter().any(Finding::is_error) => {
+            Ok(Flow { warnings: findings, foreign, tasks, lists, ..flow })
+        }
         _ => Err(findings),
     }
 }
@@ -218,11 +186,9 @@ impl Builder<'_> {
         let fields = self.reader.map(root, "a flow", &FLOW)?;
         let source = root.to_value();
         let text = source.to_string();
-        let head = fields.get("document").and_then(|node| {
-            self.reader
-                .map(node, "`document`", &HEAD)
-                .map(|head| (node, head))
-        });
+        let head = fields
+            .get("document")
+            .and_then(|node| self.reader.map(node, "`document`", &HEAD).map(|head| (node, head)));
         let id = head.and_then(|(node, head)| self.id(node, head, &text));
         let optional = |builder: &mut Self, key: &str| {
             let node = head.and_then(|(_, head)| head.get(key))?;
@@ -240,8 +206,7 @@ impl Builder<'_> {
         let root_list = match fields.get("do") {
             Some(node) => self.task_list(node, "/do"),
             None => {
-                self.reader
-                    .error(root.at, "a flow needs `do`: the list of its tasks");
+                self.reader.error(root.at, "a flow needs `do`: the list of its tasks");
                 None
             }
         };
@@ -280,19 +245,13 @@ impl Builder<'_> {
         if let Some((at, dsl)) = dsl
             && !semver::Version::parse(&dsl).is_ok_and(|dsl| (dsl.major, dsl.minor) == (1, 0))
         {
-            self.reader.error(
-                at,
-                format!("`dsl: {dsl}` is not supported: it is 1.0.x, such as '1.0.3'"),
-            );
+            self.reader.error(at, format!("`dsl: {dsl}` is not supported: it is 1.0.x, such as '1.0.3'"));
         }
         for (key, value) in [("namespace", &namespace), ("name", &name)] {
             if let Some((at, text)) = value
                 && !is_name(text)
             {
-                self.reader.error(
-                    *at,
-                    format!("`{text}` cannot be a {key}: it consists of {NAME_RULE}"),
-                );
+                self.reader.error(*at, format!("`{text}` cannot be a {key}: it consists of {NAME_RULE}"));
             }
         }
         if let Some((at, version)) = &version
@@ -318,10 +277,7 @@ impl Builder<'_> {
     }
 
     fn evaluate(&mut self, node: &Node) {
-        let keys = Keys {
-            known: &["language", "mode"],
-            later: &[],
-        };
+        let keys = Keys { known: &["language", "mode"], later: &[] };
         let Some(fields) = self.reader.map(node, "`evaluate`", &keys) else {
             return;
         };
@@ -330,10 +286,7 @@ impl Builder<'_> {
                 && let Some(text) = self.reader.text(node, &format!("`{key}`"))
                 && text != only
             {
-                self.reader.error(
-                    node.at,
-                    format!("`{key}: {text}` is not supported: it is `{only}`"),
-                );
+                self.reader.error(node.at, format!("`{key}: {text}` is not supported: it is `{only}`"));
             }
         }
     }
@@ -369,33 +322,23 @@ impl Builder<'_> {
     }
 
     pub(crate) fn input(&mut self, node: Option<&Node>, scope: &[&str]) -> Input {
-        let keys = Keys {
-            known: &["schema", "from"],
-            later: &[],
-        };
+        let keys = Keys { known: &["schema", "from"], later: &[] };
         let Some(fields) = node.and_then(|node| self.reader.map(node, "`input`", &keys)) else {
             return Input::default();
         };
         Input {
             schema: fields.get("schema").and_then(|node| self.reader.schema(node)),
-            from: fields
-                .get("from")
-                .and_then(|node| self.reader.transform(node, "`from`", scope)),
+            from: fields.get("from").and_then(|node| self.reader.transform(node, "`from`", scope)),
         }
     }
 
     pub(crate) fn output(&mut self, node: Option<&Node>, what: &str, scope: &[&str]) -> Output {
-        let keys = Keys {
-            known: &["schema", "as"],
-            later: &[],
-        };
+        let keys = Keys { known: &["schema", "as"], later: &[] };
         let Some(fields) = node.and_then(|node| self.reader.map(node, what, &keys)) else {
             return Output::default();
         };
         Output {
-            as_: fields
-                .get("as")
-                .and_then(|node| self.reader.transform(node, "`as`", scope)),
+            as_: fields.get("as").and_then(|node| self.reader.transform(node, "`as`", scope)),
             schema: fields.get("schema").and_then(|node| self.reader.schema(node)),
         }
     }
@@ -420,16 +363,12 @@ impl Builder<'_> {
     }
 
     fn inline_timeout(&mut self, node: &Node) -> Option<Duration> {
-        let keys = Keys {
-            known: &["after"],
-            later: &[],
-        };
+        let keys = Keys { known: &["after"], later: &[] };
         let fields = self.reader.map(node, "`timeout`", &keys)?;
         match fields.get("after") {
             Some(after) => self.reader.duration(after, "`after`"),
             None => {
-                self.reader
-                    .error(node.at, "`timeout` needs `after`: a duration such as PT30S");
+                self.reader.error(node.at, "`timeout` needs `after`: a duration such as PT30S");
                 None
             }
         }

@@ -44,9 +44,7 @@ fn from_text(text: &str) -> Result<Duration, String> {
     let trimmed = text.trim();
     // jiff also reads its own friendly format (`30s`); a document that uses it would not be portable.
     if !trimmed.trim_start_matches(['-', '+']).starts_with(['P', 'p']) {
-        return Err(format!(
-            "`{text}` is no ISO 8601 duration: it starts with P, as in PT30S or P1DT2H"
-        ));
+        return Err(format!("`{text}` is no ISO 8601 duration: it starts with P, as in PT30S or P1DT2H"));
     }
     let span: Span = trimmed
         .parse()
@@ -72,10 +70,7 @@ fn from_text(text: &str) -> Result<Duration, String> {
 
 fn from_parts(parts: &Map<String, Value>) -> Result<Duration, String> {
     if parts.is_empty() {
-        return Err(format!(
-            "the duration is an empty object: give at least one of {}",
-            names()
-        ));
+        return Err(format!("the duration is an empty object: give at least one of {}", names()));
     }
     let mut milliseconds = 0.0;
     for (key, value) in parts {
@@ -117,10 +112,7 @@ mod tests {
             (json!("PT0S"), 0),
             (json!("pt1m"), 60_000),
             (json!({"seconds": 30}), 30_000),
-            (
-                json!({"days": 1, "hours": 2, "minutes": 3, "seconds": 4, "milliseconds": 5}),
-                93_784_005,
-            ),
+            (json!({"days": 1, "hours": 2, "minutes": 3, "seconds": 4, "milliseconds": 5}), 93_784_005),
             (json!({"seconds": 0.5}), 500),
         ] {
             assert_eq!(parse(&value), Ok(Duration::from_millis(milliseconds)), "{value}");

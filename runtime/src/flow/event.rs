@@ -60,11 +60,8 @@ pub enum Event {
         /// Who and why, for people.
         reason: String,
     },
-    /// The host could not deliver the answer of the step that replied: its caller had its answer already, or none
-    /// was waiting.
-    ReplyConflicted {
-        /// The step that replied.
-        step: StepId,
+    /// The caller who waited for the run's answer is gone: an answer from now on is a conflict of its step.
+    CallerLeft {
         /// Why, for people.
         reason: String,
     },
@@ -183,10 +180,7 @@ pub enum Status {
 impl Status {
     /// Whether it is over.
     pub fn is_final(self) -> bool {
-        matches!(
-            self,
-            Self::Cancelled | Self::Faulted | Self::Completed | Self::Skipped
-        )
+        matches!(self, Self::Cancelled | Self::Faulted | Self::Completed | Self::Skipped)
     }
 }
 

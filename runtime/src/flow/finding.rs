@@ -50,13 +50,7 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            file,
-            line,
-            column,
-            message,
-            severity,
-        } = self;
+        let Self { file, line, column, message, severity } = self;
         match severity {
             Severity::Error => write!(f, "{file}:{line}:{column}: {message}"),
             Severity::Warning => write!(f, "{file}:{line}:{column}: warning: {message}"),

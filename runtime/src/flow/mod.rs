@@ -25,10 +25,7 @@ mod trigger;
 pub(crate) use definition::CallSite;
 pub use definition::Flow;
 pub use document::{Document, read};
-pub use event::{
-    AttemptRecord, Effect, End, EvaluationId, Event, Outcome, Reply, Status, StepId, StepRecord, TimerId,
-};
+pub use event::{AttemptRecord, Effect, End, Event, Outcome, Reply, Status, StepId, StepRecord, TimerId};
 pub use finding::{Finding, Severity};
-pub use reader::ForeignExpression;
 pub use state::RunState;
-pub use trigger::{FlowReference, TriggerDocument};
+pub use trigger::TriggerDocument;

@@ -62,9 +62,8 @@ pub(crate) fn parse(text: &str, file: &str) -> Result<Vec<Node>, Finding> {
     }
     // The parser recurses, and a caller's stack is as deep as it is: on a thread of its own the bound on depth holds.
     std::thread::scope(|scope| {
-        let parser = std::thread::Builder::new()
-            .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, || documents(text, file));
+        let parser =
+            std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, || documents(text, file));
         match parser.map(|parser| parser.join()) {
             Ok(Ok(result)) => result,
             _ => Err(finding(
@@ -108,26 +107,14 @@ fn syntax_error(file: &str, error: &serde_saphyr::Error) -> Finding {
         .split_once(": ")
         .filter(|(head, _)| head.starts_with("line ") || *head == "error")
         .map_or(message, |(_, tail)| tail);
-    let message = [
-        " at line ",
-        ", set DuplicateKeyPolicy",
-        " rejected by the configured policy",
-    ]
-    .iter()
-    .fold(message, |message, end| {
-        message.split(end).next().unwrap_or(message)
-    });
+    let message = [" at line ", ", set DuplicateKeyPolicy", " rejected by the configured policy"]
+        .iter()
+        .fold(message, |message, end| message.split(end).next().unwrap_or(message));
     finding(file, at, format!("this is not valid YAML or JSON: {message}"))
 }
 
 fn finding(file: &str, at: Place, message: String) -> Finding {
-    Finding {
-        file: file.to_owned(),
-        line: at.line,
-        column: at.column,
-        message,
-        severity: Severity::Error,
-    }
+    Finding { file: file.to_owned(), line: at.line, column: at.column, message, severity: Severity::Error }
 }
 
 impl Node {
@@ -142,9 +129,7 @@ impl Node {
             Data::Map(entries) => {
                 let mut sorted: Vec<&Entry> = entries.iter().collect();
                 sorted.sort_by(|a, b| a.key.cmp(&b.key));
-                let pairs = sorted
-                    .into_iter()
-                    .map(|entry| (entry.key.clone(), entry.value.to_value()));
+                let pairs = sorted.into_iter().map(|entry| (entry.key.clone(), entry.value.to_value()));
                 Value::Object(pairs.collect::<Map<_, _>>())
             }
         }
@@ -191,19 +176,13 @@ impl Node {
 
 impl From<Location> for Place {
     fn from(location: Location) -> Self {
-        Self {
-            line: location.line().max(1),
-            column: location.column().max(1),
-        }
+        Self { line: location.line().max(1), column: location.column().max(1) }
     }
 }
 
 impl From<Spanned<Data>> for Node {
     fn from(spanned: Spanned<Data>) -> Self {
-        Self {
-            at: spanned.referenced.into(),
-            data: spanned.value,
-        }
+        Self { at: spanned.referenced.into(), data: spanned.value }
     }
 }
 
@@ -255,9 +234,7 @@ impl<'de> Visitor<'de> for DataVisitor {
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Data, E> {
-        Number::from_f64(value)
-            .map(Data::Number)
-            .ok_or_else(|| E::custom("a number must be finite"))
+        Number::from_f64(value).map(Data::Number).ok_or_else(|| E::custom("a number must be finite"))
     }
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<Data, E> {
@@ -280,11 +257,7 @@ impl<'de> Visitor<'de> for DataVisitor {
         let mut entries = Vec::new();
         while let Some(key) = map.next_key::<Spanned<String>>()? {
             let value = map.next_value::<Spanned<Data>>()?.into();
-            entries.push(Entry {
-                key: key.value,
-                at: key.referenced.into(),
-                value,
-            });
+            entries.push(Entry { key: key.value, at: key.referenced.into(), value });
         }
         Ok(Data::Map(entries))
     }

@@ -68,12 +68,7 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(file: &'a str) -> Self {
-        Self {
-            file,
-            findings: Vec::new(),
-            foreign: Vec::new(),
-            caught: Vec::new(),
-        }
+        Self { file, findings: Vec::new(), foreign: Vec::new(), caught: Vec::new() }
     }
 
     pub(crate) fn file(&self) -> &'a str {
@@ -82,8 +77,7 @@ impl<'a> Reader<'a> {
 
     /// What was found, in the order of the text, and the expressions that a guest must check.
     pub(crate) fn finish(mut self) -> (Vec<Finding>, Vec<ForeignExpression>) {
-        self.findings
-            .sort_by_key(|finding| (finding.line, finding.column));
+        self.findings.sort_by_key(|finding| (finding.line, finding.column));
         (self.findings, self.foreign)
     }
 
@@ -135,15 +129,8 @@ impl<'a> Reader<'a> {
             return;
         }
         if let Some((_, instead)) = keys.later.iter().find(|(later, _)| *later == key) {
-            let instead = if instead.is_empty() {
-                String::new()
-            } else {
-                format!(": {instead}")
-            };
-            self.error(
-                entry.at,
-                format!("`{key}` in {what} is not supported yet{instead}"),
-            );
+            let instead = if instead.is_empty() { String::new() } else { format!(": {instead}") };
+            self.error(entry.at, format!("`{key}` in {what} is not supported yet{instead}"));
             return;
         }
         let known = keys.known.iter().copied();
@@ -185,10 +172,7 @@ impl<'a> Reader<'a> {
         match node.data {
             Data::Bool(value) => Some(value),
             _ => {
-                self.error(
-                    node.at,
-                    format!("{what} is true or false, here is {}", node.describe()),
-                );
+                self.error(node.at, format!("{what} is true or false, here is {}", node.describe()));
                 None
             }
         }
@@ -238,10 +222,7 @@ impl<'a> Reader<'a> {
             && text != "json"
             && !text.starts_with("json:")
         {
-            self.error(
-                format.at,
-                format!("`{text}` is not a supported schema format: it is `json`"),
-            );
+            self.error(format.at, format!("`{text}` is not a supported schema format: it is `json`"));
         }
         let Some(document) = fields.get("document") else {
             if fields.get("resource").is_none() {
@@ -278,10 +259,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn expression(&mut self, node: &Node, what: &str, scope: &[&str]) -> Option<Template> {
         let text = self.text(node, what)?;
         if text.trim().is_empty() {
-            self.error(
-                node.at,
-                format!("{what} is empty: write an expression, such as `.id`"),
-            );
+            self.error(node.at, format!("{what} is empty: write an expression, such as `.id`"));
             return None;
         }
         let template = Template::expression(text);
@@ -316,34 +294,24 @@ impl<'a> Reader<'a> {
     /// Variables of a native expression are checked here; a foreign one is compiled by the guest with the names in
     /// scope, because only it knows which of them the program binds itself.
     fn check_expressions(&mut self, template: &Template, node: &Node, scope: &[&str]) {
-        let names = || {
-            scope
-                .iter()
-                .copied()
-                .chain(self.caught.iter().map(String::as_str))
-        };
+        let names = || scope.iter().copied().chain(self.caught.iter().map(String::as_str));
         let foreign = template.foreign();
         let mut unknown = None;
         if foreign.is_empty() {
-            unknown = template
-                .variables()
-                .iter()
-                .find(|name| !names().any(|known| known == name.as_str()))
-                .map(|name| {
-                    let hint = nearest(name, names()).map_or_else(
-                        || format!("there are {}", listed(&names().collect::<Vec<_>>())),
-                        |near| format!("did you mean `${near}`?"),
-                    );
-                    format!("unknown variable `${name}` here: {hint}")
-                });
+            unknown =
+                template.variables().iter().find(|name| !names().any(|known| known == name.as_str())).map(
+                    |name| {
+                        let hint = nearest(name, names()).map_or_else(
+                            || format!("there are {}", listed(&names().collect::<Vec<_>>())),
+                            |near| format!("did you mean `${near}`?"),
+                        );
+                        format!("unknown variable `${name}` here: {hint}")
+                    },
+                );
         }
         let variables: Vec<String> = names().map(str::to_owned).collect();
         if let Some(message) = unknown {
-            let pointer = template
-                .expression_pointers()
-                .into_iter()
-                .next()
-                .unwrap_or_default();
+            let pointer = template.expression_pointers().into_iter().next().unwrap_or_default();
             self.error(node.place(&pointer), message);
         }
         for expression in foreign {

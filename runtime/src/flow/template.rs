@@ -90,10 +90,7 @@ impl Template {
             Err(Stop::Failed { tokens, reason }) if tokens.is_empty() => Evaluation::Failed(reason),
             Err(Stop::Failed { tokens, reason }) => {
                 let mut pointer = String::new();
-                tokens
-                    .iter()
-                    .rev()
-                    .for_each(|token| push_token(&mut pointer, token));
+                tokens.iter().rev().for_each(|token| push_token(&mut pointer, token));
                 Evaluation::Failed(format!("at {pointer}: {reason}"))
             }
         }
@@ -159,11 +156,7 @@ impl Template {
         root.visit(&mut String::new(), &mut |_, expression| {
             variables.extend(expression.variables().iter().cloned());
         });
-        Template {
-            root,
-            variables,
-            program: OnceLock::new(),
-        }
+        Template { root, variables, program: OnceLock::new() }
     }
 }
 
@@ -183,16 +176,10 @@ impl Part {
                 }
             }
             Value::Object(fields) => {
-                let parts: Vec<_> = fields
-                    .iter()
-                    .map(|(key, field)| (key.clone(), Part::compile(field)))
-                    .collect();
+                let parts: Vec<_> =
+                    fields.iter().map(|(key, field)| (key.clone(), Part::compile(field))).collect();
                 let is_literal = parts.iter().all(|(_, part)| part.is_literal());
-                if is_literal {
-                    Part::Literal(value.clone())
-                } else {
-                    Part::Object(parts)
-                }
+                if is_literal { Part::Literal(value.clone()) } else { Part::Object(parts) }
             }
             other => Part::Literal(other.clone()),
         }
@@ -207,10 +194,7 @@ impl Part {
             Part::Literal(value) => Ok(value.clone()),
             Part::Expression(expression) => match expression.evaluate(scope) {
                 Evaluation::Value(value) => Ok(value),
-                Evaluation::Failed(reason) => Err(Stop::Failed {
-                    tokens: Vec::new(),
-                    reason,
-                }),
+                Evaluation::Failed(reason) => Err(Stop::Failed { tokens: Vec::new(), reason }),
                 Evaluation::Guest => Err(Stop::Guest),
             },
             Part::Array(parts) => {
@@ -284,10 +268,7 @@ impl Part {
             Part::Literal(value) => value.clone(),
             Part::Expression(_) => Value::Null,
             Part::Array(parts) => parts.iter().map(Part::skeleton).collect(),
-            Part::Object(parts) => parts
-                .iter()
-                .map(|(key, part)| (key.clone(), part.skeleton()))
-                .collect(),
+            Part::Object(parts) => parts.iter().map(|(key, part)| (key.clone(), part.skeleton())).collect(),
         }
     }
 }
@@ -332,10 +313,7 @@ mod tests {
     use super::*;
 
     fn evaluate(template: &Template, input: &Value) -> Evaluation {
-        template.evaluate(&Scope {
-            input,
-            variables: &[],
-        })
+        template.evaluate(&Scope { input, variables: &[] })
     }
 
     #[test]
@@ -388,11 +366,7 @@ mod tests {
         );
         assert_eq!(
             template.foreign(),
-            [Foreign {
-                pointer: "/a~1b".into(),
-                program: "[.[] | .x] # all".into(),
-                variables: vec![]
-            }]
+            [Foreign { pointer: "/a~1b".into(), program: "[.[] | .x] # all".into(), variables: vec![] }]
         );
         assert_eq!(template.variables().iter().collect::<Vec<_>>(), ["context"]);
     }

@@ -69,10 +69,8 @@ impl TriggerDocument {
     }
 }
 
-const TRIGGER: Keys<'_> = Keys {
-    known: &["trigger", "namespace", "uses", "with", "flow", "enabled"],
-    later: &[],
-};
+const TRIGGER: Keys<'_> =
+    Keys { known: &["trigger", "namespace", "uses", "with", "flow", "enabled"], later: &[] };
 
 /// Reads a trigger.
 pub(crate) fn read(root: &Node, file: &str) -> Result<TriggerDocument, Vec<Finding>> {
@@ -80,10 +78,9 @@ pub(crate) fn read(root: &Node, file: &str) -> Result<TriggerDocument, Vec<Findi
     let trigger = trigger(&mut reader, root);
     let (findings, _) = reader.finish();
     match trigger {
-        Some(trigger) if !findings.iter().any(Finding::is_error) => Ok(TriggerDocument {
-            warnings: findings,
-            ..trigger
-        }),
+        Some(trigger) if !findings.iter().any(Finding::is_error) => {
+            Ok(TriggerDocument { warnings: findings, ..trigger })
+        }
         _ => Err(findings),
     }
 }
@@ -95,13 +92,7 @@ fn trigger(reader: &mut Reader<'_>, root: &Node) -> Option<TriggerDocument> {
         Some(_) => self::name(reader, fields, "namespace"),
         None => Some("default".to_owned()),
     };
-    let uses = required(
-        reader,
-        root,
-        fields,
-        "uses",
-        "the plugin, as in `webhook:1.0.0@default`",
-    );
+    let uses = required(reader, root, fields, "uses", "the plugin, as in `webhook:1.0.0@default`");
     let uses = uses.and_then(|(at, text)| match text.parse::<PluginRef>() {
         Ok(uses) => Some(uses),
         Err(message) => {
@@ -109,36 +100,24 @@ fn trigger(reader: &mut Reader<'_>, root: &Node) -> Option<TriggerDocument> {
             None
         }
     });
-    let flow = required(
-        reader,
-        root,
-        fields,
-        "flow",
-        "the name of the flow that it starts",
-    );
+    let flow = required(reader, root, fields, "flow", "the name of the flow that it starts");
     let flow =
-        flow.and_then(
-            |(at, text)| match reference(&text, namespace.as_deref().unwrap_or("default")) {
-                Ok(flow) => Some(flow),
-                Err(message) => {
-                    reader.error(at, message);
-                    None
-                }
-            },
-        );
+        flow.and_then(|(at, text)| match reference(&text, namespace.as_deref().unwrap_or("default")) {
+            Ok(flow) => Some(flow),
+            Err(message) => {
+                reader.error(at, message);
+                None
+            }
+        });
     if let Some(with) = fields.get("with") {
         reader.entries(with, "`with`");
     }
-    let enabled = fields
-        .get("enabled")
-        .map(|node| reader.boolean(node, "`enabled`"));
+    let enabled = fields.get("enabled").map(|node| reader.boolean(node, "`enabled`"));
     Some(TriggerDocument {
         name: name?,
         namespace: namespace?,
         uses: uses?,
-        with: fields
-            .get("with")
-            .map_or_else(|| Value::Object(Default::default()), |node| value(Some(node))),
+        with: fields.get("with").map_or_else(|| Value::Object(Default::default()), |node| value(Some(node))),
         flow: flow?,
         enabled: enabled.unwrap_or(Some(true))?,
         source: root.to_value().to_string(),
@@ -248,11 +227,8 @@ mod tests {
             ),
         ];
         for (text, expected) in cases {
-            let found: Vec<String> = read(text, "t.yaml")
-                .unwrap_err()
-                .iter()
-                .map(ToString::to_string)
-                .collect();
+            let found: Vec<String> =
+                read(text, "t.yaml").unwrap_err().iter().map(ToString::to_string).collect();
             assert_eq!(found, expected, "{text}");
         }
     }

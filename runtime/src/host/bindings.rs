@@ -156,12 +156,16 @@ fn link_context(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
 }
 
 fn step<'a>(cx: &'a StoreContextMut<'_, CallState>) -> Result<&'a super::StepContext, Misplaced> {
-    cx.data().step.as_ref().ok_or(Misplaced("`context` is about a step: it is there in `start`, not in `receive` or `describe`"))
+    cx.data()
+        .step
+        .as_ref()
+        .ok_or(Misplaced("`context` is about a step: it is there in `start`, not in `receive` or `describe`"))
 }
 
 fn link_log(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     let mut log = linker.instance(LOG)?;
-    let write = |mut cx: StoreContextMut<'_, CallState>, (level, message, fields): (String, String, String)| {
+    let write = |mut cx: StoreContextMut<'_, CallState>,
+                 (level, message, fields): (String, String, String)| {
         charge(&mut cx, message.len() + fields.len())?;
         cx.data_mut().with_log(|log| log.write(Level::from_guest(&level), &message, &fields));
         Ok(())

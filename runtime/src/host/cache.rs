@@ -125,14 +125,22 @@ fn write(folder: &Path, file: &Path, mac: &[u8], code: &[u8]) -> std::io::Result
 fn remove_older(folder: &Path, digest: &blake3::Hash, file: &Path) {
     let prefix = format!("{}-", digest.to_hex());
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let older = entry.file_name().to_str().is_some_and(|name| name.starts_with(&prefix) && name.ends_with(".cwasm"));
+        let older = entry
+            .file_name()
+            .to_str()
+            .is_some_and(|name| name.starts_with(&prefix) && name.ends_with(".cwasm"));
         if older && entry.path() != file {
             let _ = fs::remove_file(entry.path());
         }
     }
 }
 
-fn authenticate(folder: &CacheDir, engine_hash: &blake3::Hash, digest: &blake3::Hash, code: &[u8]) -> blake3::Hash {
+fn authenticate(
+    folder: &CacheDir,
+    engine_hash: &blake3::Hash,
+    digest: &blake3::Hash,
+    code: &[u8],
+) -> blake3::Hash {
     let mut mac = blake3::Hasher::new_keyed(&folder.key);
     mac.update(engine_hash.as_bytes()).update(digest.as_bytes()).update(code);
     mac.finalize()

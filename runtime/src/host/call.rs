@@ -9,7 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout_at};
-use wasmtime::component::{ComponentExportIndex, ComponentNamedList, InstancePre, Lift, Lower, ResourceTable};
+use wasmtime::component::{
+    ComponentExportIndex, ComponentNamedList, InstancePre, Lift, Lower, ResourceTable,
+};
 use wasmtime::{Store, StoreContextMut};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
@@ -72,12 +74,7 @@ pub(crate) enum Outcome {
     /// JSON text.
     Done(String),
     /// Waiting for the world.
-    Suspend {
-        /// The plugin's own bytes.
-        state: Vec<u8>,
-        /// What wakes it, JSON text.
-        wake: String,
-    },
+    Suspend,
     /// The plugin's problem, or the host's about the plugin: then `usage.fault` says which.
     Fail(Problem),
 }
@@ -286,9 +283,7 @@ pub(super) async fn start(
         run::<_, Started>(host, &plugin.pre, export, (action, input), state, &limits).await?;
     let outcome = match result {
         Ok((Ok(GuestOutcome::Done(output)),)) => Outcome::Done(output),
-        Ok((Ok(GuestOutcome::Suspend(suspension)),)) => {
-            Outcome::Suspend { state: suspension.state, wake: suspension.wake }
-        }
+        Ok((Ok(GuestOutcome::Suspend(_)),)) => Outcome::Suspend,
         Ok((Err(problem),)) => Outcome::Fail(problem.into()),
         Err(problem) => Outcome::Fail(problem),
     };
@@ -308,7 +303,8 @@ pub(super) async fn receive(
     let mut state = CallState::new(&limits);
     state.inbound = Some(inbound);
     let Finished { result, usage, logs } =
-        run::<_, super::bindings::Received>(host, &plugin.pre, export, (trigger, config), state, &limits).await?;
+        run::<_, super::bindings::Received>(host, &plugin.pre, export, (trigger, config), state, &limits)
+            .await?;
     let verdict = match result {
         Ok((verdict,)) => verdict.map_err(Problem::from),
         Err(problem) => Err(problem),

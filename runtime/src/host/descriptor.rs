@@ -2,7 +2,8 @@
 //!
 //! Parsed once, when the plugin is installed. Keys that this version does not know are kept and shown, not judged.
 
-use jsonschema::{Draft, PatternOptions, Validator};
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use semver::Version;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
@@ -36,6 +37,10 @@ pub(crate) struct Descriptor {
 /// One action.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(
+    dead_code,
+    reason = "read so that a field of a wrong type is found at installation; shown from the raw text"
+)]
 pub(crate) struct ActionDescriptor {
     /// Unique in the plugin.
     pub name: String,
@@ -62,6 +67,10 @@ pub(crate) struct ActionDescriptor {
 /// One trigger.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(
+    dead_code,
+    reason = "read so that a field of a wrong type is found at installation; shown from the raw text"
+)]
 pub(crate) struct TriggerDescriptor {
     /// Unique in the plugin.
     pub name: String,
@@ -108,8 +117,9 @@ impl Descriptor {
         }
         let raw: Value = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
         let written = Written::deserialize(&raw).map_err(|error| error.to_string())?;
-        let version = Version::parse(&written.version)
-            .map_err(|error| format!("its version `{}` is not one such as 1.0.0: {error}", written.version))?;
+        let version = Version::parse(&written.version).map_err(|error| {
+            format!("its version `{}` is not one such as 1.0.0: {error}", written.version)
+        })?;
         check_name("its name", &written.name)?;
         check_names("action", written.actions.iter().map(|action| &action.name))?;
         check_names("trigger", written.triggers.iter().map(|trigger| &trigger.name))?;
@@ -149,7 +159,9 @@ fn check_name(what: &str, name: &str) -> Result<(), String> {
     if fits {
         return Ok(());
     }
-    Err(format!("{what} `{name}` cannot stand in a flow: use a-z, 0-9 and `-`, a letter first, at most 64 characters"))
+    Err(format!(
+        "{what} `{name}` cannot stand in a flow: use a-z, 0-9 and `-`, a letter first, at most 64 characters"
+    ))
 }
 
 /// A JSON Schema that values are checked with.
@@ -175,6 +187,26 @@ impl Schema {
         }
         let errors = self.0.iter_errors(value).take(MAX_FINDINGS);
         Err(errors.map(|error| (error.instance_path().to_string(), shortened(&error.to_string()))).collect())
+    }
+}
+
+impl Schema {
+    /// What is wrong with a value of which parts are not known yet: null stands for them, at the JSON pointers
+    /// `unknown`.
+    pub(crate) fn check(&self, value: &Value, unknown: &[String]) -> Vec<(String, String)> {
+        let decided = |error: &ValidationError<'_>| {
+            let at = error.instance_path().to_string();
+            let inside = |outer: &str, inner: &str| {
+                inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            };
+            let chooses = matches!(
+                error.kind(),
+                ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. }
+            );
+            !unknown.iter().any(|unknown| inside(unknown, &at) || (chooses && inside(&at, unknown)))
+        };
+        let errors = self.0.iter_errors(value).filter(decided).take(MAX_FINDINGS);
+        errors.map(|error| (error.instance_path().to_string(), shortened(&error.to_string()))).collect()
     }
 }
 
@@ -210,7 +242,10 @@ mod tests {
             (r#"{"name":"a","version":"1"}"#, "such as 1.0.0"),
             (r#"{"name":"A b","version":"1.0.0"}"#, "`A b` cannot stand in a flow"),
             (r#"{"name":"a","version":"1.0.0","actions":[{"name":"x"},{"name":"x"}]}"#, "two actions"),
-            (r#"{"name":"a","version":"1.0.0","triggers":[{"name":"x.y"}]}"#, "the name of its trigger `x.y`"),
+            (
+                r#"{"name":"a","version":"1.0.0","triggers":[{"name":"x.y"}]}"#,
+                "the name of its trigger `x.y`",
+            ),
         ];
         for (text, expected) in cases {
             let error = Descriptor::parse(text).unwrap_err();

@@ -11,11 +11,11 @@ use tokio::time::timeout_at;
 use wasmtime::Store;
 use wasmtime::component::{ComponentExportIndex, Instance, InstancePre};
 
+use super::Host;
 use super::call::{self, CallState};
 use super::fault::{self, Fault};
 use super::install::{self, InstallError};
 use super::limits::{CallLimits, fuel};
-use super::Host;
 use crate::id::TenantId;
 
 /// Most memory of one evaluation, whatever the tenant's quota.
@@ -76,9 +76,10 @@ impl Evaluator {
         let (result,): (Result<String, String>,) =
             self.call(key, &self.0.evaluate, (program, input, variables), limits).await?;
         match result {
-            Ok(value) if value.len() > MAX_RESULT => {
-                Err(format!("the result is {} bytes long, and may have {MAX_RESULT}: select less", value.len()))
-            }
+            Ok(value) if value.len() > MAX_RESULT => Err(format!(
+                "the result is {} bytes long, and may have {MAX_RESULT}: select less",
+                value.len()
+            )),
             other => other,
         }
     }
@@ -91,7 +92,8 @@ impl Evaluator {
         variables: &[String],
         limits: CallLimits,
     ) -> Result<(), String> {
-        let (result,): (Result<(), String>,) = self.call(key, &self.0.check, (program, variables), limits).await?;
+        let (result,): (Result<(), String>,) =
+            self.call(key, &self.0.check, (program, variables), limits).await?;
         result
     }
 
@@ -205,7 +207,9 @@ fn stopped(error: &wasmtime::Error, store: &mut Store<CallState>, limits: &CallL
             "the expression needs more than its {} MiB of memory (`tenant.quota.memory`, 64 MiB at most): work on less at once",
             limits.memory_bytes / (1024 * 1024)
         ),
-        Fault::Stack => "the expression calls itself too deeply: look for a recursion that does not end".to_owned(),
+        Fault::Stack => {
+            "the expression calls itself too deeply: look for a recursion that does not end".to_owned()
+        }
         _ => {
             tracing::error!(%problem, "the expression guest failed");
             format!("the expression could not be evaluated: {problem}")

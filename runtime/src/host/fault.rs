@@ -111,11 +111,17 @@ fn problem(fault: Fault, detail: String) -> Problem {
 fn name(error: &wasmtime::Error, meter: &Meter, log: &StepLog, limits: &CallLimits) -> (Fault, String) {
     let trap = error.downcast_ref::<Trap>();
     if trap == Some(&Trap::OutOfFuel) || error.is::<OutOfTurns>() {
-        let detail = format!("it used the {} that it may: raise `tenant.quota.cpu` if it needs more", duration(limits.cpu));
+        let detail = format!(
+            "it used the {} that it may: raise `tenant.quota.cpu` if it needs more",
+            duration(limits.cpu)
+        );
         return (Fault::Cpu, detail);
     }
     if trap == Some(&Trap::StackOverflow) {
-        return (Fault::Stack, "its functions call each other too deeply: look for a recursion that does not end".to_owned());
+        return (
+            Fault::Stack,
+            "its functions call each other too deeply: look for a recursion that does not end".to_owned(),
+        );
     }
     let gave_up = trap.is_none() || trap == Some(&Trap::UnreachableCodeReached);
     if let (true, Some(wanted)) = (gave_up, meter.refused_memory) {
@@ -130,13 +136,19 @@ fn name(error: &wasmtime::Error, meter: &Meter, log: &StepLog, limits: &CallLimi
         return (Fault::Crash, format!("it called `exit({})`: return a problem instead", exit.0));
     }
     if trap == Some(&Trap::UnreachableCodeReached) {
-        return (Fault::Crash, panic_message(log).unwrap_or_else(|| "it aborted without a message".to_owned()));
+        return (
+            Fault::Crash,
+            panic_message(log).unwrap_or_else(|| "it aborted without a message".to_owned()),
+        );
     }
     if let Some(misplaced) = error.downcast_ref::<Misplaced>() {
         return (Fault::Trap, misplaced.to_string());
     }
     if error.is::<ResourceTableError>() {
-        return (Fault::HandOver, format!("{}: it holds more handles than it may, or one that is gone", error.root_cause()));
+        return (
+            Fault::HandOver,
+            format!("{}: it holds more handles than it may, or one that is gone", error.root_cause()),
+        );
     }
     let cause = error.root_cause().to_string();
     // wasmtime has no type for this one.
@@ -162,17 +174,29 @@ fn panic_message(log: &StepLog) -> Option<String> {
 fn functions(trace: &WasmBacktrace) -> Vec<String> {
     // Its Display is the only place where wasmtime shows demangled names.
     let text = trace.to_string();
-    let all: Vec<&str> = text.lines().filter_map(|line| line.split_once('!')).map(|(_, name)| name.trim()).collect();
+    let all: Vec<&str> =
+        text.lines().filter_map(|line| line.split_once('!')).map(|(_, name)| name.trim()).collect();
     let inner = all.iter().position(|name| !carries_panic(name)).unwrap_or(0);
     all[inner..].iter().take(MAX_FRAMES).map(|name| without_hash(name).to_owned()).collect()
 }
 
 fn carries_panic(function: &str) -> bool {
     const MACHINERY: [&str; 12] = [
-        "core::panicking", "core::option::", "core::result::", "std::panicking", "std::process", "std::sys", "std::alloc",
-        "alloc::alloc", "alloc::raw_vec", "__rust", "rust_begin_unwind", "rust_panic",
+        "core::panicking",
+        "core::option::",
+        "core::result::",
+        "std::panicking",
+        "std::process",
+        "std::sys",
+        "std::alloc",
+        "alloc::alloc",
+        "alloc::raw_vec",
+        "__rust",
+        "rust_begin_unwind",
+        "rust_panic",
     ];
-    function == "abort" || MACHINERY.iter().any(|machinery| function.trim_start_matches('<').starts_with(machinery))
+    function == "abort"
+        || MACHINERY.iter().any(|machinery| function.trim_start_matches('<').starts_with(machinery))
 }
 
 /// `name` of `name::h0123456789abcdef`.
@@ -192,7 +216,11 @@ fn bytes(count: usize) -> String {
 }
 
 fn duration(time: Duration) -> String {
-    if time >= Duration::from_secs(10) { format!("{} s", time.as_secs()) } else { format!("{} ms", time.as_millis()) }
+    if time >= Duration::from_secs(10) {
+        format!("{} s", time.as_secs())
+    } else {
+        format!("{} ms", time.as_millis())
+    }
 }
 
 #[cfg(test)]
@@ -203,8 +231,14 @@ mod tests {
     #[test]
     fn the_message_of_a_panic_is_found_in_what_was_printed() {
         let mut log = StepLog::default();
-        log.print(Stdio::Err, b"hello\n\nthread '<unnamed>' panicked at src/lib.rs:7:9:\nno city `Atlantis`\n");
-        log.print(Stdio::Err, b"note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n");
+        log.print(
+            Stdio::Err,
+            b"hello\n\nthread '<unnamed>' panicked at src/lib.rs:7:9:\nno city `Atlantis`\n",
+        );
+        log.print(
+            Stdio::Err,
+            b"note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n",
+        );
         assert_eq!(panic_message(&log).unwrap(), "panicked at src/lib.rs:7:9: no city `Atlantis`");
     }
 

@@ -17,7 +17,10 @@ pub(super) async fn send(
     deadline: Instant,
 ) -> Result<Response, HttpError> {
     let Some(egress) = egress else {
-        return Err(unsent("blocked", "requests are sent by steps: a trigger only judges the one it was given".to_owned()));
+        return Err(unsent(
+            "blocked",
+            "requests are sent by steps: a trigger only judges the one it was given".to_owned(),
+        ));
     };
     let options = options(&request.options)?;
     let request = http_request::Request {
@@ -39,8 +42,9 @@ fn options(text: &str) -> Result<SendOptions, HttpError> {
     if text.is_empty() {
         return Ok(SendOptions::default());
     }
-    serde_json::from_str(text)
-        .map_err(|error| unsent("invalid-request", format!("the options are not what wit/http-request.wit lists: {error}")))
+    serde_json::from_str(text).map_err(|error| {
+        unsent("invalid-request", format!("the options are not what wit/http-request.wit lists: {error}"))
+    })
 }
 
 fn refused(error: http_request::HttpError) -> HttpError {

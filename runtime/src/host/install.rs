@@ -21,14 +21,19 @@ use crate::problem::Problem;
 /// Largest component.
 const MAX_WASM: usize = 32 * 1024 * 1024;
 /// What `describe` may use. The time is generous: the fuel ends an endless loop long before.
-const DESCRIBE: CallLimits =
-    CallLimits { memory_bytes: 16 * 1024 * 1024, cpu: Duration::from_millis(50), wall: Duration::from_secs(10) };
+const DESCRIBE: CallLimits = CallLimits {
+    memory_bytes: 16 * 1024 * 1024,
+    cpu: Duration::from_millis(50),
+    wall: Duration::from_secs(10),
+};
 
 /// Why a component cannot be installed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InstallError {
     /// Over [`MAX_WASM`].
-    #[error("the component is {0} bytes large, and may have {MAX_WASM}: build it with `--release` and strip debug information")]
+    #[error(
+        "the component is {0} bytes large, and may have {MAX_WASM}: build it with `--release` and strip debug information"
+    )]
     TooLarge(usize),
     /// No WebAssembly at all.
     #[error("this is not a WebAssembly file: it does not begin with `\\0asm`")]
@@ -98,7 +103,6 @@ pub(super) async fn install(host: &Host, wasm: &[u8]) -> Result<Arc<Plugin>, Ins
         version: descriptor.version.clone(),
         digest,
         descriptor,
-        size: wasm.len(),
         pre,
         start: exports.action.map(|action| action.start),
         receive: exports.trigger.map(|trigger| trigger.receive),
@@ -110,7 +114,10 @@ pub(super) async fn link(host: &Host, wasm: &[u8]) -> Result<Linked, InstallErro
     check_header(wasm)?;
     let (component, digest) = compile(host, wasm).await?;
     check_imports(&component)?;
-    let pre = host.linker().instantiate_pre(&component).map_err(|error| InstallError::Link(format!("{error:#}")))?;
+    let pre = host
+        .linker()
+        .instantiate_pre(&component)
+        .map_err(|error| InstallError::Link(format!("{error:#}")))?;
     Ok(Linked { component, pre, digest })
 }
 
@@ -147,7 +154,9 @@ fn check_imports(component: &Component) -> Result<(), InstallError> {
     let imports = component.component_type();
     for (name, _) in imports.imports(component.engine()) {
         let plain = name.split_once('@').map_or(name, |(plain, _)| plain);
-        let ours = bindings::OFFERED.iter().any(|offered| offered.split_once('@').is_some_and(|(offered, _)| offered == plain));
+        let ours = bindings::OFFERED
+            .iter()
+            .any(|offered| offered.split_once('@').is_some_and(|(offered, _)| offered == plain));
         // Types are nothing to call, and come with whatever uses them.
         if !ours && plain != "flowcell:plugin/types" && !wasi::offers(plain) {
             return Err(InstallError::Import { name: name.to_owned(), instead: instead(plain) });
@@ -296,16 +305,21 @@ async fn describe(host: &Host, component: &Component, exports: &Exports) -> Resu
 }
 
 fn schema(schema: &serde_json::Value, what: &str, of: &str) -> Result<Schema, InstallError> {
-    Schema::compile(schema)
-        .map_err(|reason| InstallError::Descriptor(format!("the {what} schema of `{of}` is not a JSON Schema: {reason}")))
+    Schema::compile(schema).map_err(|reason| {
+        InstallError::Descriptor(format!("the {what} schema of `{of}` is not a JSON Schema: {reason}"))
+    })
 }
 
 /// The two functions of the expression guest.
-pub(super) fn expression(component: &Component) -> Result<(ComponentExportIndex, ComponentExportIndex), InstallError> {
+pub(super) fn expression(
+    component: &Component,
+) -> Result<(ComponentExportIndex, ComponentExportIndex), InstallError> {
     let find = || {
         let expression = component.get_export_index(None, EXPRESSION)?;
         let function = |name| component.get_export_index(Some(&expression), name);
         Some((function("evaluate")?, function("check")?))
     };
-    find().ok_or_else(|| InstallError::WrongExport(format!("there is no `{EXPRESSION}` with `evaluate` and `check`")))
+    find().ok_or_else(|| {
+        InstallError::WrongExport(format!("there is no `{EXPRESSION}` with `evaluate` and `check`"))
+    })
 }

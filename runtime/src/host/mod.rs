@@ -16,6 +16,7 @@ mod fault;
 mod http;
 mod install;
 mod limits;
+mod measure;
 mod plugin;
 mod sandbox;
 #[cfg(test)]
@@ -30,12 +31,11 @@ use wasmtime::component::Linker;
 pub(crate) use self::cache::CacheDir;
 use self::call::CallState;
 pub(crate) use self::call::{Ended, Grants, InboundRequest, Outcome, Received, StepContext, Usage};
-pub(crate) use self::descriptor::{ActionDescriptor, Descriptor, TriggerDescriptor};
 pub(crate) use self::evaluator::Evaluator;
-pub(crate) use self::fault::Fault;
 pub(crate) use self::install::InstallError;
 pub(crate) use self::limits::CallLimits;
-pub(crate) use self::plugin::{Action, Plugin, Trigger};
+pub use self::measure::{SandboxCost, measure_sandbox};
+pub(crate) use self::plugin::Plugin;
 use self::sandbox::Sandbox;
 use crate::capability::wasi;
 

@@ -21,8 +21,6 @@ pub(crate) struct Plugin {
     pub digest: String,
     /// What it says about itself.
     pub descriptor: Descriptor,
-    /// Bytes of the .wasm file.
-    pub size: usize,
     pub(super) actions: Vec<Action>,
     pub(super) triggers: Vec<Trigger>,
     pub(super) pre: InstancePre<CallState>,
@@ -42,6 +40,12 @@ impl Action {
     /// What is wrong with an input: a JSON pointer and a sentence each.
     pub(crate) fn validate(&self, input: &Value) -> Result<(), Vec<(String, String)>> {
         self.input.validate(input)
+    }
+
+    /// The same for an input whose expressions are not evaluated yet: `known` has null where they stand, at the
+    /// JSON pointers `expressions`, and nothing is said about what they decide.
+    pub(crate) fn check(&self, known: &Value, expressions: &[String]) -> Vec<(String, String)> {
+        self.input.check(known, expressions)
     }
 }
 
@@ -102,7 +106,9 @@ mod tests {
         assert_eq!(choose("a", "action", &["x"], None), Ok(0));
         assert_eq!(choose("a", "action", &["x", "y"], Some("y")), Ok(1));
         assert!(choose("a", "action", &["x", "y"], None).unwrap_err().contains("`a.x`, `a.y`"));
-        assert!(choose("a", "action", &["x"], Some("z")).unwrap_err().contains("no action `z`: it has `a.x`"));
+        assert!(
+            choose("a", "action", &["x"], Some("z")).unwrap_err().contains("no action `z`: it has `a.x`")
+        );
         assert_eq!(choose("a", "trigger", &[], None).unwrap_err(), "plugin `a` has no triggers");
     }
 }

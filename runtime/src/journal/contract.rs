@@ -67,23 +67,16 @@ fn a_batch_is_there_when_commit_has_returned(store: &dyn Storage) {
     ];
     commit(store, writes).unwrap();
 
-    let parked = RunRow {
-        status: "suspended".into(),
-        phase: Phase::Parked,
-        ..row.clone()
-    };
+    let parked = RunRow { status: "suspended".into(), phase: Phase::Parked, ..row.clone() };
     assert_eq!(store.run(&row.key).unwrap(), Some(parked));
     assert_eq!(store.entries(&row.key, 0).unwrap(), entries(0..2));
-    assert_eq!(store.next_due().unwrap(), Some(at(90)));
+    assert_eq!(store.due(Timestamp::MAX, 1).unwrap().first().map(|timer| timer.due), Some(at(90)));
 }
 
 fn a_run_is_created_once(store: &dyn Storage) {
     let row = run("acme", 5);
     commit(store, vec![Write::CreateRun(row.clone())]).unwrap();
-    let other = RunRow {
-        status: "pending".into(),
-        ..row.clone()
-    };
+    let other = RunRow { status: "pending".into(), ..row.clone() };
     assert_conflict(commit(store, vec![Write::CreateRun(other)]));
     assert_eq!(store.run(&row.key).unwrap(), Some(row));
 }
@@ -93,10 +86,7 @@ fn an_entry_that_is_not_the_next_one_is_a_conflict(store: &dyn Storage) {
     for wrong in [0..1, 1..2, 3..4, 7..8] {
         assert_conflict(commit(store, vec![append(&key, wrong)]));
     }
-    let unknown = RunKey {
-        run: RunId::mint(),
-        ..key.clone()
-    };
+    let unknown = RunKey { run: RunId::mint(), ..key.clone() };
     assert_conflict(commit(store, vec![append(&unknown, 0..1)]));
     assert_conflict(commit(store, vec![append(&unknown, 1..2)]));
     commit(store, vec![append(&key, 2..3)]).unwrap();
@@ -105,14 +95,8 @@ fn an_entry_that_is_not_the_next_one_is_a_conflict(store: &dyn Storage) {
 
 fn entries_of_one_append_are_dense(store: &dyn Storage) {
     let key = started(store, "acme", 0..1);
-    let gap = Write::Append {
-        key: key.clone(),
-        entries: vec![entry(1), entry(3)],
-    };
-    let twice = Write::Append {
-        key: key.clone(),
-        entries: vec![entry(1), entry(1)],
-    };
+    let gap = Write::Append { key: key.clone(), entries: vec![entry(1), entry(3)] };
+    let twice = Write::Append { key: key.clone(), entries: vec![entry(1), entry(1)] };
     assert_conflict(commit(store, vec![gap]));
     assert_conflict(commit(store, vec![twice]));
     assert_eq!(store.entries(&key, 0).unwrap(), entries(0..1));
@@ -123,10 +107,7 @@ fn entries_are_read_from_where_one_asks(store: &dyn Storage) {
     assert_eq!(store.entries(&key, 3).unwrap(), entries(3..5));
     assert_eq!(store.entries(&key, 9).unwrap(), []);
     assert_eq!(store.entries(&key, u64::MAX).unwrap(), []);
-    let unknown = RunKey {
-        run: RunId::mint(),
-        ..key
-    };
+    let unknown = RunKey { run: RunId::mint(), ..key };
     assert_eq!(store.entries(&unknown, 0).unwrap(), []);
 }
 
@@ -134,9 +115,7 @@ fn a_conflicting_batch_leaves_nothing_and_fails_alone(store: &dyn Storage) {
     let key = started(store, "acme", 0..1);
     let fresh = run("acme", 6);
     let results = store.commit(&[
-        Batch {
-            writes: vec![append(&key, 1..2)],
-        },
+        Batch { writes: vec![append(&key, 1..2)] },
         Batch {
             writes: vec![
                 Write::CreateRun(fresh.clone()),
@@ -146,43 +125,24 @@ fn a_conflicting_batch_leaves_nothing_and_fails_alone(store: &dyn Storage) {
                 append(&key, 1..2),
             ],
         },
-        Batch {
-            writes: vec![append(&key, 2..3)],
-        },
+        Batch { writes: vec![append(&key, 2..3)] },
     ]);
-    assert!(
-        matches!(results[..], [Ok(()), Err(StorageError::Conflict(_)), Ok(())]),
-        "{results:?}"
-    );
+    assert!(matches!(results[..], [Ok(()), Err(StorageError::Conflict(_)), Ok(())]), "{results:?}");
     assert_eq!(store.entries(&key, 0).unwrap(), entries(0..3));
     assert_eq!(store.run(&fresh.key).unwrap(), None);
-    assert_eq!(store.next_due().unwrap(), None);
+    assert_eq!(store.due(Timestamp::MAX, 1).unwrap().first().map(|timer| timer.due), None);
     assert_eq!(store.flows().unwrap(), []);
 }
 
 fn later_batches_of_a_call_see_the_earlier_ones(store: &dyn Storage) {
     let row = run("acme", 5);
     let results = store.commit(&[
-        Batch {
-            writes: vec![Write::CreateRun(row.clone()), append(&row.key, 0..1)],
-        },
-        Batch {
-            writes: vec![append(&row.key, 1..2), append(&row.key, 2..3)],
-        },
-        Batch {
-            writes: vec![status(&row.key, "completed", Phase::Ended)],
-        },
-        Batch {
-            writes: vec![status(&row.key, "faulted", Phase::Ended)],
-        },
+        Batch { writes: vec![Write::CreateRun(row.clone()), append(&row.key, 0..1)] },
+        Batch { writes: vec![append(&row.key, 1..2), append(&row.key, 2..3)] },
+        Batch { writes: vec![status(&row.key, "completed", Phase::Ended)] },
+        Batch { writes: vec![status(&row.key, "faulted", Phase::Ended)] },
     ]);
-    assert!(
-        matches!(
-            results[..],
-            [Ok(()), Ok(()), Ok(()), Err(StorageError::Conflict(_))]
-        ),
-        "{results:?}"
-    );
+    assert!(matches!(results[..], [Ok(()), Ok(()), Ok(()), Err(StorageError::Conflict(_))]), "{results:?}");
     assert_eq!(store.run(&row.key).unwrap().unwrap().status, "completed");
     assert_eq!(store.open_runs(&row.key.tenant).unwrap(), 0);
 }
@@ -194,10 +154,7 @@ fn a_run_that_is_over_never_changes_its_status(store: &dyn Storage) {
     assert_eq!(ended.ended_at, Some(at(99)));
     assert_conflict(commit(store, vec![status(&key, "running", Phase::Active)]));
     assert_eq!(store.run(&key).unwrap(), Some(ended));
-    let unknown = RunKey {
-        run: RunId::mint(),
-        ..key
-    };
+    let unknown = RunKey { run: RunId::mint(), ..key };
     assert_conflict(commit(store, vec![status(&unknown, "running", Phase::Active)]));
 }
 
@@ -217,27 +174,16 @@ fn open_runs_are_counted_by_tenant(store: &dyn Storage) {
 fn a_conflicting_batch_does_not_count(store: &dyn Storage) {
     let key = started(store, "acme", 0..1);
     let results = store.commit(&[
-        Batch {
-            writes: vec![status(&key, "completed", Phase::Ended), append(&key, 5..6)],
-        },
-        Batch {
-            writes: vec![Write::CreateRun(run("acme", 6))],
-        },
-        Batch {
-            writes: vec![Write::CreateRun(run("acme", 7)), append(&key, 0..1)],
-        },
+        Batch { writes: vec![status(&key, "completed", Phase::Ended), append(&key, 5..6)] },
+        Batch { writes: vec![Write::CreateRun(run("acme", 6))] },
+        Batch { writes: vec![Write::CreateRun(run("acme", 7)), append(&key, 0..1)] },
     ]);
-    assert!(
-        results[0].is_err() && results[1].is_ok() && results[2].is_err(),
-        "{results:?}"
-    );
+    assert!(results[0].is_err() && results[1].is_ok() && results[2].is_err(), "{results:?}");
     assert_eq!(store.open_runs(&key.tenant).unwrap(), 2);
 }
 
 fn active_runs_come_in_order_and_in_parts(store: &dyn Storage) {
-    let mut keys: Vec<RunKey> = ["b", "a", "b", "a"]
-        .map(|tenant| started(store, tenant, 0..1))
-        .into();
+    let mut keys: Vec<RunKey> = ["b", "a", "b", "a"].map(|tenant| started(store, tenant, 0..1)).into();
     let parked = started(store, "a", 0..1);
     let ended = started(store, "b", 0..1);
     commit(store, vec![status(&parked, "waiting", Phase::Parked)]).unwrap();
@@ -252,17 +198,10 @@ fn active_runs_come_in_order_and_in_parts(store: &dyn Storage) {
 fn timers_come_earliest_first_until_now(store: &dyn Storage) {
     let key = started(store, "acme", 0..1);
     let other = started(store, "other", 0..1);
-    commit(
-        store,
-        vec![timer(&key, 0, 30), timer(&key, 1, 10), timer(&other, 0, 20)],
-    )
-    .unwrap();
-    assert_eq!(store.next_due().unwrap(), Some(at(10)));
+    commit(store, vec![timer(&key, 0, 30), timer(&key, 1, 10), timer(&other, 0, 20)]).unwrap();
+    assert_eq!(store.due(Timestamp::MAX, 1).unwrap().first().map(|timer| timer.due), Some(at(10)));
     assert_eq!(store.due(at(9), 10).unwrap(), []);
-    assert_eq!(
-        store.due(at(20), 10).unwrap(),
-        [timer_row(&key, 1, 10), timer_row(&other, 0, 20)]
-    );
+    assert_eq!(store.due(at(20), 10).unwrap(), [timer_row(&key, 1, 10), timer_row(&other, 0, 20)]);
     assert_eq!(store.due(at(99), 1).unwrap(), [timer_row(&key, 1, 10)]);
 }
 
@@ -271,23 +210,16 @@ fn a_timer_can_be_moved_and_cleared(store: &dyn Storage) {
     commit(store, vec![timer(&key, 0, 30)]).unwrap();
     commit(store, vec![timer(&key, 0, 50)]).unwrap();
     assert_eq!(store.due(at(99), 10).unwrap(), [timer_row(&key, 0, 50)]);
-    let clear = Write::ClearTimer {
-        key: key.clone(),
-        timer: 0,
-    };
+    let clear = Write::ClearTimer { key: key.clone(), timer: 0 };
     commit(store, vec![clear.clone()]).unwrap();
     commit(store, vec![clear]).unwrap();
-    assert_eq!(store.next_due().unwrap(), None);
+    assert_eq!(store.due(Timestamp::MAX, 1).unwrap().first().map(|timer| timer.due), None);
 }
 
 fn clearing_the_timers_of_a_run_leaves_those_of_others(store: &dyn Storage) {
     let key = started(store, "acme", 0..1);
     let other = started(store, "acme", 0..1);
-    commit(
-        store,
-        vec![timer(&key, 0, 30), timer(&key, 1, 40), timer(&other, 0, 50)],
-    )
-    .unwrap();
+    commit(store, vec![timer(&key, 0, 30), timer(&key, 1, 40), timer(&other, 0, 50)]).unwrap();
     commit(store, vec![Write::ClearTimers { key }]).unwrap();
     assert_eq!(store.due(at(99), 10).unwrap(), [timer_row(&other, 0, 50)]);
 }
@@ -295,33 +227,14 @@ fn clearing_the_timers_of_a_run_leaves_those_of_others(store: &dyn Storage) {
 fn runs_are_listed_newest_first_in_pages(store: &dyn Storage) {
     let rows = [10, 20, 30, 40, 50].map(|second| created(store, run("acme", second)));
     let tenant = &rows[0].key.tenant;
-    let query = RunQuery {
-        limit: 2,
-        ..RunQuery::default()
-    };
+    let query = RunQuery { limit: 2, ..RunQuery::default() };
     let first = store.runs(tenant, &query).unwrap();
     assert_eq!(first.items, [rows[4].clone(), rows[3].clone()]);
     // A run that starts meanwhile does not shift what is on the next page.
     created(store, run("acme", 60));
-    let second = store
-        .runs(
-            tenant,
-            &RunQuery {
-                cursor: first.cursor,
-                ..query.clone()
-            },
-        )
-        .unwrap();
+    let second = store.runs(tenant, &RunQuery { cursor: first.cursor, ..query.clone() }).unwrap();
     assert_eq!(second.items, [rows[2].clone(), rows[1].clone()]);
-    let third = store
-        .runs(
-            tenant,
-            &RunQuery {
-                cursor: second.cursor,
-                ..query
-            },
-        )
-        .unwrap();
+    let third = store.runs(tenant, &RunQuery { cursor: second.cursor, ..query }).unwrap();
     assert_eq!((third.items.as_slice(), third.cursor), (&rows[..1], None));
 }
 
@@ -329,10 +242,7 @@ fn pages_with_equal_start_times_miss_nothing(store: &dyn Storage) {
     let mut keys: Vec<RunKey> = (0..7).map(|_| created(store, run("acme", 5)).key).collect();
     keys.sort();
     keys.reverse();
-    let mut query = RunQuery {
-        limit: 3,
-        ..RunQuery::default()
-    };
+    let mut query = RunQuery { limit: 3, ..RunQuery::default() };
     let mut listed = Vec::new();
     loop {
         let page = store.runs(&keys[0].tenant, &query).unwrap();
@@ -353,81 +263,28 @@ fn lists_are_filtered_by_flow_status_and_start(store: &dyn Storage) {
     refund.status = "faulted".into();
     let refund = created(store, refund);
     let ask = |query: RunQuery| {
-        let page = store
-            .runs(&intake.key.tenant, &RunQuery { limit: 10, ..query })
-            .unwrap();
-        page.items
-            .into_iter()
-            .map(|row| row.flow.name)
-            .collect::<Vec<_>>()
+        let page = store.runs(&intake.key.tenant, &RunQuery { limit: 10, ..query }).unwrap();
+        page.items.into_iter().map(|row| row.flow.name).collect::<Vec<_>>()
     };
     let any = RunQuery::default;
     assert_eq!(ask(any()), ["refund", "intake"]);
-    assert_eq!(
-        ask(RunQuery {
-            flow: Some("intake".into()),
-            ..any()
-        }),
-        ["intake"]
-    );
-    assert_eq!(
-        ask(RunQuery {
-            flow: Some("default/intake".into()),
-            ..any()
-        }),
-        ["intake"]
-    );
-    assert_eq!(
-        ask(RunQuery {
-            flow: Some("shop/refund".into()),
-            ..any()
-        }),
-        ["refund"]
-    );
-    assert_eq!(
-        ask(RunQuery {
-            flow: Some("refund".into()),
-            ..any()
-        }),
-        [""; 0]
-    );
-    assert_eq!(
-        ask(RunQuery {
-            status: Some("running".into()),
-            ..any()
-        }),
-        ["intake"]
-    );
-    assert_eq!(
-        ask(RunQuery {
-            since: Some(at(20)),
-            ..any()
-        }),
-        ["refund"]
-    );
-    assert_eq!(
-        ask(RunQuery {
-            since: Some(at(21)),
-            ..any()
-        }),
-        [""; 0]
-    );
+    assert_eq!(ask(RunQuery { flow: Some("intake".into()), ..any() }), ["intake"]);
+    assert_eq!(ask(RunQuery { flow: Some("default/intake".into()), ..any() }), ["intake"]);
+    assert_eq!(ask(RunQuery { flow: Some("shop/refund".into()), ..any() }), ["refund"]);
+    assert_eq!(ask(RunQuery { flow: Some("refund".into()), ..any() }), [""; 0]);
+    assert_eq!(ask(RunQuery { status: Some("running".into()), ..any() }), ["intake"]);
+    assert_eq!(ask(RunQuery { since: Some(at(20)), ..any() }), ["refund"]);
+    assert_eq!(ask(RunQuery { since: Some(at(21)), ..any() }), [""; 0]);
     assert_eq!(refund.status, "faulted");
 }
 
 fn tenants_do_not_see_each_other(store: &dyn Storage) {
     let key = started(store, "acme", 0..1);
-    let same_run = RunKey {
-        tenant: TenantId::from("other"),
-        ..key.clone()
-    };
+    let same_run = RunKey { tenant: TenantId::from("other"), ..key.clone() };
     assert_eq!(store.run(&same_run).unwrap(), None);
     assert_eq!(store.entries(&same_run, 0).unwrap(), []);
     assert_conflict(commit(store, vec![append(&same_run, 1..2)]));
-    let query = RunQuery {
-        limit: 10,
-        ..RunQuery::default()
-    };
+    let query = RunQuery { limit: 10, ..RunQuery::default() };
     assert_eq!(store.runs(&same_run.tenant, &query).unwrap().items, []);
     commit(
         store,
@@ -442,11 +299,7 @@ fn tenants_do_not_see_each_other(store: &dyn Storage) {
 
 fn a_made_up_cursor_is_refused(store: &dyn Storage) {
     for cursor in ["", "7", "x-y", "5-00"] {
-        let query = RunQuery {
-            limit: 1,
-            cursor: Some(cursor.into()),
-            ..RunQuery::default()
-        };
+        let query = RunQuery { limit: 1, cursor: Some(cursor.into()), ..RunQuery::default() };
         let refused = store.runs(&TenantId::from("acme"), &query);
         assert!(matches!(refused, Err(StorageError::Cursor(text)) if text == cursor));
     }
@@ -455,26 +308,15 @@ fn a_made_up_cursor_is_refused(store: &dyn Storage) {
 fn the_newest_text_of_a_flow_comes_last(store: &dyn Storage) {
     let newer = flow("intake", "1.0.0", 20);
     let older = flow("intake", "2.0.0", 10);
-    commit(
-        store,
-        vec![Write::PutFlow(newer.clone()), Write::PutFlow(older.clone())],
-    )
-    .unwrap();
+    commit(store, vec![Write::PutFlow(newer.clone()), Write::PutFlow(older.clone())]).unwrap();
     assert_eq!(store.flows().unwrap(), [older.clone(), newer.clone()]);
-    let again = FlowRow {
-        installed_at: at(30),
-        ..older
-    };
+    let again = FlowRow { installed_at: at(30), ..older };
     commit(store, vec![Write::PutFlow(again.clone())]).unwrap();
     assert_eq!(store.flows().unwrap(), [newer, again]);
 }
 
 fn a_removed_flow_keeps_its_text(store: &dyn Storage) {
-    let texts = [
-        flow("intake", "1.0.0", 10),
-        flow("intake", "2.0.0", 20),
-        flow("refund", "1.0.0", 30),
-    ];
+    let texts = [flow("intake", "1.0.0", 10), flow("intake", "2.0.0", 20), flow("refund", "1.0.0", 30)];
     commit(store, texts.iter().cloned().map(Write::PutFlow).collect()).unwrap();
     let remove = Write::RemoveFlow {
         tenant: texts[0].tenant.clone(),
@@ -484,26 +326,14 @@ fn a_removed_flow_keeps_its_text(store: &dyn Storage) {
     commit(store, vec![remove]).unwrap();
     assert_eq!(store.flows().unwrap(), texts[2..]);
     let kept = store.flow(&texts[0].tenant, &texts[0].id).unwrap().unwrap();
-    assert_eq!(
-        kept,
-        FlowRow {
-            removed: true,
-            ..texts[0].clone()
-        }
-    );
-    let unknown = FlowId {
-        digest: "0".into(),
-        ..texts[0].id.clone()
-    };
+    assert_eq!(kept, FlowRow { removed: true, ..texts[0].clone() });
+    let unknown = FlowId { digest: "0".into(), ..texts[0].id.clone() };
     assert_eq!(store.flow(&texts[0].tenant, &unknown).unwrap(), None);
 }
 
 fn installing_a_removed_flow_brings_it_back(store: &dyn Storage) {
     let row = flow("intake", "1.0.0", 10);
-    let removed = FlowRow {
-        removed: true,
-        ..row.clone()
-    };
+    let removed = FlowRow { removed: true, ..row.clone() };
     commit(store, vec![Write::PutFlow(removed)]).unwrap();
     assert_eq!(store.flows().unwrap(), []);
     commit(store, vec![Write::PutFlow(row.clone())]).unwrap();
@@ -513,20 +343,9 @@ fn installing_a_removed_flow_brings_it_back(store: &dyn Storage) {
 fn editing_a_trigger_keeps_its_token(store: &dyn Storage) {
     let row = trigger("orders-in", "token-1");
     commit(store, vec![Write::PutTrigger(row.clone())]).unwrap();
-    let edited = TriggerRow {
-        source: "{}".into(),
-        token: "token-2".into(),
-        enabled: false,
-        ..row.clone()
-    };
+    let edited = TriggerRow { source: "{}".into(), token: "token-2".into(), enabled: false, ..row.clone() };
     commit(store, vec![Write::PutTrigger(edited.clone())]).unwrap();
-    assert_eq!(
-        store.triggers().unwrap(),
-        [TriggerRow {
-            token: row.token,
-            ..edited
-        }]
-    );
+    assert_eq!(store.triggers().unwrap(), [TriggerRow { token: row.token, ..edited }]);
 }
 
 fn a_removed_trigger_is_gone(store: &dyn Storage) {
@@ -545,34 +364,12 @@ fn a_removed_trigger_is_gone(store: &dyn Storage) {
 
 fn any_text_comes_back_as_it_was(store: &dyn Storage) {
     let key = started(store, "acme", 0..1);
-    let texts = [
-        "",
-        "\u{0}\"'; DROP TABLE runs; --",
-        "grüße 🦀",
-        &"x".repeat(1 << 20),
-    ];
-    let entries: Vec<Entry> = (1..)
-        .zip(texts)
-        .map(|(seq, body)| Entry {
-            seq,
-            at: at(7),
-            body: body.into(),
-        })
-        .collect();
-    commit(
-        store,
-        vec![Write::Append {
-            key: key.clone(),
-            entries: entries.clone(),
-        }],
-    )
-    .unwrap();
+    let texts = ["", "\u{0}\"'; DROP TABLE runs; --", "grüße 🦀", &"x".repeat(1 << 20)];
+    let entries: Vec<Entry> =
+        (1..).zip(texts).map(|(seq, body)| Entry { seq, at: at(7), body: body.into() }).collect();
+    commit(store, vec![Write::Append { key: key.clone(), entries: entries.clone() }]).unwrap();
     assert_eq!(store.entries(&key, 1).unwrap(), entries);
-    let row = RunRow {
-        trigger: None,
-        status: "' OR 1=1".into(),
-        ..run("acme'--", -5)
-    };
+    let row = RunRow { trigger: None, status: "' OR 1=1".into(), ..run("acme'--", -5) };
     assert_eq!(store.run(&created(store, row.clone()).key).unwrap(), Some(row));
 }
 

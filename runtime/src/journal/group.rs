@@ -24,10 +24,7 @@ pub(crate) struct GroupSettings {
 
 impl Default for GroupSettings {
     fn default() -> Self {
-        Self {
-            queue: 1024,
-            group: 256,
-        }
+        Self { queue: 1024, group: 256 }
     }
 }
 
@@ -71,10 +68,7 @@ impl Journal {
             return commit_all(&*self.storage, &[batch]).swap_remove(0);
         };
         let (answer, result) = oneshot::channel();
-        queue
-            .send(Job::Commit(batch, answer))
-            .await
-            .map_err(|_| closed())?;
+        queue.send(Job::Commit(batch, answer)).await.map_err(|_| closed())?;
         result.await.map_err(|_| closed())?
     }
 
@@ -89,11 +83,7 @@ impl Journal {
         let storage = Arc::clone(&self.storage);
         tokio::task::spawn_blocking(move || ask(&*storage))
             .await
-            .unwrap_or_else(|error| {
-                Err(StorageError::Io(format!(
-                    "a question to the store failed: {error}"
-                )))
-            })
+            .unwrap_or_else(|error| Err(StorageError::Io(format!("a question to the store failed: {error}"))))
     }
 
     /// Whether what is committed survives this process.
@@ -149,12 +139,7 @@ fn commit_all(storage: &dyn Storage, batches: &[Batch]) -> Vec<Result<(), Storag
     match results {
         Ok(results) if results.len() == batches.len() => results,
         // The panic's own message is in the log already.
-        _ => vec![
-            Err(StorageError::Io(
-                "the store failed in the middle of a commit".into()
-            ));
-            batches.len()
-        ],
+        _ => vec![Err(StorageError::Io("the store failed in the middle of a commit".into())); batches.len()],
     }
 }
 
@@ -191,11 +176,7 @@ mod tests {
 
     impl<S: Storage> Watched<S> {
         fn new(store: S, before: impl FnMut() + Send + 'static) -> Arc<Self> {
-            Arc::new(Self {
-                store,
-                transactions: AtomicUsize::new(0),
-                before: Mutex::new(Box::new(before)),
-            })
+            Arc::new(Self { store, transactions: AtomicUsize::new(0), before: Mutex::new(Box::new(before)) })
         }
     }
 
@@ -223,9 +204,6 @@ mod tests {
         fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<TimerRow>, StorageError> {
             self.store.due(now, limit)
         }
-        fn next_due(&self) -> Result<Option<Timestamp>, StorageError> {
-            self.store.next_due()
-        }
         fn flows(&self) -> Result<Vec<FlowRow>, StorageError> {
             self.store.flows()
         }
@@ -246,12 +224,7 @@ mod tests {
     fn create(second: i64) -> (RunKey, Batch) {
         let row = run("acme", second);
         let key = row.key.clone();
-        (
-            key.clone(),
-            Batch {
-                writes: vec![Write::CreateRun(row), append(&key, 0..1)],
-            },
-        )
+        (key.clone(), Batch { writes: vec![Write::CreateRun(row), append(&key, 0..1)] })
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -266,23 +239,14 @@ mod tests {
                 opened.recv().unwrap();
             }
         });
-        let journal = Journal::new(
-            store.clone(),
-            GroupSettings {
-                queue: 500,
-                group: 50,
-            },
-        );
+        let journal = Journal::new(store.clone(), GroupSettings { queue: 500, group: 50 });
         let commits: Vec<_> = (0..=500)
             .map(|second| {
                 let (journal, store) = (journal.clone(), store.clone());
                 tokio::spawn(async move {
                     let (key, batch) = create(second);
                     journal.commit(batch).await.unwrap();
-                    assert!(
-                        store.store.run(&key).unwrap().is_some(),
-                        "answered before its transaction"
-                    );
+                    assert!(store.store.run(&key).unwrap().is_some(), "answered before its transaction");
                 })
             })
             .collect();
@@ -313,12 +277,8 @@ mod tests {
         let store = Watched::new(MemoryStorage::new(), || {});
         let key = started(&store.store, "acme", 0..1);
         let journal = Journal::new(store, GroupSettings::default());
-        let wrong = Batch {
-            writes: vec![append(&key, 7..8)],
-        };
-        let right = Batch {
-            writes: vec![append(&key, 1..2)],
-        };
+        let wrong = Batch { writes: vec![append(&key, 7..8)] };
+        let right = Batch { writes: vec![append(&key, 1..2)] };
         let (wrong, right) = tokio::join!(journal.commit(wrong), journal.commit(right));
         assert!(matches!(wrong, Err(StorageError::Conflict(_))), "{wrong:?}");
         right.unwrap();
@@ -368,17 +328,10 @@ mod tests {
         let (key, mut batch) = create(1);
         batch.writes.push(Write::Append {
             key: key.clone(),
-            entries: vec![Entry {
-                seq: 1,
-                at: at(1),
-                body: "x".repeat(100_000),
-            }],
+            entries: vec![Entry { seq: 1, at: at(1), body: "x".repeat(100_000) }],
         });
         store.limit_pages(1);
-        assert!(matches!(
-            journal.commit(batch.clone()).await,
-            Err(StorageError::Full(_))
-        ));
+        assert!(matches!(journal.commit(batch.clone()).await, Err(StorageError::Full(_))));
         store.limit_pages(1 << 30);
         journal.commit(batch).await.unwrap();
         let entries = journal.read(move |store| store.entries(&key, 0)).await.unwrap();
@@ -389,10 +342,7 @@ mod tests {
     async fn closing_commits_what_has_queued_and_leaves_one_file() {
         let folder = Folder::new();
         let path = folder.path("journal.db");
-        let journal = Journal::new(
-            Arc::new(SqliteStorage::open(&path).unwrap()),
-            GroupSettings::default(),
-        );
+        let journal = Journal::new(Arc::new(SqliteStorage::open(&path).unwrap()), GroupSettings::default());
         let (answers, results): (Vec<_>, Vec<_>) = (0..100).map(|_| oneshot::channel()).unzip();
         for (second, answer) in (0..).zip(answers) {
             let job = Job::Commit(create(second).1, answer);
@@ -406,10 +356,7 @@ mod tests {
         assert_eq!(std::fs::metadata(folder.path("journal.db-wal")).unwrap().len(), 0);
         let refused = journal.commit(create(1).1).await;
         assert!(matches!(refused, Err(StorageError::Io(_))), "{refused:?}");
-        let open = journal
-            .read(|store| store.open_runs(&TenantId::from("acme")))
-            .await
-            .unwrap();
+        let open = journal.read(|store| store.open_runs(&TenantId::from("acme"))).await.unwrap();
         assert_eq!(open, 100);
     }
 
@@ -420,12 +367,6 @@ mod tests {
         let (key, batch) = create(1);
         journal.commit(batch).await.unwrap();
         journal.close().await;
-        assert!(
-            journal
-                .read(move |store| store.run(&key))
-                .await
-                .unwrap()
-                .is_some()
-        );
+        assert!(journal.read(move |store| store.run(&key)).await.unwrap().is_some());
     }
 }

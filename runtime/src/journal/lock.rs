@@ -53,9 +53,7 @@ pub(super) fn create_private_folder(folder: &Path) -> Result<(), StorageError> {
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .create(folder)
-        .map_err(|error| unwritable(folder, &error))?;
+    builder.create(folder).map_err(|error| unwritable(folder, &error))?;
     // What is synced inside a folder is lost with it, if the folder's own name never reached the disk.
     #[cfg(unix)]
     File::open(above.unwrap_or(Path::new(".")))
@@ -79,17 +77,11 @@ fn in_use(folder: &Path, file: &mut File) -> StorageError {
         (Ok(_), Ok(id)) => format!("process id {id}"),
         _ => "process id unknown".to_owned(),
     };
-    StorageError::InUse {
-        folder: folder.display().to_string(),
-        process,
-    }
+    StorageError::InUse { folder: folder.display().to_string(), process }
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> StorageError {
-    StorageError::Unwritable {
-        path: path.display().to_string(),
-        reason: error.to_string(),
-    }
+    StorageError::Unwritable { path: path.display().to_string(), reason: error.to_string() }
 }
 
 #[cfg(test)]
@@ -128,10 +120,7 @@ mod tests {
     fn a_folder_that_cannot_be_made_is_named_with_the_reason() {
         let folder = Folder::new();
         std::fs::write(folder.path("file"), "").unwrap();
-        let refused = DataLock::acquire(&folder.path("file/data"))
-            .err()
-            .unwrap()
-            .to_string();
+        let refused = DataLock::acquire(&folder.path("file/data")).err().unwrap().to_string();
         assert!(refused.starts_with("cannot write "), "{refused}");
         assert!(refused.contains("/file: it is not a folder"), "{refused}");
     }

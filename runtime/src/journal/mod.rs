@@ -21,7 +21,7 @@ pub(crate) use group::{GroupSettings, Journal};
 pub(crate) use lock::DataLock;
 pub(crate) use memory::MemoryStorage;
 pub(crate) use record::{
-    Batch, Entry, FlowRow, Page, Phase, RunKey, RunQuery, RunRow, TimerRow, TriggerRow, Write,
+    Batch, Entry, FlowRow, Phase, RunKey, RunQuery, RunRow, TimerRow, TriggerRow, Write,
 };
 pub(crate) use sqlite::SqliteStorage;
 pub(crate) use storage::{Storage, StorageError};

@@ -16,25 +16,16 @@ pub(super) struct Cursor {
 impl Cursor {
     /// Before every run: the first page.
     fn newest() -> Self {
-        Self {
-            started_ms: i64::MAX,
-            run: RunId::from_bytes([0xff; 16]),
-        }
+        Self { started_ms: i64::MAX, run: RunId::from_bytes([0xff; 16]) }
     }
 
     pub fn of(row: &RunRow) -> Self {
-        Self {
-            started_ms: row.started_at.as_millisecond(),
-            run: row.key.run,
-        }
+        Self { started_ms: row.started_at.as_millisecond(), run: row.key.run }
     }
 
     fn parse(text: &str) -> Option<Self> {
         let (started_ms, run) = text.rsplit_once('-')?;
-        Some(Self {
-            started_ms: started_ms.parse().ok()?,
-            run: run.parse().ok()?,
-        })
+        Some(Self { started_ms: started_ms.parse().ok()?, run: run.parse().ok()? })
     }
 }
 
@@ -66,10 +57,7 @@ impl Page<RunRow> {
         let more = items.len() > limit;
         items.truncate(limit);
         let last = items.last().filter(|_| more).map(Cursor::of);
-        Self {
-            items,
-            cursor: last.map(|last| format!("{}-{}", last.started_ms, last.run)),
-        }
+        Self { items, cursor: last.map(|last| format!("{}-{}", last.started_ms, last.run)) }
     }
 }
 
@@ -79,10 +67,7 @@ mod tests {
 
     #[test]
     fn a_bare_flow_name_is_in_the_default_namespace() {
-        let query = |flow: &str| RunQuery {
-            flow: Some(flow.into()),
-            ..RunQuery::default()
-        };
+        let query = |flow: &str| RunQuery { flow: Some(flow.into()), ..RunQuery::default() };
         assert_eq!(query("intake").flow_name(), Some(("default", "intake")));
         assert_eq!(query("shop/intake").flow_name(), Some(("shop", "intake")));
     }

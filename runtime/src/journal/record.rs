@@ -103,12 +103,7 @@ pub(crate) enum Write {
     /// writer of the same run is found here.
     Append { key: RunKey, entries: Vec<Entry> },
     /// A run's new status. Fails with `Conflict` where the run is unknown or has ended.
-    SetStatus {
-        key: RunKey,
-        status: String,
-        phase: Phase,
-        ended_at: Option<Timestamp>,
-    },
+    SetStatus { key: RunKey, status: String, phase: Phase, ended_at: Option<Timestamp> },
     /// Sets or moves a timer.
     SetTimer(TimerRow),
     /// Removes a timer; nothing where there is none.
@@ -118,19 +113,11 @@ pub(crate) enum Write {
     /// Inserts or replaces, by tenant and whole `FlowId`.
     PutFlow(FlowRow),
     /// Marks every text of the name as removed.
-    RemoveFlow {
-        tenant: TenantId,
-        namespace: String,
-        name: String,
-    },
+    RemoveFlow { tenant: TenantId, namespace: String, name: String },
     /// Inserts or replaces, by tenant, namespace and name. On replacement the stored token stays.
     PutTrigger(TriggerRow),
     /// Deletes the row.
-    RemoveTrigger {
-        tenant: TenantId,
-        namespace: String,
-        name: String,
-    },
+    RemoveTrigger { tenant: TenantId, namespace: String, name: String },
 }
 
 /// Changes that are applied together or not at all.

@@ -28,10 +28,7 @@ pub(super) fn created(store: &dyn Storage, row: RunRow) -> RunRow {
 
 pub(super) fn run(tenant: &str, started_second: i64) -> RunRow {
     RunRow {
-        key: RunKey {
-            tenant: TenantId::from(tenant),
-            run: RunId::mint(),
-        },
+        key: RunKey { tenant: TenantId::from(tenant), run: RunId::mint() },
         flow: flow_id("intake", "1.0.0"),
         trigger: Some("shop/orders-in".into()),
         status: "running".into(),
@@ -42,10 +39,7 @@ pub(super) fn run(tenant: &str, started_second: i64) -> RunRow {
 }
 
 pub(super) fn append(key: &RunKey, seqs: Range<u64>) -> Write {
-    Write::Append {
-        key: key.clone(),
-        entries: entries(seqs),
-    }
+    Write::Append { key: key.clone(), entries: entries(seqs) }
 }
 
 pub(super) fn entries(seqs: Range<u64>) -> Vec<Entry> {
@@ -53,21 +47,12 @@ pub(super) fn entries(seqs: Range<u64>) -> Vec<Entry> {
 }
 
 pub(super) fn entry(seq: u64) -> Entry {
-    Entry {
-        seq,
-        at: at(seq as i64),
-        body: format!("{{\"n\":{seq}}}"),
-    }
+    Entry { seq, at: at(seq as i64), body: format!("{{\"n\":{seq}}}") }
 }
 
 pub(super) fn status(key: &RunKey, status: &str, phase: Phase) -> Write {
     let ended_at = (phase == Phase::Ended).then(|| at(99));
-    Write::SetStatus {
-        key: key.clone(),
-        status: status.into(),
-        phase,
-        ended_at,
-    }
+    Write::SetStatus { key: key.clone(), status: status.into(), phase, ended_at }
 }
 
 pub(super) fn timer(key: &RunKey, timer: u32, due_second: i64) -> Write {
@@ -75,11 +60,7 @@ pub(super) fn timer(key: &RunKey, timer: u32, due_second: i64) -> Write {
 }
 
 pub(super) fn timer_row(key: &RunKey, timer: u32, due_second: i64) -> TimerRow {
-    TimerRow {
-        key: key.clone(),
-        timer,
-        due: at(due_second),
-    }
+    TimerRow { key: key.clone(), timer, due: at(due_second) }
 }
 
 pub(super) fn flow(name: &str, version: &str, installed_second: i64) -> FlowRow {

@@ -32,11 +32,8 @@ pub(crate) trait Storage: Send + Sync + 'static {
     /// How many runs of a tenant are not ended.
     fn open_runs(&self, tenant: &TenantId) -> Result<u64, StorageError>;
 
-    /// Timers due at or before `now`, earliest first, at most `limit`.
+    /// Timers due at or before `now`, earliest first, at most `limit`. The end of time asks for the earliest of all.
     fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<TimerRow>, StorageError>;
-
-    /// When the earliest timer is due.
-    fn next_due(&self) -> Result<Option<Timestamp>, StorageError>;
 
     /// Every flow text that is not removed, of all tenants, oldest first.
     fn flows(&self) -> Result<Vec<FlowRow>, StorageError>;

@@ -44,33 +44,20 @@ fn bearer(head: &Parts, expected: &blake3::Hash) -> Result<(), Problem> {
         let digest = blake3::hash(token.trim().as_bytes());
         scheme.eq_ignore_ascii_case("bearer") && bool::from(digest.as_bytes().ct_eq(expected.as_bytes()))
     });
-    if right {
-        Ok(())
-    } else {
-        Err(unauthorized("this is not a token of this host"))
-    }
+    if right { Ok(()) } else { Err(unauthorized("this is not a token of this host")) }
 }
 
 /// A page of another site can make a browser on this machine send requests here. It cannot forge `Host` and `Origin`:
 /// a name that was rebound to 127.0.0.1 shows in the first, the page's own site in the second.
 fn local(remote: SocketAddr, head: &Parts) -> Result<(), Problem> {
     if !remote.ip().to_canonical().is_loopback() {
-        return Err(forbidden(
-            "without a token the API answers on this machine only; use `flowcell serve`",
-        ));
+        return Err(forbidden("without a token the API answers on this machine only; use `flowcell serve`"));
     }
-    if ["forwarded", "x-forwarded-for"]
-        .iter()
-        .any(|name| head.headers.contains_key(*name))
-    {
-        return Err(forbidden(
-            "without a token the API answers no proxy; use `flowcell serve`",
-        ));
+    if ["forwarded", "x-forwarded-for"].iter().any(|name| head.headers.contains_key(*name)) {
+        return Err(forbidden("without a token the API answers no proxy; use `flowcell serve`"));
     }
     let Some(host) = authority(head).filter(is_loopback) else {
-        return Err(forbidden(
-            "without a token the API answers to localhost, 127.0.0.1 and [::1] only",
-        ));
+        return Err(forbidden("without a token the API answers to localhost, 127.0.0.1 and [::1] only"));
     };
     let same_origin = head.headers.get_all(ORIGIN).iter().all(|origin| {
         let site = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
@@ -78,9 +65,7 @@ fn local(remote: SocketAddr, head: &Parts) -> Result<(), Problem> {
     });
     let fetched_from = head.headers.get("sec-fetch-site").map(|value| value.as_bytes());
     if !same_origin || !matches!(fetched_from, None | Some(b"same-origin" | b"none")) {
-        return Err(forbidden(
-            "without a token the API answers no page of another site",
-        ));
+        return Err(forbidden("without a token the API answers no page of another site"));
     }
     Ok(())
 }
@@ -102,10 +87,7 @@ fn authority(head: &Parts) -> Option<Authority> {
 
 fn is_loopback(authority: &Authority) -> bool {
     let host = authority.host();
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host);
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let named = host.eq_ignore_ascii_case("localhost");
     !authority.as_str().contains('@') && (named || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()))
 }
@@ -122,9 +104,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let head = request.body(()).unwrap().into_parts().0;
-        access
-            .admit(remote.parse().unwrap(), &head)
-            .map_or_else(|problem| problem.status, |()| 200)
+        access.admit(remote.parse().unwrap(), &head).map_or_else(|problem| problem.status, |()| 200)
     }
 
     #[test]
@@ -146,14 +126,7 @@ mod tests {
         assert_eq!(ask(&Access::Loopback, "[::1]:9", &host), 200);
         assert_eq!(ask(&Access::Loopback, "[::ffff:127.0.0.1]:9", &host), 200);
         assert_eq!(ask(&Access::Loopback, "192.168.1.7:9", &host), 403);
-        assert_eq!(
-            ask(
-                &Access::Loopback,
-                "127.0.0.1:9",
-                &[host[0], ("x-forwarded-for", "192.0.2.1")]
-            ),
-            403
-        );
+        assert_eq!(ask(&Access::Loopback, "127.0.0.1:9", &[host[0], ("x-forwarded-for", "192.0.2.1")]), 403);
     }
 
     #[test]
@@ -168,11 +141,7 @@ mod tests {
             ("192.168.1.7:8080", 403),
             ("user@localhost:1", 403),
         ] {
-            assert_eq!(
-                ask(&Access::Loopback, "127.0.0.1:9", &[("host", host)]),
-                status,
-                "{host}"
-            );
+            assert_eq!(ask(&Access::Loopback, "127.0.0.1:9", &[("host", host)]), status, "{host}");
         }
         assert_eq!(ask(&Access::Loopback, "127.0.0.1:9", &[]), 403);
         let two = [("host", "localhost"), ("host", "evil.example")];
@@ -182,11 +151,7 @@ mod tests {
     #[test]
     fn a_page_of_another_site_is_refused() {
         let from = |name: &str, value: &str| {
-            ask(
-                &Access::Loopback,
-                "127.0.0.1:9",
-                &[("host", "localhost:8080"), (name, value)],
-            )
+            ask(&Access::Loopback, "127.0.0.1:9", &[("host", "localhost:8080"), (name, value)])
         };
         assert_eq!(from("origin", "http://localhost:8080"), 200);
         assert_eq!(from("origin", "http://localhost:3000"), 403);

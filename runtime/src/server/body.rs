@@ -24,10 +24,7 @@ where
     B::Error: std::error::Error + Send + Sync + 'static,
 {
     pub(super) fn new(body: B) -> Self {
-        Self {
-            over: body.is_end_stream(),
-            body,
-        }
+        Self { over: body.is_end_stream(), body }
     }
 
     /// The whole body. A length that says too much is refused before a byte is read; without a length, reading stops
@@ -50,9 +47,7 @@ where
                 Ok(collected.to_bytes())
             }
             Ok(Err(error)) if error.is::<LengthLimitError>() => Err(response::too_large(limit)),
-            Ok(Err(error)) => Err(response::bad_request(format!(
-                "the body could not be read: {error}"
-            ))),
+            Ok(Err(error)) => Err(response::bad_request(format!("the body could not be read: {error}"))),
             Err(_) => Err(response::too_slow(within)),
         }
     }
@@ -120,23 +115,13 @@ mod tests {
     async fn a_body_without_a_length_is_refused_at_the_limit() {
         let chunk = || Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"12345")));
         let endless = StreamBody::new(stream::iter(std::iter::repeat_with(chunk)));
-        assert_eq!(
-            Payload::new(endless)
-                .read(&head(None), 8)
-                .await
-                .unwrap_err()
-                .status,
-            413
-        );
+        assert_eq!(Payload::new(endless).read(&head(None), 8).await.unwrap_err().status, 413);
     }
 
     #[tokio::test]
     async fn a_body_that_stops_coming_is_a_timeout() {
         let silent = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>());
-        let problem = Payload::new(silent)
-            .read_within(&head(None), 8, Duration::ZERO)
-            .await
-            .unwrap_err();
+        let problem = Payload::new(silent).read_within(&head(None), 8, Duration::ZERO).await.unwrap_err();
         assert_eq!(problem.status, 408);
     }
 }

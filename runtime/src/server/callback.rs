@@ -15,11 +15,8 @@ pub(super) fn answer(method: &Method) -> Outcome {
         Method::POST => Err(response::not_found()),
         Method::OPTIONS => Ok(response::options("POST")),
         _ => {
-            let text = response::bytes(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "text/plain; charset=utf-8",
-                WHAT_IT_IS,
-            );
+            let text =
+                response::bytes(StatusCode::METHOD_NOT_ALLOWED, "text/plain; charset=utf-8", WHAT_IT_IS);
             Ok(response::with_allow(text, "POST"))
         }
     }

@@ -30,12 +30,7 @@ pub(crate) async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let (close, closing) = watch::channel(false);
-    let state = Arc::new(State {
-        runtime: runtime.clone(),
-        access,
-        metrics: Metrics::default(),
-        closing,
-    });
+    let state = Arc::new(State { runtime: runtime.clone(), access, metrics: Metrics::default(), closing });
     let open = GracefulShutdown::new();
 
     accept(&listener, &state, &open, shutdown).await;
@@ -44,10 +39,8 @@ pub(crate) async fn serve(
     tracing::info!("draining: {} connections are open", open.count());
     close.send_replace(true);
     // Together: a request that waits for its run needs the run to be driven on.
-    let (_, finished) = tokio::join!(
-        runtime.drain(limits::DRAIN_WITHIN),
-        timeout(limits::DRAIN_WITHIN, open.shutdown())
-    );
+    let (_, finished) =
+        tokio::join!(runtime.drain(limits::DRAIN_WITHIN), timeout(limits::DRAIN_WITHIN, open.shutdown()));
     match finished {
         Ok(()) => tracing::info!("drained"),
         Err(_) => tracing::warn!("some connections did not end in time and are cut"),
@@ -66,11 +59,7 @@ async fn accept(
     loop {
         // The place is taken before the connection: at the limit the kernel's queue holds the rest.
         let taken = async {
-            let place = places
-                .clone()
-                .acquire_owned()
-                .await
-                .expect("the semaphore is never closed");
+            let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
             (place, listener.accept().await)
         };
         let (place, (tcp, remote)) = tokio::select! {
@@ -180,10 +169,7 @@ mod tests {
         };
         let server = tokio::spawn(serve(listener, runtime, Access::Loopback, shutdown));
         let mut stream = TcpStream::connect(address).await.unwrap();
-        stream
-            .write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
-            .await
-            .unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
         let mut first = [0; 15];
         stream.read_exact(&mut first).await.unwrap();
         assert_eq!(&first, b"HTTP/1.1 200 OK");

@@ -28,27 +28,19 @@ pub(crate) enum ListenError {
     #[error("cannot listen on {0}: {1}")]
     Other(SocketAddr, io::Error),
     #[error("tls.{key}: {}: {reason}", path.display())]
-    Tls {
-        key: &'static str,
-        path: PathBuf,
-        reason: String,
-    },
+    Tls { key: &'static str, path: PathBuf, reason: String },
 }
 
 impl Listener {
     /// Takes the address; port 0 takes a free one.
     pub(crate) async fn bind(address: SocketAddr, tls: Option<TlsAcceptor>) -> Result<Self, ListenError> {
-        let tcp = TcpListener::bind(address)
-            .await
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::AddrInUse => ListenError::InUse(address),
-                io::ErrorKind::PermissionDenied => ListenError::Forbidden(address),
-                io::ErrorKind::AddrNotAvailable => ListenError::NoSuchAddress(address),
-                _ => ListenError::Other(address, error),
-            })?;
-        let address = tcp
-            .local_addr()
-            .map_err(|error| ListenError::Other(address, error))?;
+        let tcp = TcpListener::bind(address).await.map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => ListenError::InUse(address),
+            io::ErrorKind::PermissionDenied => ListenError::Forbidden(address),
+            io::ErrorKind::AddrNotAvailable => ListenError::NoSuchAddress(address),
+            _ => ListenError::Other(address, error),
+        })?;
+        let address = tcp.local_addr().map_err(|error| ListenError::Other(address, error))?;
         Ok(Self { tcp, address, tls })
     }
 
@@ -102,9 +94,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_busy_port_says_what_to_do() {
-        let first = Listener::bind("127.0.0.1:0".parse().unwrap(), None)
-            .await
-            .unwrap();
+        let first = Listener::bind("127.0.0.1:0".parse().unwrap(), None).await.unwrap();
         let Err(error) = Listener::bind(first.address(), None).await else {
             panic!("the port is taken");
         };

@@ -17,12 +17,8 @@ pub(super) enum Kind {
     Other,
 }
 
-const KINDS: [(Kind, &str); 4] = [
-    (Kind::Hook, "hook"),
-    (Kind::Callback, "callback"),
-    (Kind::Api, "api"),
-    (Kind::Other, "other"),
-];
+const KINDS: [(Kind, &str); 4] =
+    [(Kind::Hook, "hook"), (Kind::Callback, "callback"), (Kind::Api, "api"), (Kind::Other, "other")];
 
 impl Kind {
     pub(super) fn of(path: &str) -> Self {
@@ -75,9 +71,7 @@ impl Metrics {
         figures.answers[class].fetch_add(1, Relaxed);
         let bucket = BUCKETS_MS.partition_point(|bound| Duration::from_millis(*bound) < took);
         figures.times[bucket].fetch_add(1, Relaxed);
-        figures
-            .total_us
-            .fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
+        figures.total_us.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
     }
 
     /// Prometheus text.
@@ -101,10 +95,7 @@ impl Metrics {
                 )?;
             }
         }
-        writeln!(
-            text,
-            "# HELP flowcell_http_request_seconds Time from the headers to the answer."
-        )?;
+        writeln!(text, "# HELP flowcell_http_request_seconds Time from the headers to the answer.")?;
         writeln!(text, "# TYPE flowcell_http_request_seconds histogram")?;
         for (kind, name) in KINDS {
             self.kinds[kind as usize].write_times(&mut text, name)?;

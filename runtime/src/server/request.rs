@@ -27,9 +27,7 @@ pub(super) async fn answer(
     let began = Instant::now();
     let kind = Kind::of(request.uri().path());
     let work = tokio::spawn(carry_out(state.clone(), remote, request));
-    let response = work
-        .await
-        .unwrap_or_else(|panic| response::problem(response::internal(&panic)));
+    let response = work.await.unwrap_or_else(|panic| response::problem(response::internal(&panic)));
     state.metrics.answered(kind, response.status(), began.elapsed());
     Ok(response)
 }
@@ -37,15 +35,9 @@ pub(super) async fn answer(
 async fn carry_out(state: Arc<State>, remote: SocketAddr, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let mut payload = Payload::new(body);
-    let response = dispatch(&state, remote, &head, &mut payload)
-        .await
-        .unwrap_or_else(response::problem);
+    let response = dispatch(&state, remote, &head, &mut payload).await.unwrap_or_else(response::problem);
     payload.discard();
-    if head.method == Method::HEAD {
-        response::without_body(response)
-    } else {
-        response
-    }
+    if head.method == Method::HEAD { response::without_body(response) } else { response }
 }
 
 async fn dispatch(
@@ -74,24 +66,14 @@ mod tests {
     async fn unknown_route_token_path_and_callback_answer_the_same_bytes() {
         let site = site();
         let mut answers = vec![];
-        for request in [
-            "GET /nothing",
-            "POST /hooks/AAAA",
-            "POST /hooks/default/orders",
-            "POST /callbacks/AAAA",
-        ] {
-            answers.push(
-                site.raw(&format!(
-                    "{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
-                ))
-                .await,
-            );
+        for request in
+            ["GET /nothing", "POST /hooks/AAAA", "POST /hooks/default/orders", "POST /callbacks/AAAA"]
+        {
+            answers
+                .push(site.raw(&format!("{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")).await);
         }
         let without_date = |text: &str| {
-            text.lines()
-                .filter(|line| !line.starts_with("date:"))
-                .collect::<Vec<_>>()
-                .join("\n")
+            text.lines().filter(|line| !line.starts_with("date:")).collect::<Vec<_>>().join("\n")
         };
         assert!(answers[0].starts_with("HTTP/1.1 404 "), "{}", answers[0]);
         for other in &answers {
@@ -102,30 +84,18 @@ mod tests {
     #[tokio::test]
     async fn a_callback_address_that_is_opened_says_what_it_is_and_takes_no_get() {
         let site = site();
-        let answer = site
-            .raw("GET /callbacks/AAAA HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-            .await;
-        assert!(
-            answer.starts_with("HTTP/1.1 405 ") && answer.contains("allow: POST"),
-            "{answer}"
-        );
+        let answer = site.raw("GET /callbacks/AAAA HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 405 ") && answer.contains("allow: POST"), "{answer}");
         assert!(answer.contains("waiting step"), "{answer}");
     }
 
     #[tokio::test]
     async fn head_and_options_are_answered() {
         let site = site();
-        let head = site
-            .raw("HEAD /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-            .await;
-        assert!(
-            head.starts_with("HTTP/1.1 200 ") && head.contains("content-length: 18"),
-            "{head}"
-        );
+        let head = site.raw("HEAD /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("content-length: 18"), "{head}");
         assert!(head.ends_with("\r\n\r\n"), "{head}");
-        let options = site
-            .raw("OPTIONS /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-            .await;
+        let options = site.raw("OPTIONS /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
         assert!(options.starts_with("HTTP/1.1 204 ") && options.contains("allow: GET, HEAD, OPTIONS"));
     }
 

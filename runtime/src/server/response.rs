@@ -29,9 +29,7 @@ pub(super) fn bytes(
 ) -> Response<Body> {
     let mut response = Response::new(Either::Left(Full::new(body.into())));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
@@ -39,9 +37,7 @@ pub(super) fn bytes(
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Outcome {
     let text = serde_json::to_vec(value).map_err(|error| internal(&error))?;
     let mut response = bytes(status, "application/json", text);
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
 
@@ -84,14 +80,8 @@ pub(super) fn answer(answer: Answer) -> Outcome {
 
 /// Headers that say where a message ends: the server writes them itself.
 fn is_framing(name: &HeaderName) -> bool {
-    [
-        header::CONTENT_LENGTH,
-        header::TRANSFER_ENCODING,
-        header::CONNECTION,
-        header::UPGRADE,
-        header::TRAILER,
-    ]
-    .contains(name)
+    [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION, header::UPGRADE, header::TRAILER]
+        .contains(name)
 }
 
 /// The method is not one of this address.
@@ -114,11 +104,7 @@ pub(super) fn with_allow(mut response: Response<Body>, allow: &str) -> Response<
 /// An error as an answer, `application/problem+json`. Status 500 is an error of ours: its text goes to the log under an
 /// id, and only the id goes out.
 pub(super) fn problem(problem: Problem) -> Response<Body> {
-    let problem = if problem.status == 500 {
-        concealed(&problem)
-    } else {
-        problem
-    };
+    let problem = if problem.status == 500 { concealed(&problem) } else { problem };
     let status = StatusCode::from_u16(problem.status)
         .ok()
         .filter(|status| status.is_client_error() || status.is_server_error())
@@ -127,10 +113,7 @@ pub(super) fn problem(problem: Problem) -> Response<Body> {
     let mut response = bytes(status, "application/problem+json", text);
     let headers = response.headers_mut();
     if status == StatusCode::UNAUTHORIZED {
-        headers.insert(
-            header::WWW_AUTHENTICATE,
-            HeaderValue::from_static("Bearer realm=\"flowcell\""),
-        );
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"flowcell\""));
     }
     if let Some(ms) = problem.retry_after_ms {
         headers.insert(header::RETRY_AFTER, ms.div_ceil(1000).max(1).into());
@@ -152,9 +135,7 @@ pub(super) fn internal(error: &dyn std::fmt::Display) -> Problem {
     let id = RunId::mint().to_string();
     tracing::error!(%id, %error, "a request failed inside the host");
     Problem::new(BLANK, "Internal Server Error", 500)
-        .detail(format!(
-            "the host could not do this; its log says why under the id {id}"
-        ))
+        .detail(format!("the host could not do this; its log says why under the id {id}"))
         .data(json!({ "id": id }))
 }
 
@@ -212,10 +193,7 @@ mod tests {
         let response = problem(secret);
         assert_eq!(response.status(), 500);
         let text = text(response).await;
-        assert!(
-            !text.contains("journal.db") && text.contains("its log says why under the id"),
-            "{text}"
-        );
+        assert!(!text.contains("journal.db") && text.contains("its log says why under the id"), "{text}");
     }
 
     #[tokio::test]
@@ -231,12 +209,7 @@ mod tests {
     #[test]
     fn a_flow_cannot_set_the_framing_of_its_answer() {
         let headers = vec![("content-length".into(), "1".into()), ("x-a".into(), "b".into())];
-        let response = answer(Answer {
-            status: 201,
-            headers,
-            body: "hello".into(),
-        })
-        .unwrap();
+        let response = answer(Answer { status: 201, headers, body: "hello".into() }).unwrap();
         assert_eq!(response.headers().len(), 1);
         assert_eq!(response.headers()["x-a"], "b");
     }

@@ -66,11 +66,7 @@ pub(super) struct Route {
 }
 
 const fn route(method: &'static str, path: &'static str, endpoint: Endpoint) -> Route {
-    Route {
-        method,
-        path,
-        endpoint,
-    }
+    Route { method, path, endpoint }
 }
 
 /// Every route but hooks and callbacks. `HEAD` goes where `GET` goes; `OPTIONS` is answered from this table.
@@ -83,33 +79,13 @@ pub(super) const ROUTES: &[Route] = &[
     route("GET", "/api/v1/flows/{namespace}/{name}", Endpoint::ShowFlow),
     route("PUT", "/api/v1/flows/{namespace}/{name}", Endpoint::PutFlow),
     route("DELETE", "/api/v1/flows/{namespace}/{name}", Endpoint::RemoveFlow),
-    route(
-        "POST",
-        "/api/v1/flows/{namespace}/{name}/runs",
-        Endpoint::StartRun,
-    ),
+    route("POST", "/api/v1/flows/{namespace}/{name}/runs", Endpoint::StartRun),
     route("GET", "/api/v1/triggers", Endpoint::ListTriggers),
-    route(
-        "GET",
-        "/api/v1/triggers/{namespace}/{name}",
-        Endpoint::ShowTrigger,
-    ),
+    route("GET", "/api/v1/triggers/{namespace}/{name}", Endpoint::ShowTrigger),
     route("PUT", "/api/v1/triggers/{namespace}/{name}", Endpoint::PutTrigger),
-    route(
-        "DELETE",
-        "/api/v1/triggers/{namespace}/{name}",
-        Endpoint::RemoveTrigger,
-    ),
-    route(
-        "POST",
-        "/api/v1/triggers/{namespace}/{name}/enable",
-        Endpoint::EnableTrigger,
-    ),
-    route(
-        "POST",
-        "/api/v1/triggers/{namespace}/{name}/disable",
-        Endpoint::DisableTrigger,
-    ),
+    route("DELETE", "/api/v1/triggers/{namespace}/{name}", Endpoint::RemoveTrigger),
+    route("POST", "/api/v1/triggers/{namespace}/{name}/enable", Endpoint::EnableTrigger),
+    route("POST", "/api/v1/triggers/{namespace}/{name}/disable", Endpoint::DisableTrigger),
     route("GET", "/api/v1/runs", Endpoint::ListRuns),
     route("GET", "/api/v1/runs/{id}", Endpoint::ShowRun),
     route("POST", "/api/v1/runs/{id}/cancel", Endpoint::CancelRun),
@@ -118,11 +94,7 @@ pub(super) const ROUTES: &[Route] = &[
     route("GET", "/api/v1/plugins", Endpoint::ListPlugins),
     route("POST", "/api/v1/plugins", Endpoint::InstallPlugin),
     route("GET", "/api/v1/plugins/{name}", Endpoint::ShowPlugin),
-    route(
-        "GET",
-        "/api/v1/plugins/{name}/{version}",
-        Endpoint::ShowPluginVersion,
-    ),
+    route("GET", "/api/v1/plugins/{name}/{version}", Endpoint::ShowPluginVersion),
     route("GET", "/api/v1/tenants", Endpoint::ListTenants),
     route("GET", "/api/v1/policy/explain", Endpoint::ExplainPolicy),
     route("POST", "/api/v1/policy/explain", Endpoint::ExplainPolicyOf),
@@ -138,11 +110,7 @@ pub(super) fn find<'a>(method: &str, path: &'a str) -> Found<'a> {
     }
     if let Some(token) = path.strip_prefix("/callbacks/") {
         let one_segment = !token.is_empty() && !token.contains('/');
-        return if one_segment {
-            Found::Callback
-        } else {
-            Found::Nothing
-        };
+        return if one_segment { Found::Callback } else { Found::Nothing };
     }
     let method = if method == "HEAD" { "GET" } else { method };
     let mut others = vec![];
@@ -155,11 +123,7 @@ pub(super) fn find<'a>(method: &str, path: &'a str) -> Found<'a> {
         }
         others.push(route.method);
     }
-    if others.is_empty() {
-        Found::Nothing
-    } else {
-        Found::OtherMethod(allow(&others))
-    }
+    if others.is_empty() { Found::Nothing } else { Found::OtherMethod(allow(&others)) }
 }
 
 /// What stands in the places of `template`, when `path` has its form.
@@ -199,30 +163,9 @@ mod tests {
     #[test]
     fn requests_find_what_they_are_for() {
         let table = [
-            (
-                "POST",
-                "/hooks/t0ken",
-                Found::Hook {
-                    first: "t0ken",
-                    below: "",
-                },
-            ),
-            (
-                "PATCH",
-                "/hooks/t0ken/",
-                Found::Hook {
-                    first: "t0ken",
-                    below: "",
-                },
-            ),
-            (
-                "GET",
-                "/hooks/shop/orders/in",
-                Found::Hook {
-                    first: "shop",
-                    below: "orders/in",
-                },
-            ),
+            ("POST", "/hooks/t0ken", Found::Hook { first: "t0ken", below: "" }),
+            ("PATCH", "/hooks/t0ken/", Found::Hook { first: "t0ken", below: "" }),
+            ("GET", "/hooks/shop/orders/in", Found::Hook { first: "shop", below: "orders/in" }),
             ("POST", "/hooks/", Found::Nothing),
             ("POST", "/hooks", Found::Nothing),
             ("POST", "/hooks//x", Found::Nothing),
@@ -232,26 +175,10 @@ mod tests {
             ("POST", "/callbacks/", Found::Nothing),
             ("GET", "/healthz", Found::Endpoint(Endpoint::Healthz, ["", ""])),
             ("HEAD", "/readyz", Found::Endpoint(Endpoint::Readyz, ["", ""])),
-            (
-                "PUT",
-                "/api/v1/flows/shop/in",
-                Found::Endpoint(Endpoint::PutFlow, ["shop", "in"]),
-            ),
-            (
-                "POST",
-                "/api/v1/flows/shop/in/runs",
-                Found::Endpoint(Endpoint::StartRun, ["shop", "in"]),
-            ),
-            (
-                "GET",
-                "/api/v1/runs/7",
-                Found::Endpoint(Endpoint::ShowRun, ["7", ""]),
-            ),
-            (
-                "POST",
-                "/api/v1/runs/7/cancel",
-                Found::Endpoint(Endpoint::CancelRun, ["7", ""]),
-            ),
+            ("PUT", "/api/v1/flows/shop/in", Found::Endpoint(Endpoint::PutFlow, ["shop", "in"])),
+            ("POST", "/api/v1/flows/shop/in/runs", Found::Endpoint(Endpoint::StartRun, ["shop", "in"])),
+            ("GET", "/api/v1/runs/7", Found::Endpoint(Endpoint::ShowRun, ["7", ""])),
+            ("POST", "/api/v1/runs/7/cancel", Found::Endpoint(Endpoint::CancelRun, ["7", ""])),
             ("GET", "/api/v1/flows/", Found::Nothing),
             ("GET", "/api/v1/flows/shop", Found::Nothing),
             ("GET", "/api/v1/flows/shop/in/", Found::Nothing),
@@ -260,26 +187,10 @@ mod tests {
             ("GET", "//healthz", Found::Nothing),
             ("GET", "/", Found::Nothing),
             ("GET", "*", Found::Nothing),
-            (
-                "POST",
-                "/healthz",
-                Found::OtherMethod("GET, HEAD, OPTIONS".into()),
-            ),
-            (
-                "PATCH",
-                "/api/v1/flows/a/b",
-                Found::OtherMethod("GET, PUT, DELETE, HEAD, OPTIONS".into()),
-            ),
-            (
-                "GET",
-                "/api/v1/runs/7/cancel",
-                Found::OtherMethod("POST, OPTIONS".into()),
-            ),
-            (
-                "OPTIONS",
-                "/api/v1/plugins",
-                Found::OtherMethod("GET, POST, HEAD, OPTIONS".into()),
-            ),
+            ("POST", "/healthz", Found::OtherMethod("GET, HEAD, OPTIONS".into())),
+            ("PATCH", "/api/v1/flows/a/b", Found::OtherMethod("GET, PUT, DELETE, HEAD, OPTIONS".into())),
+            ("GET", "/api/v1/runs/7/cancel", Found::OtherMethod("POST, OPTIONS".into())),
+            ("OPTIONS", "/api/v1/plugins", Found::OtherMethod("GET, POST, HEAD, OPTIONS".into())),
         ];
         for (method, path, expected) in table {
             assert_eq!(find(method, path), expected, "{method} {path}");

@@ -19,22 +19,11 @@ pub(super) struct Site {
 static SITE: LazyLock<Site> = LazyLock::new(|| {
     // A thread of its own: a test is inside a tokio runtime already and may not start another one.
     std::thread::spawn(|| {
-        let tokio = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let (listener, runtime) = tokio.block_on(open());
         let address = listener.address();
-        tokio.spawn(serve(
-            listener,
-            runtime,
-            Access::token("operator"),
-            std::future::pending(),
-        ));
-        Site {
-            address,
-            _tokio: tokio,
-        }
+        tokio.spawn(serve(listener, runtime, Access::token("operator"), std::future::pending()));
+        Site { address, _tokio: tokio }
     })
     .join()
     .unwrap()
@@ -47,9 +36,7 @@ pub(super) fn site() -> &'static Site {
 
 /// A bound listener and an open runtime.
 pub(super) async fn open() -> (Listener, Runtime) {
-    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), None)
-        .await
-        .unwrap();
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), None).await.unwrap();
     let options = Options {
         config: Config::default(),
         data: Data::Memory,

@@ -12,20 +12,13 @@ use super::listener::ListenError;
 
 /// What `[tls]` of the configuration asks for.
 pub(crate) fn acceptor(cert: &Path, key: &Path) -> Result<TlsAcceptor, ListenError> {
-    let wrong = |name, path: &Path, reason: String| ListenError::Tls {
-        key: name,
-        path: path.to_owned(),
-        reason,
-    };
+    let wrong =
+        |name, path: &Path, reason: String| ListenError::Tls { key: name, path: path.to_owned(), reason };
     let chain = CertificateDer::pem_file_iter(cert)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| wrong("cert", cert, error.to_string()))?;
     if chain.is_empty() {
-        return Err(wrong(
-            "cert",
-            cert,
-            "the file holds no certificate in PEM form".into(),
-        ));
+        return Err(wrong("cert", cert, "the file holds no certificate in PEM form".into()));
     }
     let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong("key", key, error.to_string()))?;
     // The provider is named, because the process default is not set in a library.
@@ -49,9 +42,6 @@ mod tests {
         let Err(error) = acceptor(Path::new("/nowhere/cert.pem"), Path::new("/nowhere/key.pem")) else {
             panic!("there is no such file");
         };
-        assert!(
-            error.to_string().starts_with("tls.cert: /nowhere/cert.pem: "),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("tls.cert: /nowhere/cert.pem: "), "{error}");
     }
 }

@@ -85,14 +85,7 @@ mod tests {
 
     #[test]
     fn the_authority_of_http_2_is_shown_as_host() {
-        let head = Request::post("https://hooks.example.com/hooks/x")
-            .body(())
-            .unwrap()
-            .into_parts()
-            .0;
-        assert_eq!(
-            headers(&head),
-            [("host".to_owned(), "hooks.example.com".to_owned())]
-        );
+        let head = Request::post("https://hooks.example.com/hooks/x").body(()).unwrap().into_parts().0;
+        assert_eq!(headers(&head), [("host".to_owned(), "hooks.example.com".to_owned())]);
     }
 }

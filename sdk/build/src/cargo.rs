@@ -55,12 +55,7 @@ impl Call {
     pub fn new(manifest: &Path) -> Self {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
         let mut command = Command::new(cargo);
-        command.args([
-            "build",
-            "--message-format=json-render-diagnostics",
-            "--target",
-            TARGET,
-        ]);
+        command.args(["build", "--message-format=json-render-diagnostics", "--target", TARGET]);
         command.arg("--manifest-path").arg(manifest);
         for name in REMOVED {
             command.env_remove(name);
@@ -101,15 +96,9 @@ impl Call {
     /// Runs it; the compiler's messages go to stderr.
     pub fn run(mut self) -> Result<Vec<Artifact>, BuildError> {
         let program = self.0.get_program().to_string_lossy().into_owned();
-        let output = self
-            .0
-            .output()
-            .map_err(|source| BuildError::Start { program, source })?;
+        let output = self.0.output().map_err(|source| BuildError::Start { program, source })?;
         match output.status.success() {
-            true => Ok(String::from_utf8_lossy(&output.stdout)
-                .lines()
-                .filter_map(artifact)
-                .collect()),
+            true => Ok(String::from_utf8_lossy(&output.stdout).lines().filter_map(artifact).collect()),
             false => Err(BuildError::Compile),
         }
     }
@@ -122,10 +111,7 @@ fn artifact(line: &str) -> Option<Artifact> {
         return None;
     }
     let files = message["filenames"].as_array()?;
-    let component = files
-        .iter()
-        .filter_map(Value::as_str)
-        .find(|file| file.ends_with(".wasm"));
+    let component = files.iter().filter_map(Value::as_str).find(|file| file.ends_with(".wasm"));
     Some(Artifact {
         package: package_name(message["package_id"].as_str()?).to_owned(),
         manifest: PathBuf::from(message["manifest_path"].as_str()?),
@@ -148,10 +134,7 @@ mod tests {
 
     #[test]
     fn a_package_id_gives_the_name() {
-        assert_eq!(
-            package_name("path+file:///w/plugins/jq#flowcell-plugin-jq@1.0.0"),
-            "flowcell-plugin-jq"
-        );
+        assert_eq!(package_name("path+file:///w/plugins/jq#flowcell-plugin-jq@1.0.0"), "flowcell-plugin-jq");
         assert_eq!(package_name("path+file:///w/slack#1.2.0"), "slack");
         assert_eq!(
             package_name("registry+https://github.com/rust-lang/crates.io-index#serde@1.0.1"),

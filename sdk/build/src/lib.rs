@@ -106,9 +106,7 @@ pub fn build_plugin(folder: &Path) -> Result<Component, BuildError> {
     let artifacts = Call::new(&manifest).profile("release").run()?;
     // The folder's own package is the one that the call was about: all others are libraries that it uses.
     let manifest = manifest.canonicalize().unwrap_or(manifest);
-    let own = artifacts
-        .iter()
-        .find(|artifact| artifact.manifest == manifest && artifact.component.is_some());
+    let own = artifacts.iter().find(|artifact| artifact.manifest == manifest && artifact.component.is_some());
     let own = own.ok_or_else(|| BuildError::NoComponent(folder.display().to_string()))?;
     place(own, folder)
 }
@@ -125,32 +123,23 @@ fn build_in_workspace(packages: &[&str]) -> Result<(Vec<Component>, Vec<PathBuf>
         .run()?;
     let mut components = Vec::new();
     for package in packages {
-        let own = artifacts
-            .iter()
-            .find(|artifact| artifact.package == *package && artifact.component.is_some());
-        components.push(place(
-            own.ok_or_else(|| BuildError::NoComponent((*package).to_owned()))?,
-            &out,
-        )?);
+        let own =
+            artifacts.iter().find(|artifact| artifact.package == *package && artifact.component.is_some());
+        components.push(place(own.ok_or_else(|| BuildError::NoComponent((*package).to_owned()))?, &out)?);
     }
     Ok((components, sources(&manifest, &artifacts)))
 }
 
 fn variable(name: &'static str) -> Result<PathBuf, BuildError> {
-    std::env::var_os(name)
-        .map(PathBuf::from)
-        .ok_or(BuildError::Environment(name))
+    std::env::var_os(name).map(PathBuf::from).ok_or(BuildError::Environment(name))
 }
 
 /// The manifest of the workspace that a package's folder lies in; its own where there is none above.
 fn workspace_manifest(package: &Path) -> PathBuf {
-    let above = package
-        .ancestors()
-        .map(|folder| folder.join("Cargo.toml"))
-        .find(|manifest| {
-            std::fs::read_to_string(manifest)
-                .is_ok_and(|text| text.lines().any(|line| line.trim() == "[workspace]"))
-        });
+    let above = package.ancestors().map(|folder| folder.join("Cargo.toml")).find(|manifest| {
+        std::fs::read_to_string(manifest)
+            .is_ok_and(|text| text.lines().any(|line| line.trim() == "[workspace]"))
+    });
     above.unwrap_or_else(|| package.join("Cargo.toml"))
 }
 
@@ -159,10 +148,7 @@ fn workspace_manifest(package: &Path) -> PathBuf {
 fn sources(workspace: &Path, artifacts: &[Artifact]) -> Vec<PathBuf> {
     let root = workspace.parent().unwrap_or(Path::new("."));
     let mut sources = vec![workspace.to_owned(), root.join("Cargo.lock"), root.join("wit")];
-    for artifact in artifacts
-        .iter()
-        .filter(|artifact| artifact.manifest.starts_with(root))
-    {
+    for artifact in artifacts.iter().filter(|artifact| artifact.manifest.starts_with(root)) {
         let source = artifact.manifest.with_file_name("src");
         if !sources.contains(&source) {
             sources.extend([source, artifact.manifest.clone()]);
@@ -175,20 +161,10 @@ fn sources(workspace: &Path, artifacts: &[Artifact]) -> Vec<PathBuf> {
 /// Copies an artifact's component to where it is looked for. An equal file is left alone, so that its time stands
 /// still and nothing is built again.
 fn place(artifact: &Artifact, folder: &Path) -> Result<Component, BuildError> {
-    let name = artifact
-        .package
-        .strip_prefix("flowcell-plugin-")
-        .unwrap_or(&artifact.package)
-        .to_owned();
-    let from = artifact
-        .component
-        .as_ref()
-        .ok_or_else(|| BuildError::NoComponent(name.clone()))?;
+    let name = artifact.package.strip_prefix("flowcell-plugin-").unwrap_or(&artifact.package).to_owned();
+    let from = artifact.component.as_ref().ok_or_else(|| BuildError::NoComponent(name.clone()))?;
     let path = folder.join(&name).with_added_extension("wasm");
-    let write = |source| BuildError::Write {
-        path: path.clone(),
-        source,
-    };
+    let write = |source| BuildError::Write { path: path.clone(), source };
     let bytes = std::fs::read(from).map_err(write)?;
     if std::fs::read(&path).is_ok_and(|old| old == bytes) {
         return Ok(Component { name, path });
@@ -211,9 +187,6 @@ mod tests {
     #[test]
     fn a_folder_without_a_manifest_is_no_plugin() {
         let error = build_plugin(Path::new("/nowhere")).unwrap_err();
-        assert!(
-            error.to_string().starts_with("/nowhere has no Cargo.toml; "),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("/nowhere has no Cargo.toml; "), "{error}");
     }
 }

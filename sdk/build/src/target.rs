@@ -19,21 +19,15 @@ pub fn ensure() -> Result<(), BuildError> {
         rustup.map_err(|error| BuildError::Target(format!("rustup could not be started ({error})")))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        let last = said
-            .lines()
-            .rev()
-            .find(|line| !line.trim().is_empty())
-            .unwrap_or("no reason given")
-            .trim();
-        return Err(BuildError::Target(format!(
-            "rustup could not install it ({last})"
-        )));
+        let last =
+            said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no reason given").trim();
+        return Err(BuildError::Target(format!("rustup could not install it ({last})")));
     }
     match is_installed()? {
         true => Ok(()),
-        false => Err(BuildError::Target(
-            "the compiler in use is not the one that rustup installed it for".into(),
-        )),
+        false => {
+            Err(BuildError::Target("the compiler in use is not the one that rustup installed it for".into()))
+        }
     }
 }
 

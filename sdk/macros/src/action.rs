@@ -19,11 +19,7 @@ const SHAPE: Shape = Shape {
 /// The function, and its implementation of `Action`.
 pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let attribute = Attribute::read("`action`", KEYS, attribute)?;
-    let Signature {
-        function,
-        parameters,
-        output,
-    } = SHAPE.read(item)?;
+    let Signature { function, parameters, output } = SHAPE.read(item)?;
     let Documentation { title, summary } = Documentation::of(&function.attrs);
     let (ident, visibility) = (&function.sig.ident, &function.vis);
     let (name, input) = (attribute.name(ident), &parameters[0]);

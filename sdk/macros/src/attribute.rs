@@ -33,10 +33,9 @@ impl Attribute {
         let parser = syn::meta::parser(|meta| {
             let key = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
             if !known.contains(&key.as_str()) {
-                return Err(meta.error(format!(
-                    "{what} has no key `{key}`; it knows `{}`",
-                    known.join("`, `")
-                )));
+                return Err(
+                    meta.error(format!("{what} has no key `{key}`; it knows `{}`", known.join("`, `")))
+                );
             }
             attribute.key(&key, &meta)
         });
@@ -97,10 +96,9 @@ impl Want {
     fn read(text: &LitStr) -> Result<Self> {
         let value = text.value();
         match value.split_once(": ") {
-            Some((target, reason)) if !target.trim().is_empty() && !reason.trim().is_empty() => Ok(Self {
-                target: target.trim().to_owned(),
-                reason: reason.trim().to_owned(),
-            }),
+            Some((target, reason)) if !target.trim().is_empty() && !reason.trim().is_empty() => {
+                Ok(Self { target: target.trim().to_owned(), reason: reason.trim().to_owned() })
+            }
             _ => Err(Error::new(
                 text.span(),
                 "say what is to be reached and why: `http = \"api.example.com: reads the weather\"`",
@@ -112,9 +110,7 @@ impl Want {
 fn check_name(name: &LitStr) -> Result<()> {
     let value = name.value();
     let legal = value.starts_with(|c: char| c.is_ascii_lowercase())
-        && value
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && value.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         && !value.ends_with('-');
     match legal {
         true => Ok(()),
@@ -128,9 +124,6 @@ fn check_name(name: &LitStr) -> Result<()> {
 fn check_json(text: LitStr) -> Result<LitStr> {
     match serde_json::from_str::<serde_json::Value>(&text.value()) {
         Ok(_) => Ok(text),
-        Err(error) => Err(Error::new(
-            text.span(),
-            format!("this example is not JSON: {error}"),
-        )),
+        Err(error) => Err(Error::new(text.span(), format!("this example is not JSON: {error}"))),
     }
 }

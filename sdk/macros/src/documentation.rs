@@ -14,10 +14,7 @@ impl Documentation {
         let lines: Vec<String> = attributes.iter().filter_map(line).collect();
         let text = lines.join("\n");
         let (title, rest) = text.trim().split_once('\n').unwrap_or((text.trim(), ""));
-        Self {
-            title: title.trim_end_matches('.').to_owned(),
-            summary: rest.trim().to_owned(),
-        }
+        Self { title: title.trim_end_matches('.').to_owned(), summary: rest.trim().to_owned() }
     }
 }
 
@@ -25,10 +22,7 @@ fn line(attribute: &Attribute) -> Option<String> {
     let Meta::NameValue(pair) = &attribute.meta else {
         return None;
     };
-    let Expr::Lit(ExprLit {
-        lit: Lit::Str(text), ..
-    }) = &pair.value
-    else {
+    let Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) = &pair.value else {
         return None;
     };
     pair.path.is_ident("doc").then(|| text.value().trim().to_owned())

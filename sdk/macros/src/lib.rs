@@ -28,9 +28,7 @@ use proc_macro::TokenStream;
 /// | `cancel = function` | `fn(state: State, reason: &str, ctx: &mut Context) -> Result<(), Problem>` |
 #[proc_macro_attribute]
 pub fn action(attribute: TokenStream, item: TokenStream) -> TokenStream {
-    action::expand(attribute.into(), item.into())
-        .unwrap_or_else(syn::Error::into_compile_error)
-        .into()
+    action::expand(attribute.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
 /// Makes a trigger of a function `fn(config: Config, request: Inbound, ctx: &mut Context) -> Result<Verdict, Problem>`.
@@ -47,9 +45,7 @@ pub fn action(attribute: TokenStream, item: TokenStream) -> TokenStream {
 /// | `disable = function` | `fn(config: Config, state: State, ctx: &mut Context) -> Result<(), Problem>`: unsubscribes |
 #[proc_macro_attribute]
 pub fn trigger(attribute: TokenStream, item: TokenStream) -> TokenStream {
-    trigger::expand(attribute.into(), item.into())
-        .unwrap_or_else(syn::Error::into_compile_error)
-        .into()
+    trigger::expand(attribute.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
 /// Makes a component of actions and triggers; once per crate, at its root.
@@ -63,7 +59,5 @@ pub fn trigger(attribute: TokenStream, item: TokenStream) -> TokenStream {
 /// name, so importing it into a module that has a `mod` of that name is a conflict.
 #[proc_macro]
 pub fn plugin(input: TokenStream) -> TokenStream {
-    plugin::expand(input.into())
-        .unwrap_or_else(syn::Error::into_compile_error)
-        .into()
+    plugin::expand(input.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }

@@ -64,9 +64,7 @@ fn list(input: ParseStream<'_>) -> Result<Vec<Path>> {
 }
 
 fn paths(input: ParseStream<'_>) -> Result<Vec<Path>> {
-    Ok(Punctuated::<Path, Token![,]>::parse_terminated(input)?
-        .into_iter()
-        .collect())
+    Ok(Punctuated::<Path, Token![,]>::parse_terminated(input)?.into_iter().collect())
 }
 
 /// The type `Plugin` with its table, and the exports of the component.
@@ -116,10 +114,7 @@ fn descriptor(plugin: &Plugin) -> TokenStream {
         Some(title) => quote!(#title),
         None => quote!(env!("CARGO_PKG_DESCRIPTION")),
     };
-    let summary = plugin
-        .summary
-        .as_ref()
-        .map_or_else(|| quote!(""), |summary| quote!(#summary));
+    let summary = plugin.summary.as_ref().map_or_else(|| quote!(""), |summary| quote!(#summary));
     let (actions, triggers) = (&plugin.actions, &plugin.triggers);
     quote! {
         fn descriptor() -> ::flowcell_sdk::Descriptor {
@@ -144,10 +139,7 @@ fn table(what: &str, entries: &[Path], export: &str, arguments: &[&str]) -> Toke
         _ => quote!(::flowcell_sdk::Trigger),
     };
     let export = format_ident!("{export}");
-    let arguments: Vec<Ident> = arguments
-        .iter()
-        .map(|argument| format_ident!("{argument}"))
-        .collect();
+    let arguments: Vec<Ident> = arguments.iter().map(|argument| format_ident!("{argument}")).collect();
     let arguments = quote!(#(#arguments,)* ctx);
     quote! {
         #(if name == <#entries as #of>::NAME {

@@ -26,10 +26,7 @@ impl Shape {
     pub fn read(&self, item: TokenStream) -> Result<Signature> {
         let what = self.what;
         let function: ItemFn = syn::parse2(item.clone()).map_err(|_| {
-            Error::new(
-                first(&item),
-                format!("{what} is made of a function: {}", self.written()),
-            )
+            Error::new(first(&item), format!("{what} is made of a function: {}", self.written()))
         })?;
         let signature = &function.sig;
         if let Some(word) = &signature.asyncness {
@@ -43,17 +40,10 @@ impl Shape {
         }
         let parameters = self.parameters(&function)?;
         let ReturnType::Type(_, output) = &signature.output else {
-            return Err(Error::new(
-                signature.ident.span(),
-                format!("{what} returns `{}`", self.output),
-            ));
+            return Err(Error::new(signature.ident.span(), format!("{what} returns `{}`", self.output)));
         };
         let output = (**output).clone();
-        Ok(Signature {
-            function,
-            parameters,
-            output,
-        })
+        Ok(Signature { function, parameters, output })
     }
 
     fn parameters(&self, function: &ItemFn) -> Result<Vec<Type>> {
@@ -74,11 +64,7 @@ impl Shape {
                 let missing =
                     &self.parameters[types.len() - has_context..self.parameters.len() - has_context];
                 let missing = missing.join("`, `");
-                let why = format!(
-                    "{} takes {}; this one lacks `{missing}`",
-                    self.what,
-                    self.listed()
-                );
+                let why = format!("{} takes {}; this one lacks `{missing}`", self.what, self.listed());
                 return Err(Error::new(function.sig.paren_token.span.join(), why));
             }
             std::cmp::Ordering::Greater => {
@@ -110,8 +96,5 @@ fn is_context(parameter: &Type) -> bool {
 }
 
 fn first(item: &TokenStream) -> proc_macro2::Span {
-    item.clone()
-        .into_iter()
-        .next()
-        .map_or_else(proc_macro2::Span::call_site, |token| token.span())
+    item.clone().into_iter().next().map_or_else(proc_macro2::Span::call_site, |token| token.span())
 }

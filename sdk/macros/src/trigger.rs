@@ -19,9 +19,7 @@ const SHAPE: Shape = Shape {
 /// The function, and its implementation of `Trigger`.
 pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let attribute = Attribute::read("`trigger`", KEYS, attribute)?;
-    let Signature {
-        function, parameters, ..
-    } = SHAPE.read(item)?;
+    let Signature { function, parameters, .. } = SHAPE.read(item)?;
     let Documentation { title, summary } = Documentation::of(&function.attrs);
     let (ident, visibility) = (&function.sig.ident, &function.vis);
     let (name, config) = (attribute.name(ident), &parameters[0]);

@@ -32,12 +32,7 @@ pub struct HttpError {
 impl HttpError {
     /// An error of a request that was not sent.
     pub fn new(code: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            detail: detail.into(),
-            retryable: false,
-            sent: "no".into(),
-        }
+        Self { code: code.into(), detail: detail.into(), retryable: false, sent: "no".into() }
     }
 
     /// Says whether the request left the machine: `no`, `yes` or `unknown`.

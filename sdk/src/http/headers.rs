@@ -27,10 +27,9 @@ impl Serialize for HeaderMap {
         for same in sorted.chunk_by(|left, right| left.0 == right.0) {
             match same {
                 [(name, value)] if name != "set-cookie" => map.serialize_entry(name, value)?,
-                _ => map.serialize_entry(
-                    &same[0].0,
-                    &same.iter().map(|(_, value)| value).collect::<Vec<_>>(),
-                )?,
+                _ => {
+                    map.serialize_entry(&same[0].0, &same.iter().map(|(_, value)| value).collect::<Vec<_>>())?
+                }
             }
         }
         map.end()

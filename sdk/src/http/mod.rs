@@ -95,12 +95,7 @@ impl<'a> Client<'a> {
             body: None,
             options: String::new(),
         };
-        Request {
-            host: self.host,
-            raw,
-            options: Options::default(),
-            refused: None,
-        }
+        Request { host: self.host, raw, options: Options::default(), refused: None }
     }
 
     /// GET.
@@ -231,12 +226,7 @@ impl Request<'_> {
     }
 
     fn content_type(mut self, value: &str) -> Self {
-        if !self
-            .raw
-            .headers
-            .iter()
-            .any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
-        {
+        if !self.raw.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
             self.raw.headers.push(("content-type".into(), value.into()));
         }
         self

@@ -47,11 +47,7 @@ impl Response {
 
     /// The first header of this name; names are lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.raw
-            .headers
-            .iter()
-            .find(|(other, _)| other == name)
-            .map(|(_, value)| value.as_str())
+        self.raw.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
     /// All headers in the order received, names in lower case.
@@ -78,10 +74,7 @@ impl Response {
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Problem> {
         serde_json::from_slice(&self.raw.body).map_err(|error| {
             Problem::new(kind::COMMUNICATION, "The answer is not what was expected", 502)
-                .detail(format!(
-                    "the answer (status {}) is not the expected JSON: {error}",
-                    self.raw.status
-                ))
+                .detail(format!("the answer (status {}) is not the expected JSON: {error}", self.raw.status))
                 .data(&json!({ "code": "unexpected-answer", "sent": "yes", "status": self.raw.status }))
         })
     }
@@ -107,13 +100,9 @@ impl Response {
             return Ok(self);
         }
         let status = self.raw.status;
-        Err(Problem::new(
-            kind::COMMUNICATION,
-            "The other side answered with an error",
-            status,
-        )
-        .detail(format!("the answer has status {status}"))
-        .data(&json!({ "code": "http-status", "sent": "yes", "status": status, "body": self.text() })))
+        Err(Problem::new(kind::COMMUNICATION, "The other side answered with an error", status)
+            .detail(format!("the answer has status {status}"))
+            .data(&json!({ "code": "http-status", "sent": "yes", "status": status, "body": self.text() })))
     }
 
     fn info(&self) -> Info {

@@ -44,13 +44,7 @@ impl SentRequest {
 impl From<RawRequest> for SentRequest {
     fn from(raw: RawRequest) -> Self {
         let options = serde_json::from_str(&raw.options).unwrap_or_default();
-        Self {
-            method: raw.method,
-            url: raw.url,
-            headers: raw.headers,
-            body: raw.body,
-            options,
-        }
+        Self { method: raw.method, url: raw.url, headers: raw.headers, body: raw.body, options }
     }
 }
 
@@ -66,13 +60,7 @@ pub struct ExpectedRequest {
 
 /// Expects a request with this method and URL; what else it has is compared only where the test says so.
 pub fn request(method: &str, url: &str) -> ExpectedRequest {
-    ExpectedRequest {
-        method: method.into(),
-        url: url.into(),
-        headers: Vec::new(),
-        body: None,
-        json: None,
-    }
+    ExpectedRequest { method: method.into(), url: url.into(), headers: Vec::new(), body: None, json: None }
 }
 
 impl ExpectedRequest {
@@ -98,16 +86,9 @@ impl ExpectedRequest {
     }
 
     pub(super) fn compare(&self, sent: &SentRequest) {
-        assert_eq!(
-            (sent.method.as_str(), sent.url.as_str()),
-            (self.method.as_str(), self.url.as_str())
-        );
+        assert_eq!((sent.method.as_str(), sent.url.as_str()), (self.method.as_str(), self.url.as_str()));
         for (name, value) in &self.headers {
-            assert_eq!(
-                sent.header(name),
-                Some(value.as_str()),
-                "header `{name}` of {self}"
-            );
+            assert_eq!(sent.header(name), Some(value.as_str()), "header `{name}` of {self}");
         }
         if let Some(body) = &self.body {
             assert_eq!(sent.text(), String::from_utf8_lossy(body), "body of {self}");
@@ -126,10 +107,8 @@ impl fmt::Display for ExpectedRequest {
 
 /// What the host tells about an exchange.
 pub(super) fn info(url: &str, redirects: &[(u16, &str)]) -> String {
-    let hops: Vec<Value> = redirects
-        .iter()
-        .map(|(status, url)| json!({ "status": status, "url": url }))
-        .collect();
+    let hops: Vec<Value> =
+        redirects.iter().map(|(status, url)| json!({ "status": status, "url": url })).collect();
     json!({ "url": url, "redirects": hops, "timing": { "totalMs": 1 } }).to_string()
 }
 
@@ -139,12 +118,7 @@ pub struct Answer(pub(super) Result<RawResponse, HttpError>);
 
 /// Answers with this status and an empty body.
 pub fn answer(status: u16) -> Answer {
-    Answer(Ok(RawResponse {
-        status,
-        headers: Vec::new(),
-        body: Vec::new(),
-        info: String::new(),
-    }))
+    Answer(Ok(RawResponse { status, headers: Vec::new(), body: Vec::new(), info: String::new() }))
 }
 
 impl Answer {
@@ -169,8 +143,7 @@ impl Answer {
     /// The body as JSON, with its content type.
     #[must_use]
     pub fn json(self, body: Value) -> Self {
-        self.header("content-type", "application/json")
-            .body(body.to_string())
+        self.header("content-type", "application/json").body(body.to_string())
     }
 
     /// The URL that answered, and the redirects that led there: statuses and URLs.

@@ -67,16 +67,8 @@ struct State {
 impl Drop for State {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            let missing: Vec<_> = self
-                .expected
-                .iter()
-                .map(|(request, _)| request.to_string())
-                .collect();
-            assert!(
-                missing.is_empty(),
-                "expected, but never sent: {}",
-                missing.join(", ")
-            );
+            let missing: Vec<_> = self.expected.iter().map(|(request, _)| request.to_string()).collect();
+            assert!(missing.is_empty(), "expected, but never sent: {}", missing.join(", "));
         }
     }
 }
@@ -100,11 +92,7 @@ impl MockHost {
             expected: VecDeque::new(),
             sent: Vec::new(),
             logs: Vec::new(),
-            head: Head {
-                method: "POST".into(),
-                path: "/".into(),
-                ..Head::default()
-            },
+            head: Head { method: "POST".into(), path: "/".into(), ..Head::default() },
             body: Vec::new(),
             trigger: "default/test".into(),
         })))
@@ -163,10 +151,8 @@ impl MockHost {
         body: impl Into<Vec<u8>>,
     ) -> Self {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let headers = headers
-            .iter()
-            .map(|(name, value)| (name.to_ascii_lowercase(), (*value).to_owned()))
-            .collect();
+        let headers =
+            headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), (*value).to_owned())).collect();
         let head = Head {
             method: method.into(),
             path: path.into(),
@@ -225,12 +211,7 @@ impl MockHost {
         waiting: Outcome,
         event: Value,
     ) -> Result<Outcome, Problem> {
-        P::resume(
-            action,
-            &state_of(waiting),
-            &event.to_string(),
-            &mut self.context(),
-        )
+        P::resume(action, &state_of(waiting), &event.to_string(), &mut self.context())
     }
 
     /// Cancels an action that waits.
@@ -297,10 +278,7 @@ impl Host for MockHost {
         let mut state = self.0.borrow_mut();
         state.sent.push(sent.clone());
         let Some((expected, mut answer)) = state.expected.pop_front() else {
-            panic!(
-                "no request was expected, but this was sent: {} {}",
-                sent.method, sent.url
-            );
+            panic!("no request was expected, but this was sent: {} {}", sent.method, sent.url);
         };
         // Released first: a failed comparison must not find the state borrowed when it is dropped.
         drop(state);
@@ -314,11 +292,7 @@ impl Host for MockHost {
     }
     fn log(&self, level: &str, message: &str, fields: &str) {
         let fields = serde_json::from_str(fields).unwrap_or_default();
-        self.0.borrow_mut().logs.push(LogLine {
-            level: level.into(),
-            message: message.into(),
-            fields,
-        });
+        self.0.borrow_mut().logs.push(LogLine { level: level.into(), message: message.into(), fields });
     }
     fn head(&self) -> Head {
         self.0.borrow().head.clone()

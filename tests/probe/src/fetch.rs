@@ -27,11 +27,7 @@ pub fn fetch(input: Fetch, ctx: &mut Context) -> Result<Value, Problem> {
 /// Sends a request that no rule checks first: any method, headers that frame, an illegal URL.
 #[flowcell_sdk::action]
 pub fn fetch_wild(input: Fetch, ctx: &mut Context) -> Result<Vec<Value>, Problem> {
-    let framing = [
-        ("host", "elsewhere.example"),
-        ("content-length", "1"),
-        ("transfer-encoding", "chunked"),
-    ];
+    let framing = [("host", "elsewhere.example"), ("content-length", "1"), ("transfer-encoding", "chunked")];
     let attempts = framing.map(|(name, value)| {
         let method = input.method.as_deref().unwrap_or("GET");
         told(ctx.http().request(method, &input.url).header(name, value).send())
@@ -56,9 +52,7 @@ pub fn fetches(input: Fetches, ctx: &mut Context) -> Result<Vec<Value>, Problem>
 }
 
 fn send(input: &Fetch, ctx: &Context) -> Result<Response, HttpError> {
-    let mut request = ctx
-        .http()
-        .request(input.method.as_deref().unwrap_or("GET"), &input.url);
+    let mut request = ctx.http().request(input.method.as_deref().unwrap_or("GET"), &input.url);
     for (name, value) in &input.headers {
         request = request.header(name, value);
     }

@@ -53,9 +53,7 @@ pub fn huge_problem(input: Amount, _ctx: &mut Context) -> Result<(), Problem> {
 #[flowcell_sdk::action]
 pub fn error_flood(input: Amount, ctx: &mut Context) -> Result<usize, Problem> {
     let count = input.count.unwrap_or(10_000);
-    Ok((0..count)
-        .filter(|_| ctx.http().get("not a url").send().is_err())
-        .count())
+    Ok((0..count).filter(|_| ctx.http().get("not a url").send().is_err()).count())
 }
 
 /// Where to.

@@ -43,10 +43,7 @@ pub struct Trap {
 /// Panics with a message.
 #[flowcell_sdk::action]
 pub fn trap(input: Trap, _ctx: &mut Context) -> Result<(), Problem> {
-    panic!(
-        "{}",
-        input.message.as_deref().unwrap_or("the probe was told to panic")
-    );
+    panic!("{}", input.message.as_deref().unwrap_or("the probe was told to panic"));
 }
 
 /// How long.

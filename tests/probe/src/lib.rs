@@ -31,10 +31,7 @@ struct About {
 /// Says what it can see of its surroundings.
 #[flowcell_sdk::action(idempotent)]
 fn about(_input: Value, ctx: &mut Context) -> Result<About, Problem> {
-    let deadline = ctx
-        .deadline()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
+    let deadline = ctx.deadline().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Ok(About {
         run: ctx.run(),
         step: ctx.step(),
@@ -104,19 +101,12 @@ mod tests {
         let input = json!({ "until_attempt": 2, "retry_after_ms": 5 });
         let first = MockHost::new().run::<Plugin>("fail", input.clone()).unwrap_err();
         assert_eq!(first.retry_after_time(), Some(Duration::from_millis(5)));
-        assert_eq!(
-            MockHost::new().with_attempt(2).run::<Plugin>("fail", input),
-            Ok(json!(2))
-        );
+        assert_eq!(MockHost::new().with_attempt(2).run::<Plugin>("fail", input), Ok(json!(2)));
     }
 
     #[test]
     fn the_descriptor_names_every_action_once() {
-        let mut names: Vec<_> = Plugin::descriptor()
-            .actions
-            .iter()
-            .map(|action| action.name)
-            .collect();
+        let mut names: Vec<_> = Plugin::descriptor().actions.iter().map(|action| action.name).collect();
         names.sort_unstable();
         let count = names.len();
         names.dedup();

@@ -23,22 +23,16 @@ pub(super) fn list() -> Vec<Native> {
         ("@text", v(0), |cv| once(Ok(jaq_core::ValT::into_string(cv.1)))),
         ("@json", v(0), |cv| once(Ok(Val::from(cv.1.to_string())))),
         ("@csv", v(0), |cv| {
-            once(row(&cv.1, "@csv", ",", |text| {
-                format!("\"{}\"", text.replace('"', "\"\""))
-            }))
+            once(row(&cv.1, "@csv", ",", |text| format!("\"{}\"", text.replace('"', "\"\""))))
         }),
         ("@tsv", v(0), |cv| once(row(&cv.1, "@tsv", "\t", tab_escaped))),
         ("@html", v(0), |cv| once(escaped(cv.1, html))),
         ("@uri", v(0), |cv| once(escaped(cv.1, percent_encoded))),
         ("@urid", v(0), |cv| once(percent_decoded(cv.1))),
         ("@sh", v(0), |cv| once(shell(&cv.1))),
-        ("@base64", v(0), |cv| {
-            once(escaped(cv.1, |text| BASE64.encode(text)))
-        }),
+        ("@base64", v(0), |cv| once(escaped(cv.1, |text| BASE64.encode(text)))),
         ("@base64d", v(0), |cv| once(base64_decoded(cv.1))),
-        ("@base32", v(0), |cv| {
-            once(escaped(cv.1, |text| base32(text.as_bytes())))
-        }),
+        ("@base32", v(0), |cv| once(escaped(cv.1, |text| base32(text.as_bytes())))),
         ("@base32d", v(0), |cv| once(base32_decoded(cv.1))),
     ]
 }
@@ -58,11 +52,7 @@ fn row(value: &Val, name: &str, separator: &str, quote: impl Fn(&str) -> String)
             Val::Bool(_) | Val::Num(_) => item.to_string(),
             Val::Str(text) => quote(text),
             other => {
-                return Err(error(format!(
-                    "{} is not valid in a {} row",
-                    other.described(),
-                    &name[1..]
-                )));
+                return Err(error(format!("{} is not valid in a {} row", other.described(), &name[1..])));
             }
         });
     }
@@ -70,10 +60,7 @@ fn row(value: &Val, name: &str, separator: &str, quote: impl Fn(&str) -> String)
 }
 
 fn tab_escaped(text: &str) -> String {
-    text.replace('\\', "\\\\")
-        .replace('\t', "\\t")
-        .replace('\n', "\\n")
-        .replace('\r', "\\r")
+    text.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n").replace('\r', "\\r")
 }
 
 fn html(text: &str) -> String {
@@ -121,10 +108,7 @@ fn percent_decoded(value: Val) -> ValR {
             .and_then(|hex| std::str::from_utf8(hex).ok())
             .filter(|hex| hex.bytes().all(|digit| digit.is_ascii_hexdigit()));
         let Some(byte) = byte.and_then(|hex| u8::from_str_radix(hex, 16).ok()) else {
-            return Err(error(format!(
-                "{} is not a valid uri encoding",
-                value.described()
-            )));
+            return Err(error(format!("{} is not a valid uri encoding", value.described())));
         };
         decoded.push(byte);
         rest = &tail[2..];
@@ -142,10 +126,7 @@ fn shell(value: &Val) -> ValR {
         words.push(match item {
             Val::Str(text) => format!("'{}'", text.replace('\'', "'\\''")),
             Val::Arr(_) | Val::Obj(_) => {
-                return Err(error(format!(
-                    "{} can not be escaped for shell",
-                    item.described()
-                )));
+                return Err(error(format!("{} can not be escaped for shell", item.described())));
             }
             scalar => scalar.to_string(),
         });
@@ -171,11 +152,7 @@ fn base32(bytes: &[u8]) -> String {
         let used = (chunk.len() * 8).div_ceil(5);
         for at in 0..8 {
             let index = (bits >> (35 - 5 * at)) & 31;
-            encoded.push(if at < used {
-                char::from(BASE32[index as usize])
-            } else {
-                '='
-            });
+            encoded.push(if at < used { char::from(BASE32[index as usize]) } else { '=' });
         }
     }
     encoded

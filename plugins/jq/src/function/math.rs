@@ -44,25 +44,13 @@ pub(super) fn list() -> Vec<Native> {
     ];
     let others: [Native; 9] = [
         ("nan", v(0), |_| once(Ok(Val::Num(Num::Float(f64::NAN))))),
-        ("infinite", v(0), |_| {
-            once(Ok(Val::Num(Num::Float(f64::INFINITY))))
-        }),
-        ("isnan", v(0), |cv| {
-            once(cv.1.number("isnan").map(|x| x.is_nan().into()))
-        }),
-        ("isinfinite", v(0), |cv| {
-            once(cv.1.number("isinfinite").map(|x| x.is_infinite().into()))
-        }),
-        ("isnormal", v(0), |cv| {
-            once(cv.1.number("isnormal").map(|x| x.is_normal().into()))
-        }),
+        ("infinite", v(0), |_| once(Ok(Val::Num(Num::Float(f64::INFINITY))))),
+        ("isnan", v(0), |cv| once(cv.1.number("isnan").map(|x| x.is_nan().into()))),
+        ("isinfinite", v(0), |cv| once(cv.1.number("isinfinite").map(|x| x.is_infinite().into()))),
+        ("isnormal", v(0), |cv| once(cv.1.number("isnormal").map(|x| x.is_normal().into()))),
         ("abs", v(0), |cv| once(magnitude(cv.1))),
-        ("modf", v(0), |cv| {
-            once(cv.1.number("modf").map(|x| pair(x.fract(), x.trunc())))
-        }),
-        ("frexp", v(0), |cv| {
-            once(cv.1.number("frexp").map(fraction_and_exponent))
-        }),
+        ("modf", v(0), |cv| once(cv.1.number("modf").map(|x| pair(x.fract(), x.trunc())))),
+        ("frexp", v(0), |cv| once(cv.1.number("frexp").map(fraction_and_exponent))),
         ("fma", v(3), |mut cv| {
             let (z, y, x) = (cv.0.pop_var(), cv.0.pop_var(), cv.0.pop_var());
             once(multiply_add(&x, &y, &z))
@@ -77,16 +65,12 @@ fn of_one<'a>(value: &Val, name: &str, function: fn(f64) -> f64) -> ValXs<'a, Va
 
 fn of_arguments<'a>(mut cv: Cv<'a, Data>, name: &str, function: fn(f64, f64) -> f64) -> ValXs<'a, Val> {
     let (y, x) = (cv.0.pop_var(), cv.0.pop_var());
-    let result = x
-        .number(name)
-        .and_then(|x| Ok(Val::from(function(x, y.number(name)?))));
+    let result = x.number(name).and_then(|x| Ok(Val::from(function(x, y.number(name)?))));
     once(result)
 }
 
 fn multiply_add(x: &Val, y: &Val, z: &Val) -> ValR {
-    Ok(Val::from(
-        x.number("fma")?.mul_add(y.number("fma")?, z.number("fma")?),
-    ))
+    Ok(Val::from(x.number("fma")?.mul_add(y.number("fma")?, z.number("fma")?)))
 }
 
 fn magnitude(value: Val) -> ValR {
@@ -115,11 +99,7 @@ fn split(x: f64) -> (f64, i32) {
         return (x, 0);
     }
     // Subnormal numbers are scaled up first, so that their exponent can be read from the bits.
-    let (scaled, shift) = if x.is_normal() {
-        (x, 0)
-    } else {
-        (x * 2_f64.powi(64), 64)
-    };
+    let (scaled, shift) = if x.is_normal() { (x, 0) } else { (x * 2_f64.powi(64), 64) };
     let bits = scaled.to_bits();
     let exponent = ((bits >> 52) & 0x7ff) as i32 - 1023;
     let significand = f64::from_bits((bits & !(0x7ff << 52)) | (1023 << 52));

@@ -43,14 +43,7 @@ const FROM_STD: [&str; 16] = [
 /// Every function whose name is wanted.
 pub(crate) fn functions(is_wanted: impl Fn(&str) -> bool) -> Vec<Fun<Data>> {
     let std = jaq_std::base_funs().filter(|(name, ..)| FROM_STD.contains(name));
-    let own = [
-        whole::list(),
-        text::list(),
-        format::list(),
-        math::list(),
-        pattern::list(),
-        time::list(),
-    ];
+    let own = [whole::list(), text::list(), format::list(), math::list(), pattern::list(), time::list()];
     let own = own.into_iter().flatten().map(|native| run::<Data>(native));
     let all = jaq_core::funs().chain(std).chain(own);
     all.filter(|(name, ..)| is_wanted(name)).collect()

@@ -71,10 +71,7 @@ fn is_match(value: &Val, pattern: &Val, flags: &Val) -> ValR {
         return matches_with(value, pattern, &flags).map(|found| Val::Bool(found != Val::array(Vec::new())));
     }
     let (text, regex) = (subject(value)?, compiled(pattern, &flags)?);
-    regex
-        .is_match(text)
-        .map(Val::Bool)
-        .map_err(|failure| failed(pattern, &failure))
+    regex.is_match(text).map(Val::Bool).map_err(|failure| failed(pattern, &failure))
 }
 
 fn matches(value: &Val, pattern: &Val, flags: &Val) -> ValR {
@@ -84,11 +81,7 @@ fn matches(value: &Val, pattern: &Val, flags: &Val) -> ValR {
 fn matches_with(value: &Val, pattern: &Val, flags: &Flags) -> ValR {
     let (text, regex) = (subject(value)?, compiled(pattern, flags)?);
     let mut found = Vec::new();
-    let mut count = Counter {
-        text,
-        at: 0,
-        characters: 0,
-    };
+    let mut count = Counter { text, at: 0, characters: 0 };
     for captures in regex.captures_iter(text) {
         let captures = captures.map_err(|failure| failed(pattern, &failure))?;
         let is_empty = captures.get(0).is_none_or(|whole| whole.start() == whole.end());
@@ -105,10 +98,7 @@ fn matches_with(value: &Val, pattern: &Val, flags: &Flags) -> ValR {
 fn subject(value: &Val) -> Result<&str, Error> {
     match value {
         Val::Str(text) => Ok(text),
-        other => Err(error(format!(
-            "{} cannot be matched, as it is not a string",
-            other.described()
-        ))),
+        other => Err(error(format!("{} cannot be matched, as it is not a string", other.described()))),
     }
 }
 
@@ -182,23 +172,12 @@ thread_local! {
 
 fn compiled(pattern: &Val, flags: &Flags) -> Result<Rc<Regex>, Error> {
     let text = pattern.string("a regular expression")?;
-    let letters = [
-        (flags.ignore_case, 'i'),
-        (flags.extended, 'x'),
-        (flags.dot_matches_newline, 's'),
-    ];
-    let mut key: String = letters
-        .iter()
-        .filter(|(is_set, _)| *is_set)
-        .map(|(_, letter)| letter)
-        .collect();
+    let letters = [(flags.ignore_case, 'i'), (flags.extended, 'x'), (flags.dot_matches_newline, 's')];
+    let mut key: String = letters.iter().filter(|(is_set, _)| *is_set).map(|(_, letter)| letter).collect();
     key.push('/');
     key.push_str(text);
-    let known = COMPILED.with_borrow(|kept| {
-        kept.iter()
-            .find(|(known, _)| *known == key)
-            .map(|(_, regex)| Rc::clone(regex))
-    });
+    let known = COMPILED
+        .with_borrow(|kept| kept.iter().find(|(known, _)| *known == key).map(|(_, regex)| Rc::clone(regex)));
     if let Some(regex) = known {
         return Ok(regex);
     }

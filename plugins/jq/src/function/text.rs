@@ -12,43 +12,25 @@ pub(super) fn list() -> Vec<Native> {
     vec![
         ("startswith", v(1), |cv| {
             with_argument(cv, |text, start| {
-                both(
-                    &text,
-                    &start,
-                    "startswith() requires string inputs",
-                    |text, start| text.starts_with(start).into(),
-                )
+                both(&text, &start, "startswith() requires string inputs", |text, start| {
+                    text.starts_with(start).into()
+                })
             })
         }),
         ("endswith", v(1), |cv| {
             with_argument(cv, |text, end| {
-                both(&text, &end, "endswith() requires string inputs", |text, end| {
-                    text.ends_with(end).into()
-                })
+                both(&text, &end, "endswith() requires string inputs", |text, end| text.ends_with(end).into())
             })
         }),
-        ("ltrimstr", v(1), |cv| {
-            with_argument(cv, |text, start| Ok(without(text, &start, Side::Start)))
-        }),
-        ("rtrimstr", v(1), |cv| {
-            with_argument(cv, |text, end| Ok(without(text, &end, Side::End)))
-        }),
+        ("ltrimstr", v(1), |cv| with_argument(cv, |text, start| Ok(without(text, &start, Side::Start)))),
+        ("rtrimstr", v(1), |cv| with_argument(cv, |text, end| Ok(without(text, &end, Side::End)))),
         ("split", v(1), |cv| {
             with_argument(cv, |text, separator| {
-                both(
-                    &text,
-                    &separator,
-                    "split input and separator must be strings",
-                    operator::split,
-                )
+                both(&text, &separator, "split input and separator must be strings", operator::split)
             })
         }),
-        ("join", v(1), |cv| {
-            with_argument(cv, |items, separator| join(&items, &separator))
-        }),
-        ("indices", v(1), |cv| {
-            with_argument(cv, |value, part| indices(&value, &part))
-        }),
+        ("join", v(1), |cv| with_argument(cv, |items, separator| join(&items, &separator))),
+        ("indices", v(1), |cv| with_argument(cv, |value, part| indices(&value, &part))),
         ("ascii", v(0), |cv| once(ascii(&cv.1))),
     ]
 }
@@ -105,28 +87,18 @@ fn indices(value: &Val, part: &Val) -> ValR {
         (Val::Null, _) => Ok(Val::Null),
         (Val::Str(_), Val::Str(part)) if part.is_empty() => Ok(Val::Null),
         (Val::Str(text), Val::Str(part)) => {
-            let starts = text
-                .char_indices()
-                .enumerate()
-                .filter(|(_, (at, _))| text[*at..].starts_with(&**part));
+            let starts =
+                text.char_indices().enumerate().filter(|(_, (at, _))| text[*at..].starts_with(&**part));
             Ok(starts.map(|(count, _)| Val::from(count)).collect())
         }
         (Val::Arr(items), Val::Arr(parts)) => Ok(occurrences(items, parts)),
         (Val::Arr(items), part) => Ok(occurrences(items, std::slice::from_ref(part))),
-        _ => Err(error(format!(
-            "Cannot determine indices of {} in {}",
-            part.described(),
-            value.described()
-        ))),
+        _ => Err(error(format!("Cannot determine indices of {} in {}", part.described(), value.described()))),
     }
 }
 
 fn ascii(value: &Val) -> ValR {
     let code = value.number("ascii")?;
-    let character = if (0.0..128.0).contains(&code) {
-        char::from(code as u8)
-    } else {
-        '\u{fffd}'
-    };
+    let character = if (0.0..128.0).contains(&code) { char::from(code as u8) } else { '\u{fffd}' };
     Ok(Val::text(character.encode_utf8(&mut [0; 4])))
 }

@@ -20,12 +20,8 @@ pub(super) fn list() -> Vec<Native> {
             once(moment(&cv.1, "gmtime").map(|moment| broken_down(Offset::UTC.to_datetime(moment))))
         }),
         ("mktime", v(0), |cv| once(mktime(&cv.1))),
-        ("strftime", v(1), |cv| {
-            with_argument(cv, |value, format| strftime(&value, &format))
-        }),
-        ("strptime", v(1), |cv| {
-            with_argument(cv, |value, format| strptime(&value, &format))
-        }),
+        ("strftime", v(1), |cv| with_argument(cv, |value, format| strftime(&value, &format))),
+        ("strptime", v(1), |cv| with_argument(cv, |value, format| strptime(&value, &format))),
         ("fromdateiso8601", v(0), |cv| once(from_iso(&cv.1))),
     ]
 }
@@ -48,10 +44,7 @@ fn moment(value: &Val, needed_by: &str) -> Result<Timestamp, Error> {
         }
         Val::Arr(parts) => {
             let civil = civil(parts).ok_or_else(|| {
-                error(format!(
-                    "{needed_by} requires array of 6 numbers, not {}",
-                    value.described()
-                ))
+                error(format!("{needed_by} requires array of 6 numbers, not {}", value.described()))
             })?;
             Offset::UTC.to_timestamp(civil).map_err(|_| out_of_range(value))
         }
@@ -72,24 +65,12 @@ fn civil(parts: &[Val]) -> Option<DateTime> {
         Val::Num(number) => Some(number.double()),
         _ => None,
     };
-    let small = |at: usize| {
-        part(at)
-            .filter(|part| (-128.0..128.0).contains(part))
-            .map(|part| part as i8)
-    };
+    let small = |at: usize| part(at).filter(|part| (-128.0..128.0).contains(part)).map(|part| part as i8);
     let seconds = part(5)?;
     let year = part(0).filter(|year| year.abs() < 10_000.0)? as i16;
     let nanoseconds = (seconds.fract() * 1e9) as i32;
-    DateTime::new(
-        year,
-        small(1)?.checked_add(1)?,
-        small(2)?,
-        small(3)?,
-        small(4)?,
-        small(5)?,
-        nanoseconds,
-    )
-    .ok()
+    DateTime::new(year, small(1)?.checked_add(1)?, small(2)?, small(3)?, small(4)?, small(5)?, nanoseconds)
+        .ok()
 }
 
 fn broken_down(civil: DateTime) -> Val {
@@ -124,11 +105,8 @@ fn strftime(value: &Val, format: &Val) -> ValR {
 
 fn strptime(value: &Val, format: &Val) -> ValR {
     let (text, format) = (value.string("strptime")?, format.string("strptime")?);
-    let mismatch = |reason: jiff::Error| {
-        error(format!(
-            "date {text:?} does not match format {format:?}: {reason}"
-        ))
-    };
+    let mismatch =
+        |reason: jiff::Error| error(format!("date {text:?} does not match format {format:?}: {reason}"));
     let mut parsed = BrokenDownTime::parse(format.as_bytes(), text.as_bytes()).map_err(mismatch)?;
     if parsed.offset().is_none() {
         parsed.set_offset(Some(Offset::UTC));
@@ -140,11 +118,9 @@ fn strptime(value: &Val, format: &Val) -> ValR {
 /// RFC 3339 with any offset; fractions are kept.
 fn from_iso(value: &Val) -> ValR {
     let text = value.string("fromdate")?;
-    let timestamp: Timestamp = text.parse().map_err(|_| {
-        error(format!(
-            "date {text:?} is no ISO 8601 date such as 2015-03-05T23:51:47Z"
-        ))
-    })?;
+    let timestamp: Timestamp = text
+        .parse()
+        .map_err(|_| error(format!("date {text:?} is no ISO 8601 date such as 2015-03-05T23:51:47Z")))?;
     Ok(if timestamp.subsec_nanosecond() == 0 {
         Val::from(timestamp.as_second())
     } else {

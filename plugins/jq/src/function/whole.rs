@@ -20,20 +20,12 @@ pub(super) fn list() -> Vec<Native> {
         ("type", v(0), |cv| once(Ok(Val::text(cv.1.type_name())))),
         ("length", v(0), |cv| once(length(&cv.1))),
         ("keys", v(0), |cv| once(keys(&cv.1))),
-        ("has", v(1), |cv| {
-            with_argument(cv, |value, key| has(&value, &key))
-        }),
-        ("contains", v(1), |cv| {
-            with_argument(cv, |value, part| contains(&value, &part))
-        }),
+        ("has", v(1), |cv| with_argument(cv, |value, key| has(&value, &key))),
+        ("contains", v(1), |cv| with_argument(cv, |value, part| contains(&value, &part))),
         ("add", v(0), |cv| once(sum(cv.1))),
-        ("flatten", v(1), |cv| {
-            with_argument(cv, |value, depth| flatten(&value, &depth))
-        }),
+        ("flatten", v(1), |cv| with_argument(cv, |value, depth| flatten(&value, &depth))),
         ("reverse", v(0), |cv| once(reverse(&cv.1))),
-        ("bsearch", v(1), |cv| {
-            with_argument(cv, |value, wanted| search(&value, &wanted))
-        }),
+        ("bsearch", v(1), |cv| with_argument(cv, |value, wanted| search(&value, &wanted))),
         ("to_entries", v(0), |cv| once(to_entries(&cv.1))),
         ("from_entries", v(0), |cv| once(from_entries(&cv.1))),
         ("tojson", v(0), |cv| once(Ok(Val::from(cv.1.to_string())))),
@@ -41,9 +33,7 @@ pub(super) fn list() -> Vec<Native> {
         ("tostring", v(0), |cv| once(Ok(jaq_core::ValT::into_string(cv.1)))),
         ("tonumber", v(0), |cv| once(to_number(cv.1))),
         ("toboolean", v(0), |cv| once(to_boolean(cv.1))),
-        ("input", v(0), |_| {
-            once(Err(error("No more inputs: an expression sees one value")))
-        }),
+        ("input", v(0), |_| once(Err(error("No more inputs: an expression sees one value")))),
     ]
 }
 
@@ -75,24 +65,16 @@ fn has(value: &Val, key: &Val) -> ValR {
         (Val::Obj(fields), Val::Str(key)) => Ok(fields.contains_key(key).into()),
         (Val::Arr(items), Val::Num(index)) => {
             let index = index.truncated();
-            Ok(usize::try_from(index)
-                .is_ok_and(|index| index < items.len())
-                .into())
+            Ok(usize::try_from(index).is_ok_and(|index| index < items.len()).into())
         }
-        _ => Err(error(format!(
-            "Cannot check whether {} has a {} key",
-            value.type_name(),
-            key.type_name()
-        ))),
+        _ => Err(error(format!("Cannot check whether {} has a {} key", value.type_name(), key.type_name()))),
     }
 }
 
 fn contains(value: &Val, part: &Val) -> ValR {
     if std::mem::discriminant(value) != std::mem::discriminant(part) {
         let (value, part) = (value.described(), part.described());
-        return Err(error(format!(
-            "{value} and {part} cannot have their containment checked"
-        )));
+        return Err(error(format!("{value} and {part} cannot have their containment checked")));
     }
     Ok(holds(value, part).into())
 }
@@ -100,12 +82,12 @@ fn contains(value: &Val, part: &Val) -> ValR {
 fn holds(value: &Val, part: &Val) -> bool {
     match (value, part) {
         (Val::Str(text), Val::Str(part)) => text.contains(&**part),
-        (Val::Arr(items), Val::Arr(parts)) => parts
-            .iter()
-            .all(|part| items.iter().any(|item| holds(item, part))),
-        (Val::Obj(fields), Val::Obj(parts)) => parts
-            .iter()
-            .all(|(key, part)| fields.get(key).is_some_and(|value| holds(value, part))),
+        (Val::Arr(items), Val::Arr(parts)) => {
+            parts.iter().all(|part| items.iter().any(|item| holds(item, part)))
+        }
+        (Val::Obj(fields), Val::Obj(parts)) => {
+            parts.iter().all(|(key, part)| fields.get(key).is_some_and(|value| holds(value, part)))
+        }
         _ => value == part,
     }
 }
@@ -183,17 +165,10 @@ fn from_entries(value: &Val) -> ValR {
     for entry in jaq_core::ValT::values(value.clone()) {
         let entry = entry?;
         let Val::Obj(entry) = &entry else {
-            return Err(error(format!(
-                "Cannot index {} with string \"key\"",
-                entry.type_name()
-            )));
+            return Err(error(format!("Cannot index {} with string \"key\"", entry.type_name())));
         };
         let first = |names: &[&str], counts: fn(&Val) -> bool| {
-            names
-                .iter()
-                .filter_map(|name| entry.get(*name))
-                .find(|value| counts(value))
-                .cloned()
+            names.iter().filter_map(|name| entry.get(*name)).find(|value| counts(value)).cloned()
         };
         // `false` is a key, where it stands under `key`.
         let key = first(&["key"], |key| !matches!(key, Val::Null))
@@ -220,9 +195,8 @@ fn to_number(value: Val) -> ValR {
         return Ok(value);
     };
     let text = text.trim();
-    let is_number = text
-        .trim_start_matches('-')
-        .starts_with(|first: char| first.is_ascii_digit() || first == '.');
+    let is_number =
+        text.trim_start_matches('-').starts_with(|first: char| first.is_ascii_digit() || first == '.');
     let number = if is_number { Num::parse(text) } else { None };
     let number = number.map(|number| match number {
         Num::Float(double) => Val::from(double),
@@ -236,9 +210,6 @@ fn to_boolean(value: Val) -> ValR {
         Val::Bool(_) => Ok(value),
         Val::Str(text) if &**text == "true" => Ok(Val::Bool(true)),
         Val::Str(text) if &**text == "false" => Ok(Val::Bool(false)),
-        other => Err(error(format!(
-            "{} cannot be parsed as a boolean",
-            other.described()
-        ))),
+        other => Err(error(format!("{} cannot be parsed as a boolean", other.described()))),
     }
 }

@@ -91,9 +91,7 @@ impl Account {
 
     /// A request of that size is about to be sent.
     pub(super) fn send(&self, bytes: u64) -> Result<(), Failure> {
-        self.bytes
-            .take(bytes, Instant::now())
-            .map_err(|_| self.used_up())?;
+        self.bytes.take(bytes, Instant::now()).map_err(|_| self.used_up())?;
         self.sent.fetch_add(1, Ordering::Relaxed);
         self.moved.fetch_add(bytes, Ordering::Relaxed);
         Ok(())

@@ -118,10 +118,7 @@ mod tests {
             "1::1",
         ];
         for text in special {
-            assert!(
-                super::special(canonical(text.parse().unwrap())).is_some(),
-                "{text}"
-            );
+            assert!(super::special(canonical(text.parse().unwrap())).is_some(), "{text}");
         }
         let public = [
             "1.1.1.1",

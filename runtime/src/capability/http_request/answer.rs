@@ -49,10 +49,7 @@ pub(super) async fn read(
     let read = if encodings.is_empty() {
         body.read().await
     } else if encodings.len() > limits.encodings {
-        Err(BodyError::Garbled(format!(
-            "it is compressed {} times over",
-            encodings.len()
-        )))
+        Err(BodyError::Garbled(format!("it is compressed {} times over", encodings.len())))
     } else {
         decode::read(&mut body, &encodings, limit).await
     };
@@ -72,9 +69,7 @@ pub(super) async fn read(
         info: Info {
             url: target.into_string(),
             redirects,
-            timing: Timing {
-                total_ms: begun.elapsed().as_millis() as u64,
-            },
+            timing: Timing { total_ms: begun.elapsed().as_millis() as u64 },
         },
     })
 }
@@ -88,14 +83,10 @@ fn failure(error: &BodyError, limit: u64, from: &str) -> Failure {
                 show_size(limit)
             ),
         ),
-        BodyError::Cut(_) => Failure::new(
-            Code::Reset,
-            format!("{from} closed the connection amid the body of its answer"),
-        ),
+        BodyError::Cut(_) => {
+            Failure::new(Code::Reset, format!("{from} closed the connection amid the body of its answer"))
+        }
         // The same bytes would come again.
-        _ => Failure {
-            retryable: false,
-            ..Failure::new(Code::Reset, format!("{from}: {error}"))
-        },
+        _ => Failure { retryable: false, ..Failure::new(Code::Reset, format!("{from}: {error}")) },
     }
 }

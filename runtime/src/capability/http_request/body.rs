@@ -113,12 +113,7 @@ pub(super) struct Counted<'a> {
 
 impl<'a> Counted<'a> {
     pub(super) fn new(body: Incoming, limit: u64, account: &'a Account) -> Self {
-        Self {
-            body,
-            left: limit,
-            account,
-            chunk: Bytes::new(),
-        }
+        Self { body, left: limit, account, chunk: Bytes::new() }
     }
 
     /// The whole body as it is.
@@ -135,9 +130,7 @@ impl<'a> Counted<'a> {
             return Ok(first);
         };
         // What is declared is not there yet: room is made as it comes.
-        let room = usize::try_from(declared)
-            .unwrap_or(0)
-            .clamp(first.len() + second.len(), 256 << 10);
+        let room = usize::try_from(declared).unwrap_or(0).clamp(first.len() + second.len(), 256 << 10);
         let mut all = Vec::with_capacity(room.max(first.len() + second.len()));
         all.extend_from_slice(&first);
         all.extend_from_slice(&second);
@@ -181,9 +174,7 @@ impl AsyncBufRead for Counted<'_> {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
         if this.chunk.is_empty() {
-            this.chunk = ready!(this.poll_chunk(cx))
-                .map_err(io::Error::other)?
-                .unwrap_or_default();
+            this.chunk = ready!(this.poll_chunk(cx)).map_err(io::Error::other)?.unwrap_or_default();
         }
         Poll::Ready(Ok(&this.chunk))
     }

@@ -65,10 +65,7 @@ impl Egress {
     }
 
     /// Other rules from now on. What is under way ends under the old ones; no connection of theirs is used again.
-    #[allow(
-        dead_code,
-        reason = "rules come with the start: no command changes those of a running host"
-    )]
+    #[allow(dead_code, reason = "rules come with the start: no command changes those of a running host")]
     pub(crate) fn set_rules(&self, rules: &[AllowRule]) {
         let generation = Generation::new(rules, &self.shared, &self.lookups);
         *self.generation.write().unwrap_or_else(PoisonError::into_inner) = generation;
@@ -89,10 +86,7 @@ impl Egress {
         let begun = Instant::now();
         let progress = Arc::new(Progress::default());
         let result = match self.plan(&request, &options) {
-            Ok(plan) => {
-                self.within(&request, plan, &options, begun, deadline, &progress)
-                    .await
-            }
+            Ok(plan) => self.within(&request, plan, &options, begun, deadline, &progress).await,
             Err(failure) => Err(failure),
         };
         result.map_err(|failure| {
@@ -116,8 +110,7 @@ impl Egress {
         if options.timeout_ms == Some(0) {
             return Err(Failure::invalid("timeoutMs is 0: nothing is done in no time"));
         }
-        self.account
-            .check_body(request.body.as_ref().map_or(0, Bytes::len) as u64)?;
+        self.account.check_body(request.body.as_ref().map_or(0, Bytes::len) as u64)?;
         let most = self.account.body_limit();
         Ok(Plan {
             method: parse_method(&request.method)?,
@@ -138,16 +131,13 @@ impl Egress {
         progress: &Arc<Progress>,
     ) -> Result<Response, Failure> {
         let timeout = plan.timeout;
-        let until = begun
-            .checked_add(timeout)
-            .map_or(deadline, |until| until.min(deadline));
+        let until = begun.checked_add(timeout).map_or(deadline, |until| until.min(deadline));
         let exchange = self.follow(request, plan, options.redirects, begun, until, progress);
         match tokio::time::timeout_at(until.into(), exchange).await {
             Ok(result) => result,
-            Err(_) if until == deadline => Err(Failure::new(
-                Code::Timeout,
-                "the step's time was up before the answer was there",
-            )),
+            Err(_) if until == deadline => {
+                Err(Failure::new(Code::Timeout, "the step's time was up before the answer was there"))
+            }
             Err(_) => {
                 let detail = format!("no whole answer within the timeout of {} ms", timeout.as_millis());
                 Err(Failure::new(Code::Timeout, detail))
@@ -165,11 +155,7 @@ impl Egress {
         progress: &Arc<Progress>,
     ) -> Result<Response, Failure> {
         let generation = self.generation();
-        let Plan {
-            mut target,
-            mut method,
-            ..
-        } = plan;
+        let Plan { mut target, mut method, .. } = plan;
         let mut body = request.body.as_ref();
         let mut dropped = Dropped::default();
         let mut hops: Vec<Hop> = Vec::new();
@@ -183,10 +169,7 @@ impl Egress {
                 until,
                 progress,
             };
-            let answer = self
-                .hop(&generation, outbound)
-                .await
-                .map_err(|failure| after(failure, &hops))?;
+            let answer = self.hop(&generation, outbound).await.map_err(|failure| after(failure, &hops))?;
             let (status, limit) = (answer.status(), self.shared.limits.url);
             let next = match redirects {
                 Redirects::Manual => None,
@@ -213,10 +196,7 @@ impl Egress {
                 );
                 return Err(Failure::new(Code::TooManyRedirects, detail));
             }
-            hops.push(Hop {
-                status: status.as_u16(),
-                url: target.into_string(),
-            });
+            hops.push(Hop { status: status.as_u16(), url: target.into_string() });
             body = body.filter(|_| next.body);
             (target, method, dropped) = (next.target, next.method, next.dropped);
         }
@@ -274,24 +254,17 @@ impl Egress {
     }
 
     pub(super) fn generation(&self) -> Arc<Generation> {
-        self.generation
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.generation.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 fn parse_method(text: &str) -> Result<Method, Failure> {
-    METHODS
-        .iter()
-        .find(|method| method.as_str() == text)
-        .cloned()
-        .ok_or_else(|| {
-            Failure::invalid(format!(
-                "`{}` is not a method: use GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS",
-                text.escape_debug().take(40).collect::<String>()
-            ))
-        })
+    METHODS.iter().find(|method| method.as_str() == text).cloned().ok_or_else(|| {
+        Failure::invalid(format!(
+            "`{}` is not a method: use GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS",
+            text.escape_debug().take(40).collect::<String>()
+        ))
+    })
 }
 
 /// Tells a failure that it happened on the way and not at the beginning.

@@ -73,13 +73,7 @@ pub(super) struct Dialer {
 
 impl Dialer {
     pub(super) fn new(policy: Policy, shared: Arc<Shared>, lookups: Arc<Semaphore>) -> Self {
-        Self {
-            policy,
-            shared,
-            tls: OnceCell::new(),
-            lookups,
-            begun: AtomicU64::new(0),
-        }
+        Self { policy, shared, tls: OnceCell::new(), lookups, begun: AtomicU64::new(0) }
     }
 
     /// How many connections have been begun: as long as it stays the same, a request used an older one.
@@ -101,9 +95,7 @@ impl Dialer {
         if !https {
             return Ok(Stream::Plain(stream));
         }
-        self.handshake(host, stream)
-            .await
-            .map(|stream| Stream::Tls(Box::new(stream)))
+        self.handshake(host, stream).await.map(|stream| Stream::Tls(Box::new(stream)))
     }
 
     async fn reachable(
@@ -140,14 +132,8 @@ impl Dialer {
             Host::Ipv6(address) => return Ok(vec![SocketAddr::new((*address).into(), port)]),
             Host::Domain(name) => *name,
         };
-        let failed = |reason: String| ConnectError::Dns {
-            name: name.to_owned(),
-            reason,
-        };
-        let mut addresses = self
-            .look_up(name, port)
-            .await
-            .map_err(|error| failed(error.to_string()))?;
+        let failed = |reason: String| ConnectError::Dns { name: name.to_owned(), reason };
+        let mut addresses = self.look_up(name, port).await.map_err(|error| failed(error.to_string()))?;
         addresses.truncate(self.shared.limits.addresses);
         if addresses.is_empty() {
             return Err(failed("it has no address".to_owned()));
@@ -159,19 +145,10 @@ impl Dialer {
         #[cfg(test)]
         if let Names::Scripted(answers) = &self.shared.names {
             let mut answers = answers.lock().unwrap();
-            let answer = if answers.len() > 1 {
-                answers.remove(0)
-            } else {
-                answers[0].clone()
-            };
+            let answer = if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() };
             return Ok(answer.into_iter().map(|ip| SocketAddr::new(ip, port)).collect());
         }
-        let permit = self
-            .lookups
-            .clone()
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
+        let permit = self.lookups.clone().acquire_owned().await.expect("the semaphore is never closed");
         let name = name.to_owned();
         // The system's resolver cannot be interrupted, so the permit stays with the thread and not with who waits.
         let lookup = tokio::task::spawn_blocking(move || {
@@ -184,10 +161,7 @@ impl Dialer {
     /// One address after the other; the error is that of the last.
     async fn dial(&self, host: &Host<&str>, addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
         let limit = self.shared.limits.connect_timeout;
-        let mut last = ConnectError::Dns {
-            name: host.to_string(),
-            reason: "it has no address".to_owned(),
-        };
+        let mut last = ConnectError::Dns { name: host.to_string(), reason: "it has no address".to_owned() };
         for address in addresses {
             let reason = match timeout(limit, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => return Ok(stream),
@@ -208,11 +182,7 @@ impl Dialer {
         host: Host<&str>,
         stream: TcpStream,
     ) -> Result<TlsStream<TcpStream>, ConnectError> {
-        let failed = |reason: String, cut| ConnectError::Tls {
-            host: host.to_string(),
-            reason,
-            cut,
-        };
+        let failed = |reason: String, cut| ConnectError::Tls { host: host.to_string(), reason, cut };
         let tls = self
             .tls
             .get_or_try_init(|| self.shared.roots.connector())
@@ -259,10 +229,8 @@ impl tower_service::Service<Uri> for Connector {
             let https = to.scheme_str() == Some("https");
             let port = to.port_u16().unwrap_or(if https { 443 } else { 80 });
             let host = to.host().unwrap_or_default();
-            let host = Host::parse(host).map_err(|error| ConnectError::Dns {
-                name: host.to_owned(),
-                reason: error.to_string(),
-            })?;
+            let host = Host::parse(host)
+                .map_err(|error| ConnectError::Dns { name: host.to_owned(), reason: error.to_string() })?;
             let host = match &host {
                 Host::Domain(name) => Host::Domain(name.as_str()),
                 Host::Ipv4(address) => Host::Ipv4(*address),

@@ -58,12 +58,10 @@ pub(super) async fn read(
     encodings: &[Encoding],
     limit: u64,
 ) -> Result<Bytes, BodyError> {
-    unfold(body, encodings, limit)
-        .await
-        .map_err(|error| match error.downcast::<BodyError>() {
-            Ok(error) => error,
-            Err(error) => BodyError::Garbled(error.to_string()),
-        })
+    unfold(body, encodings, limit).await.map_err(|error| match error.downcast::<BodyError>() {
+        Ok(error) => error,
+        Err(error) => BodyError::Garbled(error.to_string()),
+    })
 }
 
 async fn unfold(body: &mut Counted<'_>, encodings: &[Encoding], limit: u64) -> io::Result<Bytes> {
@@ -75,10 +73,7 @@ async fn unfold(body: &mut Counted<'_>, encodings: &[Encoding], limit: u64) -> i
         };
         stage = Box::new(BufReader::with_capacity(
             STEP,
-            Capped {
-                stage: decoder(*encoding, first, stage)?,
-                left: limit,
-            },
+            Capped { stage: decoder(*encoding, first, stage)?, left: limit },
         ));
     }
     let mut all = Vec::new();

@@ -99,11 +99,7 @@ impl Failure {
             code,
             Code::Timeout | Code::Dns | Code::Connect | Code::Reset | Code::RateLimited | Code::Quota
         );
-        Self {
-            code,
-            detail: detail.into(),
-            retryable,
-        }
+        Self { code, detail: detail.into(), retryable }
     }
 
     pub(super) fn invalid(detail: impl Into<String>) -> Self {
@@ -111,12 +107,7 @@ impl Failure {
     }
 
     pub(super) fn sent(self, sent: Sent) -> HttpError {
-        HttpError {
-            code: self.code,
-            detail: self.detail,
-            retryable: self.retryable,
-            sent,
-        }
+        HttpError { code: self.code, detail: self.detail, retryable: self.retryable, sent }
     }
 }
 
@@ -133,10 +124,9 @@ impl From<&ConnectError> for Failure {
             ConnectError::Dns { .. } => Self::new(Code::Dns, error.to_string()),
             ConnectError::Refused { .. } => Self::new(Code::Connect, error.to_string()),
             // A handshake that is cut short may go well the next time; a certificate does not change.
-            ConnectError::Tls { cut, .. } => Self {
-                retryable: *cut,
-                ..Self::new(Code::Tls, error.to_string())
-            },
+            ConnectError::Tls { cut, .. } => {
+                Self { retryable: *cut, ..Self::new(Code::Tls, error.to_string()) }
+            }
         }
     }
 }
@@ -150,30 +140,21 @@ pub(super) fn of_client(error: &(dyn StdError + 'static), to: &str) -> Failure {
         return Failure::new(Code::Tls, format!("the TLS connection with {to} failed: {error}"));
     }
     match find::<hyper::Error>(error) {
-        Some(error) if error.is_parse_too_large() => Failure::new(
-            Code::TooLarge,
-            format!("the headers of the answer from {to} are over the limit"),
-        ),
-        Some(error) if error.is_parse() => Failure::new(
-            Code::Reset,
-            format!("{to} did not answer in HTTP: {}", innermost(error)),
-        ),
-        Some(error) if error.is_incomplete_message() || error.is_canceled() => Failure::new(
-            Code::Reset,
-            format!("{to} closed the connection before it answered"),
-        ),
-        _ => Failure::new(
-            Code::Reset,
-            format!("the connection with {to} broke: {}", innermost(error)),
-        ),
+        Some(error) if error.is_parse_too_large() => {
+            Failure::new(Code::TooLarge, format!("the headers of the answer from {to} are over the limit"))
+        }
+        Some(error) if error.is_parse() => {
+            Failure::new(Code::Reset, format!("{to} did not answer in HTTP: {}", innermost(error)))
+        }
+        Some(error) if error.is_incomplete_message() || error.is_canceled() => {
+            Failure::new(Code::Reset, format!("{to} closed the connection before it answered"))
+        }
+        _ => Failure::new(Code::Reset, format!("the connection with {to} broke: {}", innermost(error))),
     }
 }
 
 pub(super) fn headers_too_large(from: &str) -> Failure {
-    Failure::new(
-        Code::TooLarge,
-        format!("the headers of the answer from {from} are over the limit"),
-    )
+    Failure::new(Code::TooLarge, format!("the headers of the answer from {from} are over the limit"))
 }
 
 /// The first cause of that type; errors that I/O wraps are looked into.

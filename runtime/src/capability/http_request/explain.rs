@@ -58,12 +58,9 @@ impl Egress {
         };
         match generation.dialer.resolve(&target.host(), target.port()).await {
             Ok(addresses) => {
-                let judged = addresses.iter().map(|address| {
-                    (
-                        address.ip(),
-                        policy.judge(*address, access).map(|(_, ground)| ground),
-                    )
-                });
+                let judged = addresses
+                    .iter()
+                    .map(|address| (address.ip(), policy.judge(*address, access).map(|(_, ground)| ground)));
                 sum_up(policy, &subject, access, judged.collect())
             }
             Err(error) => Explanation {
@@ -87,10 +84,8 @@ fn sum_up(
     access: Access,
     judged: Vec<(IpAddr, Result<Ground, Denial>)>,
 ) -> Explanation {
-    let addresses = judged
-        .iter()
-        .map(|(address, result)| judged_one(policy, access, *address, result))
-        .collect();
+    let addresses =
+        judged.iter().map(|(address, result)| judged_one(policy, access, *address, result)).collect();
     let Some(ground) = judged.iter().find_map(|(_, result)| result.as_ref().ok()) else {
         let denial = match judged.into_iter().find_map(|(_, result)| result.err()) {
             Some(denial) if !denial.wants_rule => denial,
@@ -115,11 +110,7 @@ fn judged_one(policy: &Policy, access: Access, address: IpAddr, result: &Result<
             allowed: true,
             reason: format!("the rule {} allows it", show(policy, access, ground)),
         },
-        Err(denial) => Judged {
-            address,
-            allowed: false,
-            reason: denial.reason.clone(),
-        },
+        Err(denial) => Judged { address, allowed: false, reason: denial.reason.clone() },
     }
 }
 
@@ -132,22 +123,10 @@ fn show(policy: &Policy, access: Access, ground: &Ground) -> String {
 
 impl Explanation {
     fn denied(denial: Denial, addresses: Vec<Judged>) -> Self {
-        Self {
-            allowed: false,
-            reason: denial.reason,
-            rule: None,
-            add: denial.add,
-            addresses,
-        }
+        Self { allowed: false, reason: denial.reason, rule: None, add: denial.add, addresses }
     }
 
     fn refused(reason: String) -> Self {
-        Self {
-            allowed: false,
-            reason,
-            rule: None,
-            add: None,
-            addresses: Vec::new(),
-        }
+        Self { allowed: false, reason, rule: None, add: None, addresses: Vec::new() }
     }
 }

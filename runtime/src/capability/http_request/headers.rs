@@ -63,9 +63,7 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Failure>
         )));
     };
     if is_ours(&parsed) {
-        return Err(Failure::invalid(format!(
-            "the header `{parsed}` is set by the host: leave it out"
-        )));
+        return Err(Failure::invalid(format!("the header `{parsed}` is set by the host: leave it out")));
     }
     // The value is not shown: it may be a secret.
     let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
@@ -78,20 +76,8 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Failure>
 
 /// Headers that frame the message or speak of the connection, which are the host's.
 fn is_ours(name: &HeaderName) -> bool {
-    [
-        HOST,
-        CONTENT_LENGTH,
-        TRANSFER_ENCODING,
-        CONNECTION,
-        UPGRADE,
-        TE,
-        TRAILER,
-    ]
-    .contains(name)
-        || matches!(
-            name.as_str(),
-            "keep-alive" | "proxy-connection" | "http2-settings"
-        )
+    [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, UPGRADE, TE, TRAILER].contains(name)
+        || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "http2-settings")
 }
 
 fn is_credential(name: &HeaderName) -> bool {
@@ -100,18 +86,12 @@ fn is_credential(name: &HeaderName) -> bool {
 
 /// About how many bytes headers have on the wire.
 pub(super) fn size(headers: &HeaderMap) -> usize {
-    headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
-        .sum()
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum()
 }
 
 /// The headers of an answer as text: UTF-8, or else Latin-1.
 pub(super) fn read(headers: &HeaderMap) -> Vec<(String, String)> {
-    headers
-        .iter()
-        .map(|(name, value)| (name.as_str().to_owned(), text(value)))
-        .collect()
+    headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
 }
 
 pub(super) fn text(value: &HeaderValue) -> String {
@@ -126,10 +106,8 @@ mod tests {
     use super::*;
 
     fn built(headers: &[(&str, &str)], dropped: Dropped) -> Result<Vec<(String, String)>, String> {
-        let headers: Vec<_> = headers
-            .iter()
-            .map(|(name, value)| (name.to_string(), value.to_string()))
-            .collect();
+        let headers: Vec<_> =
+            headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         build(&headers, dropped, &Limits::default())
             .map(|(map, _)| read(&map))
             .map_err(|failure| failure.detail)
@@ -149,11 +127,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            built(
-                &[("User-Agent", "me"), ("Accept-Encoding", "identity")],
-                Dropped::default()
-            )
-            .unwrap(),
+            built(&[("User-Agent", "me"), ("Accept-Encoding", "identity")], Dropped::default()).unwrap(),
             [pair("user-agent", "me"), pair("accept-encoding", "identity")]
         );
     }
@@ -175,10 +149,7 @@ mod tests {
             let error = built(&[(name, "x")], Dropped::default()).unwrap_err();
             assert_eq!(
                 error,
-                format!(
-                    "the header `{}` is set by the host: leave it out",
-                    name.to_lowercase()
-                )
+                format!("the header `{}` is set by the host: leave it out", name.to_lowercase())
             );
         }
     }
@@ -193,12 +164,7 @@ mod tests {
             );
         }
         for name in ["", "a b", "a\r\nb", "a:b", "ä", "a\0"] {
-            assert!(
-                built(&[(name, "x")], Dropped::default())
-                    .unwrap_err()
-                    .contains("illegal"),
-                "{name:?}"
-            );
+            assert!(built(&[(name, "x")], Dropped::default()).unwrap_err().contains("illegal"), "{name:?}");
         }
         assert!(built(&[("x-a", "tab\tand ä")], Dropped::default()).is_ok());
     }
@@ -206,17 +172,9 @@ mod tests {
     #[test]
     fn there_may_be_many_headers_but_not_too_many() {
         let many: Vec<_> = (0..257).map(|_| ("a", "b")).collect();
-        assert!(
-            built(&many, Dropped::default())
-                .unwrap_err()
-                .contains("257 headers")
-        );
+        assert!(built(&many, Dropped::default()).unwrap_err().contains("257 headers"));
         let long = "x".repeat(65 << 10);
-        assert!(
-            built(&[("a", &long)], Dropped::default())
-                .unwrap_err()
-                .contains("bytes")
-        );
+        assert!(built(&[("a", &long)], Dropped::default()).unwrap_err().contains("bytes"));
     }
 
     #[test]
@@ -231,33 +189,14 @@ mod tests {
         ];
         let names = |dropped| -> Vec<String> {
             let kept = built(&headers, dropped).unwrap();
-            kept.into_iter()
-                .map(|(name, _)| name)
-                .take_while(|name| name != "user-agent")
-                .collect()
+            kept.into_iter().map(|(name, _)| name).take_while(|name| name != "user-agent").collect()
         };
         assert_eq!(
-            names(Dropped {
-                credentials: true,
-                content: false
-            }),
+            names(Dropped { credentials: true, content: false }),
             ["content-type", "content-language", "accept"]
         );
-        assert_eq!(
-            names(Dropped {
-                credentials: true,
-                content: true
-            }),
-            ["accept"]
-        );
-        assert_eq!(
-            names(Dropped {
-                credentials: false,
-                content: true
-            })
-            .len(),
-            4
-        );
+        assert_eq!(names(Dropped { credentials: true, content: true }), ["accept"]);
+        assert_eq!(names(Dropped { credentials: false, content: true }).len(), 4);
     }
 
     #[test]

@@ -99,10 +99,7 @@ mod tests {
             max_response_bytes: Some(9),
         };
         assert_eq!(options, expected);
-        assert_eq!(
-            serde_json::from_str::<SendOptions>("{}").unwrap(),
-            SendOptions::default()
-        );
+        assert_eq!(serde_json::from_str::<SendOptions>("{}").unwrap(), SendOptions::default());
         for (text, named) in [
             (r#"{"timeout":5}"#, "unknown field `timeout`"),
             (r#"{"redirects":"always"}"#, "unknown variant `always`"),
@@ -117,10 +114,7 @@ mod tests {
     fn info_has_the_shape_that_the_interface_promises() {
         let info = Info {
             url: "https://b.example/".into(),
-            redirects: vec![Hop {
-                status: 302,
-                url: "https://a.example/".into(),
-            }],
+            redirects: vec![Hop { status: 302, url: "https://a.example/".into() }],
             timing: Timing { total_ms: 7 },
         };
         assert_eq!(

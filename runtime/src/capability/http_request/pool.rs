@@ -30,10 +30,7 @@ pub(crate) struct Shared {
 impl Shared {
     /// `listeners`: where this host itself listens, which no request reaches but for its hooks.
     pub(crate) fn new(listeners: Vec<SocketAddr>) -> Arc<Self> {
-        Arc::new(Self {
-            listeners,
-            ..Self::default()
-        })
+        Arc::new(Self { listeners, ..Self::default() })
     }
 }
 
@@ -49,10 +46,7 @@ impl Generation {
     pub(super) fn new(rules: &[AllowRule], shared: &Arc<Shared>, lookups: &Arc<Semaphore>) -> Arc<Self> {
         let policy = Policy::new(rules, &shared.listeners);
         let dialer = Arc::new(Dialer::new(policy, shared.clone(), lookups.clone()));
-        Arc::new(Self {
-            dialer,
-            clients: Default::default(),
-        })
+        Arc::new(Self { dialer, clients: Default::default() })
     }
 
     /// The client whose connections were judged for this access.
@@ -70,10 +64,7 @@ impl Generation {
                 // Only a request that no connection began to write is sent again by the client itself.
                 .retry_canceled_requests(true)
                 .set_host(true)
-                .build(Connector {
-                    dialer: self.dialer.clone(),
-                    access,
-                })
+                .build(Connector { dialer: self.dialer.clone(), access })
         })
     }
 }

@@ -23,14 +23,7 @@ impl Bucket {
     pub(super) fn new(capacity: u64, period: Duration, now: Instant) -> Self {
         let capacity = capacity as f64;
         let refill = capacity / period.as_secs_f64();
-        Self {
-            capacity,
-            refill,
-            level: Mutex::new(Level {
-                amount: capacity,
-                at: now,
-            }),
-        }
+        Self { capacity, refill, level: Mutex::new(Level { amount: capacity, at: now }) }
     }
 
     /// Takes `amount` when it is there. Otherwise takes nothing and says when it will be.
@@ -94,10 +87,8 @@ mod tests {
         for _ in 0..10 {
             assert_eq!(bucket.reserve(SECOND, now), Some(Duration::ZERO));
         }
-        let waits: Vec<_> = (0..3)
-            .filter_map(|_| bucket.reserve(SECOND, now))
-            .map(|wait| wait.as_millis())
-            .collect();
+        let waits: Vec<_> =
+            (0..3).filter_map(|_| bucket.reserve(SECOND, now)).map(|wait| wait.as_millis()).collect();
         assert_eq!(waits, [100, 200, 300]);
         assert_eq!(bucket.reserve(Duration::from_millis(350), now), None);
         assert_eq!(bucket.reserve(SECOND, now + SECOND), Some(Duration::ZERO));

@@ -57,14 +57,7 @@ mod tests {
         if let Some(location) = location {
             answer.insert(LOCATION, location.parse().unwrap());
         }
-        next(
-            &from,
-            &method,
-            Dropped::default(),
-            StatusCode::from_u16(status).unwrap(),
-            &answer,
-            8192,
-        )
+        next(&from, &method, Dropped::default(), StatusCode::from_u16(status).unwrap(), &answer, 8192)
     }
 
     #[test]
@@ -83,13 +76,7 @@ mod tests {
         for (status, method, expected, body) in cases {
             let next = follow(method.clone(), status, Some("/y")).unwrap();
             assert_eq!((next.method, next.body), (expected, body), "{status} {method}");
-            assert_eq!(
-                next.dropped,
-                Dropped {
-                    credentials: false,
-                    content: !body
-                }
-            );
+            assert_eq!(next.dropped, Dropped { credentials: false, content: !body });
         }
     }
 
@@ -103,10 +90,7 @@ mod tests {
             ("https://b.example/", true),
         ] {
             assert_eq!(
-                follow(Method::GET, 302, Some(location))
-                    .unwrap()
-                    .dropped
-                    .credentials,
+                follow(Method::GET, 302, Some(location)).unwrap().dropped.credentials,
                 dropped,
                 "{location}"
             );
@@ -115,17 +99,10 @@ mod tests {
 
     #[test]
     fn what_leads_nowhere_is_the_answer() {
-        for (status, location) in [
-            (200, Some("/y")),
-            (300, Some("/y")),
-            (304, Some("/y")),
-            (302, None),
-            (302, Some("mailto:a@b")),
-        ] {
-            assert!(
-                follow(Method::GET, status, location).is_none(),
-                "{status} {location:?}"
-            );
+        for (status, location) in
+            [(200, Some("/y")), (300, Some("/y")), (304, Some("/y")), (302, None), (302, Some("mailto:a@b"))]
+        {
+            assert!(follow(Method::GET, status, location).is_none(), "{status} {location:?}");
         }
     }
 }

@@ -23,16 +23,11 @@ impl Target {
             return Err(Failure::invalid("the URL is empty"));
         }
         if text.len() > limit {
-            return Err(Failure::invalid(format!(
-                "the URL has {} bytes, {limit} are allowed",
-                text.len()
-            )));
+            return Err(Failure::invalid(format!("the URL has {} bytes, {limit} are allowed", text.len())));
         }
         // The parser would drop line breaks in silence.
         if text.bytes().any(|byte| byte.is_ascii_control()) {
-            return Err(Failure::invalid(
-                "the URL has a line break or another control character in it",
-            ));
+            return Err(Failure::invalid("the URL has a line break or another control character in it"));
         }
         let url = Url::parse(text).map_err(|error| {
             Failure::invalid(format!("`{}` is not an absolute URL: {error}", shown(text)))
@@ -54,25 +49,16 @@ impl Target {
             "https" => true,
             "http" => false,
             other => {
-                return Err(format!(
-                    "`{other}:` is not a scheme for requests: use http or https"
-                ));
+                return Err(format!("`{other}:` is not a scheme for requests: use http or https"));
             }
         };
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(
-                "the URL has a user name or a password in it: send an authorization header instead"
-                    .to_owned(),
-            );
+            return Err("the URL has a user name or a password in it: send an authorization header instead"
+                .to_owned());
         }
         // The dot at the end of a whole name makes another string of the same name.
-        if let Some(name) = url
-            .host_str()
-            .and_then(|host| host.strip_suffix('.'))
-            .map(str::to_owned)
-        {
-            url.set_host(Some(&name))
-                .map_err(|error| format!("`{name}.` is not a host: {error}"))?;
+        if let Some(name) = url.host_str().and_then(|host| host.strip_suffix('.')).map(str::to_owned) {
+            url.set_host(Some(&name)).map_err(|error| format!("`{name}.` is not a host: {error}"))?;
         }
         if url.as_str().len() > limit {
             return Err(format!(
@@ -87,23 +73,12 @@ impl Target {
         if uri.host() != url.host_str() || uri.port_u16().unwrap_or(port) != port {
             return Err(format!("`{}` is ambiguous about its host", shown(url.as_str())));
         }
-        Ok(Self {
-            url,
-            uri,
-            https,
-            port,
-        })
+        Ok(Self { url, uri, https, port })
     }
 
     /// What the policy is asked about.
     pub(super) fn subject<'a>(&'a self, method: &'a Method) -> Subject<'a> {
-        Subject {
-            https: self.https,
-            host: self.host(),
-            port: self.port,
-            method,
-            path: self.url.path(),
-        }
+        Subject { https: self.https, host: self.host(), port: self.port, method, path: self.url.path() }
     }
 
     pub(super) fn host(&self) -> Host<&str> {
@@ -154,16 +129,10 @@ mod tests {
     fn a_url_is_meant_in_one_way() {
         let cases = [
             ("  https://Example.com  ", "https://example.com/"),
-            (
-                "http://example.com:80/a b?c d#e",
-                "http://example.com/a%20b?c%20d#e",
-            ),
+            ("http://example.com:80/a b?c d#e", "http://example.com/a%20b?c%20d#e"),
             ("http://example.com.:8080", "http://example.com:8080/"),
             ("http://0x7f000001/", "http://127.0.0.1/"),
-            (
-                "http://example.com/{id}|x?q={y}",
-                "http://example.com/%7Bid%7D|x?q={y}",
-            ),
+            ("http://example.com/{id}|x?q={y}", "http://example.com/%7Bid%7D|x?q={y}"),
             ("http:\\\\example.com\\a", "http://example.com/a"),
             ("http://bücher.example/ä", "http://xn--bcher-kva.example/%C3%A4"),
             ("http://example.com?", "http://example.com/?"),
@@ -171,11 +140,7 @@ mod tests {
         for (text, meant) in cases {
             let target = parse(text).unwrap();
             assert_eq!(target.as_str(), meant, "{text}");
-            assert_eq!(
-                target.uri().to_string(),
-                meant.split('#').next().unwrap(),
-                "{text}"
-            );
+            assert_eq!(target.uri().to_string(), meant.split('#').next().unwrap(), "{text}");
         }
     }
 

@@ -18,10 +18,7 @@ impl Roots {
     /// The machine's certificates and these.
     #[cfg(test)]
     pub(super) fn and(more: Vec<CertificateDer<'static>>) -> Self {
-        Self {
-            more,
-            loaded: OnceCell::new(),
-        }
+        Self { more, loaded: OnceCell::new() }
     }
 
     /// A connector of its own for each caller: sessions are resumed by the tenant that began them and by no other.
@@ -46,11 +43,7 @@ impl Roots {
         // One that cannot be parsed is of no use, and no reason to distrust the others.
         roots.add_parsable_certificates(found.certs.into_iter().chain(self.more.iter().cloned()));
         if roots.is_empty() {
-            let why = found
-                .errors
-                .first()
-                .map(|error| format!(" ({error})"))
-                .unwrap_or_default();
+            let why = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
             return Err(format!(
                 "this machine trusts no certificates{why}: install its package of CA certificates"
             ));

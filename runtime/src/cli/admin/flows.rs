@@ -52,12 +52,8 @@ pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
     match args.what {
         What::List => {
             let flows = client.list("/flows", ALL).await?;
-            let columns = [
-                ("NAMESPACE", "namespace"),
-                ("NAME", "name"),
-                ("VERSION", "version"),
-                ("TITLE", "title"),
-            ];
+            let columns =
+                [("NAMESPACE", "namespace"), ("NAME", "name"), ("VERSION", "version"), ("TITLE", "title")];
             print_list(args.server.json, &flows, columns);
         }
         What::Show { flow } => terminal::say_json(&client.get(&flow.path("flows")).await?),
@@ -75,12 +71,8 @@ pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
         }
         What::Run { flow, input, wait } => {
             let input = run::input(input.as_deref())?;
-            let wait = wait
-                .map(|wait| format!("?wait={}", encoded(&wait)))
-                .unwrap_or_default();
-            let started = client
-                .post(&format!("{}/runs{wait}", flow.path("flows")), &input)
-                .await?;
+            let wait = wait.map(|wait| format!("?wait={}", encoded(&wait))).unwrap_or_default();
+            let started = client.post(&format!("{}/runs{wait}", flow.path("flows")), &input).await?;
             terminal::say_json(&started);
         }
     }

@@ -35,10 +35,7 @@ impl FromStr for Name {
         if namespace.is_empty() || name.is_empty() || name.contains('/') {
             return Err("write it as NAMESPACE/NAME, or NAME in the namespace `default`".into());
         }
-        Ok(Self {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-        })
+        Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
     }
 }
 
@@ -80,10 +77,7 @@ pub(super) fn print_list<const N: usize>(json: bool, items: &[Value], columns: [
     if json {
         return terminal::say_json(&Value::from(items));
     }
-    let rows: Vec<_> = items
-        .iter()
-        .map(|item| columns.map(|(_, field)| cell(&item[field])))
-        .collect();
+    let rows: Vec<_> = items.iter().map(|item| columns.map(|(_, field)| cell(&item[field]))).collect();
     terminal::say(&terminal::table(columns.map(|(heading, _)| heading), &rows));
 }
 
@@ -108,10 +102,7 @@ mod tests {
             (name.to_string().as_str(), name.path("flows").as_str()),
             ("default/in", "/flows/default/in")
         );
-        assert_eq!(
-            "a b/c".parse::<Name>().unwrap().path("triggers"),
-            "/triggers/a%20b/c"
-        );
+        assert_eq!("a b/c".parse::<Name>().unwrap().path("triggers"), "/triggers/a%20b/c");
         for wrong in ["", "/", "a/", "/a", "a/b/c"] {
             assert!(wrong.parse::<Name>().is_err(), "{wrong}");
         }

@@ -28,11 +28,7 @@ enum What {
 
 pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
     let What::Explain { url, method } = args.what;
-    let path = format!(
-        "/policy/explain?method={}&url={}",
-        encoded(&method),
-        encoded(&url)
-    );
+    let path = format!("/policy/explain?method={}&url={}", encoded(&method), encoded(&url));
     terminal::say_json(&args.server.connect()?.get(&path).await?);
     Ok(ExitCode::SUCCESS)
 }

@@ -52,11 +52,7 @@ impl Filter {
     fn path(&self) -> String {
         // The host caps a page at 500; further pages are followed.
         let mut path = format!("/runs?limit={}", self.limit.min(500));
-        for (name, value) in [
-            ("flow", &self.flow),
-            ("status", &self.status),
-            ("since", &self.since),
-        ] {
+        for (name, value) in [("flow", &self.flow), ("status", &self.status), ("since", &self.since)] {
             if let Some(value) = value {
                 path.push_str(&format!("&{name}={}", encoded(value)));
             }
@@ -65,22 +61,14 @@ impl Filter {
     }
 }
 
-const COLUMNS: [(&str, &str); 4] = [
-    ("ID", "id"),
-    ("FLOW", "flow"),
-    ("STATUS", "status"),
-    ("STARTED", "startedAt"),
-];
+const COLUMNS: [(&str, &str); 4] =
+    [("ID", "id"), ("FLOW", "flow"), ("STATUS", "status"), ("STARTED", "startedAt")];
 
 pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
     let client = args.server.connect()?;
     match &args.what {
         What::List(filter) => {
-            print_list(
-                args.server.json,
-                &client.list(&filter.path(), filter.limit).await?,
-                COLUMNS,
-            );
+            print_list(args.server.json, &client.list(&filter.path(), filter.limit).await?, COLUMNS);
         }
         What::Show { id } => terminal::say_json(&client.get(&path(id, "")).await?),
         What::Events { id } => terminal::say_json(&client.get(&path(id, "/events")).await?["items"]),
@@ -91,9 +79,7 @@ pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
 }
 
 async fn act(client: &Client, json: bool, id: &str, action: &str) -> Result<(), Stop> {
-    let run = client
-        .post(&path(id, &format!("/{action}")), &Value::Null)
-        .await?;
+    let run = client.post(&path(id, &format!("/{action}")), &Value::Null).await?;
     if json {
         terminal::say_json(&run);
     } else {
@@ -119,9 +105,6 @@ mod tests {
             since: Some("2026-01-01T00:00:00Z".into()),
             limit: 900,
         };
-        assert_eq!(
-            filter.path(),
-            "/runs?limit=500&flow=shop%2Fin&since=2026-01-01T00%3A00%3A00Z"
-        );
+        assert_eq!(filter.path(), "/runs?limit=500&flow=shop%2Fin&since=2026-01-01T00%3A00%3A00Z");
     }
 }

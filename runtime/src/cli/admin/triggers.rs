@@ -47,20 +47,13 @@ enum What {
     },
 }
 
-const COLUMNS: [(&str, &str); 5] = [
-    ("NAMESPACE", "namespace"),
-    ("NAME", "name"),
-    ("FLOW", "flow"),
-    ("ENABLED", "enabled"),
-    ("URL", "url"),
-];
+const COLUMNS: [(&str, &str); 5] =
+    [("NAMESPACE", "namespace"), ("NAME", "name"), ("FLOW", "flow"), ("ENABLED", "enabled"), ("URL", "url")];
 
 pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
     let client = args.server.connect()?;
     let switch = async |trigger: &Name, to: &str| {
-        let changed = client
-            .post(&format!("{}/{to}", trigger.path("triggers")), &Value::Null)
-            .await?;
+        let changed = client.post(&format!("{}/{to}", trigger.path("triggers")), &Value::Null).await?;
         if args.server.json {
             terminal::say_json(&changed);
         } else {

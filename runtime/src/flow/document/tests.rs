@@ -19,11 +19,9 @@ fn flow(text: &str) -> Arc<Flow> {
 /// Findings of a document, errors or warnings.
 fn found(text: &str) -> Vec<String> {
     match read(text, "f") {
-        Ok(documents) => documents
-            .iter()
-            .flat_map(|document| document.warnings())
-            .map(ToString::to_string)
-            .collect(),
+        Ok(documents) => {
+            documents.iter().flat_map(|document| document.warnings()).map(ToString::to_string).collect()
+        }
         Err(findings) => findings.iter().map(ToString::to_string).collect(),
     }
 }
@@ -64,10 +62,7 @@ fn a_text_may_hold_flows_and_triggers() {
     let documents = read(&text, "f").unwrap();
     assert!(matches!(documents[..], [Document::Flow(_), Document::Trigger(_)]));
     assert_eq!(documents[0].file(), "f");
-    assert_eq!(
-        found("documnt: {}\n"),
-        ["f:1:1: unknown key `documnt`: did you mean `document`?"]
-    );
+    assert_eq!(found("documnt: {}\n"), ["f:1:1: unknown key `documnt`: did you mean `document`?"]);
     assert_eq!(
         found("a: 1\n---\n- b\n"),
         [
@@ -158,10 +153,7 @@ fn a_call_that_names_nothing_callable_is_told_the_right_spelling() {
             "http-request",
             "`call: http-request` has no version: a plugin is called as `http-request:1.0.0@default`",
         ),
-        (
-            "respond",
-            "`call: respond` is not known: the answer is given with `respond:1.0.0@default`",
-        ),
+        ("respond", "`call: respond` is not known: the answer is given with `respond:1.0.0@default`"),
         (
             "respond:2.0.0@default",
             "`call: respond:2.0.0@default` is not known: the answer is given with `respond:1.0.0@default`",
@@ -170,26 +162,14 @@ fn a_call_that_names_nothing_callable_is_told_the_right_spelling() {
             "tool:1.0@default",
             "`1.0` is not a version such as 1.0.0: unexpected end of input while parsing minor version number",
         ),
-        (
-            "tool:1.0.0@other",
-            "unknown catalog `other`: installed plugins are in `default`",
-        ),
-        (
-            "htpp",
-            "`call: htpp` is neither a plugin nor a function: did you mean `http`?",
-        ),
-        (
-            "fetc",
-            "`call: fetc` is neither a plugin nor a function: did you mean `fetch`?",
-        ),
+        ("tool:1.0.0@other", "unknown catalog `other`: installed plugins are in `default`"),
+        ("htpp", "`call: htpp` is neither a plugin nor a function: did you mean `http`?"),
+        ("fetc", "`call: fetc` is neither a plugin nor a function: did you mean `fetch`?"),
         (
             "grpc",
             "`call: grpc` is refused: gRPC is not spoken inside the sandbox; call the service's HTTP interface with `call: http`",
         ),
-        (
-            "mcp",
-            "`call: mcp` is refused: it is not supported yet; write the request with `call: http`",
-        ),
+        ("mcp", "`call: mcp` is refused: it is not supported yet; write the request with `call: http`"),
         (
             "https://h/f.yaml",
             "a function from a URL is not supported yet: install a plugin and call it as `name:1.0.0@default`",
@@ -362,10 +342,8 @@ fn calls_and_foreign_expressions_are_listed_with_their_places() {
         - c: {{ call: http, with: {{ method: get, endpoint: {{ uri: 'https://h' }} }} }}
 "
     ));
-    let calls: Vec<_> = flow
-        .calls()
-        .map(|call| (call.plugin.to_string(), call.call_place(), call.place("/x/y")))
-        .collect();
+    let calls: Vec<_> =
+        flow.calls().map(|call| (call.plugin.to_string(), call.call_place(), call.place("/x/y"))).collect();
     assert_eq!(
         calls,
         [
@@ -389,8 +367,6 @@ fn a_deep_or_wide_document_is_read_or_refused_but_never_fatal() {
         nested.push_str(&format!("{indent}do:\n{indent}  - t{level}:\n"));
     }
     assert!(!found(&format!("{HEAD}{nested}")).is_empty());
-    let wide: String = (0..3_000)
-        .map(|task| format!("  - t{task}: {{ set: {{ x: 1 }} }}\n"))
-        .collect();
+    let wide: String = (0..3_000).map(|task| format!("  - t{task}: {{ set: {{ x: 1 }} }}\n")).collect();
     assert_eq!(flow(&format!("{HEAD}do:\n{wide}")).tasks.len(), 3_000);
 }

@@ -13,19 +13,13 @@ use super::{Evaluation, Expression, Scope};
 /// Fails where both answer and the answers differ. Says whether the native evaluator answered at all.
 fn agree(source: &str, input: &Value, x: &Value) -> Result<bool, TestCaseError> {
     let variables = [("x", x), ("y", input)];
-    let native = match Expression::new(source).evaluate(&Scope {
-        input,
-        variables: &variables,
-    }) {
+    let native = match Expression::new(source).evaluate(&Scope { input, variables: &variables }) {
         Evaluation::Guest => return Ok(false),
         Evaluation::Value(value) => Ok(value),
         Evaluation::Failed(reason) => Err(reason),
     };
-    let guest = flowcell_plugin_jq::evaluate(
-        source,
-        &input.to_string(),
-        &json!({"x": x, "y": input}).to_string(),
-    );
+    let guest =
+        flowcell_plugin_jq::evaluate(source, &input.to_string(), &json!({"x": x, "y": input}).to_string());
     let guest = guest.map(|text| serde_json::from_str::<Value>(&text).unwrap());
     prop_assert_eq!(native, guest, "{} of {} with $x = {}", source, input, x);
     Ok(true)
@@ -34,16 +28,8 @@ fn agree(source: &str, input: &Value, x: &Value) -> Result<bool, TestCaseError> 
 /// Few in a plain run, which is everybody's; `PROPTEST_CASES` raises it.
 fn few() -> ProptestConfig {
     let default = ProptestConfig::default();
-    let cases = if std::env::var_os("PROPTEST_CASES").is_some() {
-        default.cases
-    } else {
-        600
-    };
-    ProptestConfig {
-        cases,
-        failure_persistence: None,
-        ..default
-    }
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { 600 };
+    ProptestConfig { cases, failure_persistence: None, ..default }
 }
 
 proptest! {
@@ -122,9 +108,7 @@ fn value() -> impl Strategy<Value = Value> {
             json!(5e-324),
             json!(9.3e18),
         ]),
-        any::<f64>()
-            .prop_filter("JSON has no others", |double| double.is_finite())
-            .prop_map(Value::from),
+        any::<f64>().prop_filter("JSON has no others", |double| double.is_finite()).prop_map(Value::from),
         prop::sample::select(vec![
             "",
             "a",
@@ -145,10 +129,7 @@ fn value() -> impl Strategy<Value = Value> {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
             prop::collection::btree_map(key(), inner, 0..4).prop_map(|fields| Value::Object(
-                fields
-                    .into_iter()
-                    .map(|(key, value)| (key.into(), value))
-                    .collect()
+                fields.into_iter().map(|(key, value)| (key.into(), value)).collect()
             )),
         ]
     })

@@ -38,11 +38,7 @@ fn run<'v>(node: &'v Node, input: &'v Value, variables: Variables<'v>) -> Outcom
             let outcome = path(base, steps, input, variables);
             // The guest evaluates the indices before it goes the first step; which of two failures counts is its to say.
             let is_computed = steps.iter().any(|step| matches!(step.to, Target::Computed(_)));
-            if is_computed {
-                outcome.map_err(|_| Stop::Guest)
-            } else {
-                outcome
-            }
+            if is_computed { outcome.map_err(|_| Stop::Guest) } else { outcome }
         }
         Node::Try(inner) => match run(inner, input, variables) {
             Err(Stop::Failed(_)) => Err(Stop::Empty),
@@ -77,11 +73,7 @@ fn run<'v>(node: &'v Node, input: &'v Value, variables: Variables<'v>) -> Outcom
         Node::Object(fields) => object(fields, input, variables),
         Node::Text(pieces) => text(pieces, input, variables),
         Node::If(condition, then, otherwise) => {
-            let branch = if is_true(&*run(condition, input, variables)?) {
-                then
-            } else {
-                otherwise
-            };
+            let branch = if is_true(&*run(condition, input, variables)?) { then } else { otherwise };
             run(branch, input, variables)
         }
         Node::Pipe(left, right) => match run(left, input, variables)? {
@@ -147,33 +139,22 @@ fn key_of<'r>(value: &'r Value, key: &str) -> Result<&'r Value, Stop> {
     match value {
         Value::Object(fields) => Ok(fields.get(key).unwrap_or(NULL)),
         Value::Null => Ok(NULL),
-        other => Err(Stop::Failed(format!(
-            "Cannot index {} with string \"{key}\"",
-            function::type_name(other)
-        ))),
+        other => {
+            Err(Stop::Failed(format!("Cannot index {} with string \"{key}\"", function::type_name(other))))
+        }
     }
 }
 
 fn item_of(value: &Value, index: i64) -> Result<&Value, Stop> {
     match value {
         Value::Array(items) => {
-            let from_end = || {
-                usize::try_from(index.unsigned_abs())
-                    .ok()
-                    .and_then(|back| items.len().checked_sub(back))
-            };
-            let position = if index < 0 {
-                from_end()
-            } else {
-                usize::try_from(index).ok()
-            };
+            let from_end =
+                || usize::try_from(index.unsigned_abs()).ok().and_then(|back| items.len().checked_sub(back));
+            let position = if index < 0 { from_end() } else { usize::try_from(index).ok() };
             Ok(position.and_then(|position| items.get(position)).unwrap_or(NULL))
         }
         Value::Null => Ok(NULL),
-        other => Err(Stop::Failed(format!(
-            "Cannot index {} with number",
-            function::type_name(other)
-        ))),
+        other => Err(Stop::Failed(format!("Cannot index {} with number", function::type_name(other)))),
     }
 }
 
@@ -188,10 +169,7 @@ fn both<'v>(
     input: &'v Value,
     variables: Variables<'v>,
 ) -> Result<(Cow<'v, Value>, Cow<'v, Value>), Stop> {
-    Ok((
-        operand(left, input, variables)?,
-        operand(right, input, variables)?,
-    ))
+    Ok((operand(left, input, variables)?, operand(right, input, variables)?))
 }
 
 fn arithmetic(operator: Operator, left: Cow<'_, Value>, right: Cow<'_, Value>) -> Option<Value> {

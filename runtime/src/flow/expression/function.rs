@@ -21,12 +21,8 @@ pub(super) fn call<'v>(function: Function, input: &'v Value, arguments: &[Cow<'v
         Function::ToText => to_text(input).map(|text| Value::String(text.into_owned())),
         Function::ToNumber if input.is_number() => return Ok(Cow::Borrowed(input)),
         Function::ToNumber => to_number(input),
-        Function::LowerCase => input
-            .as_str()
-            .map(|text| Value::String(text.to_ascii_lowercase())),
-        Function::UpperCase => input
-            .as_str()
-            .map(|text| Value::String(text.to_ascii_uppercase())),
+        Function::LowerCase => input.as_str().map(|text| Value::String(text.to_ascii_lowercase())),
+        Function::UpperCase => input.as_str().map(|text| Value::String(text.to_ascii_uppercase())),
         Function::StartsWith => texts(input, arguments).map(|(text, start)| text.starts_with(start).into()),
         Function::EndsWith => texts(input, arguments).map(|(text, end)| text.ends_with(end).into()),
         Function::Has => has(input, arguments),
@@ -64,10 +60,7 @@ fn to_number(value: &Value) -> Option<Value> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit())
         && (digits == "0" && digits.len() == text.len() || !digits.starts_with('0'));
-    is_plain
-        .then(|| text.parse::<i64>().ok())
-        .flatten()
-        .map(Value::from)
+    is_plain.then(|| text.parse::<i64>().ok()).flatten().map(Value::from)
 }
 
 fn length(value: &Value) -> Option<Value> {
@@ -110,11 +103,7 @@ fn has(input: &Value, arguments: &[Cow<'_, Value>]) -> Option<Value> {
         (Value::Object(fields), Value::String(key)) => Some(fields.contains_key(key).into()),
         (Value::Array(items), Value::Number(index)) => {
             let index = index.as_i64()?;
-            Some(
-                usize::try_from(index)
-                    .is_ok_and(|index| index < items.len())
-                    .into(),
-            )
+            Some(usize::try_from(index).is_ok_and(|index| index < items.len()).into())
         }
         _ => None,
     }

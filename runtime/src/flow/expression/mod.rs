@@ -63,11 +63,7 @@ impl Expression {
             Some(node) => node.variables(),
             None => scan::variables(source),
         };
-        Expression {
-            source: source.to_owned(),
-            native,
-            variables,
-        }
+        Expression { source: source.to_owned(), native, variables }
     }
 
     /// The program as text.
@@ -121,10 +117,7 @@ mod tests {
         let who = json!({"name": "Ada"});
         let three = json!(3);
         let variables = [("who", &who), ("n", &three)];
-        Expression::new(source).evaluate(&Scope {
-            input: &input,
-            variables: &variables,
-        })
+        Expression::new(source).evaluate(&Scope { input: &input, variables: &variables })
     }
 
     #[test]
@@ -160,10 +153,7 @@ mod tests {
                 }),
             ),
             ("{$n}", json!({"n": 3})),
-            (
-                "if .n > 9 then \"big\" elif .n == 4 then \"four\" else \"small\" end",
-                json!("four"),
-            ),
+            ("if .n > 9 then \"big\" elif .n == 4 then \"four\" else \"small\" end", json!("four")),
             (".s | ascii_downcase | startswith(\"he\")", json!(true)),
             ("[.a.b[0, 1]] ", Value::Null),
             ("$n * 2", json!(6)),
@@ -229,13 +219,7 @@ mod tests {
 
     #[test]
     fn variables_are_the_names_that_are_used() {
-        let names = |source: &str| {
-            Expression::new(source)
-                .variables()
-                .iter()
-                .cloned()
-                .collect::<Vec<_>>()
-        };
+        let names = |source: &str| Expression::new(source).variables().iter().cloned().collect::<Vec<_>>();
         assert_eq!(names("$context.a + $input"), ["context", "input"]);
         assert_eq!(names("{$x, y: \"\\($z)\"}"), ["x", "z"]);
         assert_eq!(names("map($task.name)"), ["task"]);
@@ -243,12 +227,7 @@ mod tests {
 
     #[test]
     fn endless_nesting_is_no_danger() {
-        for source in [
-            "(".repeat(100_000),
-            "[".repeat(100_000),
-            "-".repeat(100_000),
-            "1+".repeat(100_000),
-        ] {
+        for source in ["(".repeat(100_000), "[".repeat(100_000), "-".repeat(100_000), "1+".repeat(100_000)] {
             assert_eq!(evaluate(&source, Value::Null), Evaluation::Guest);
         }
         let chain = format!("{}1", "1+".repeat(5_000));

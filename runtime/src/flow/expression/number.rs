@@ -24,11 +24,7 @@ impl Operand {
         if let Some(integer) = number.as_i64() {
             return Some(Operand::Integer(integer));
         }
-        if number.is_u64() {
-            None
-        } else {
-            number.as_f64().map(Operand::Double)
-        }
+        if number.is_u64() { None } else { number.as_f64().map(Operand::Double) }
     }
 
     fn double(self) -> f64 {
@@ -111,17 +107,12 @@ pub(super) fn compare(left: &Number, right: &Number) -> Ordering {
         (Some(left), None) => compare_mixed(left, double(right)),
         (None, Some(right)) => compare_mixed(right, double(left)).reverse(),
         // JSON holds no NaN.
-        (None, None) => double(left)
-            .partial_cmp(&double(right))
-            .unwrap_or(Ordering::Equal),
+        (None, None) => double(left).partial_cmp(&double(right)).unwrap_or(Ordering::Equal),
     }
 }
 
 fn integer(number: &Number) -> Option<i128> {
-    number
-        .as_i64()
-        .map(i128::from)
-        .or_else(|| number.as_u64().map(i128::from))
+    number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
 }
 
 fn double(number: &Number) -> f64 {
@@ -131,7 +122,5 @@ fn double(number: &Number) -> f64 {
 fn compare_mixed(integer: i128, double: f64) -> Ordering {
     // The cast saturates far outside of what `integer` can be.
     let whole = double.trunc();
-    integer
-        .cmp(&(whole as i128))
-        .then_with(|| whole.partial_cmp(&double).unwrap_or(Ordering::Equal))
+    integer.cmp(&(whole as i128)).then_with(|| whole.partial_cmp(&double).unwrap_or(Ordering::Equal))
 }

@@ -30,26 +30,18 @@ fn rank(value: &Value) -> u8 {
 }
 
 fn compare_arrays(left: &[Value], right: &[Value]) -> Ordering {
-    let unequal = left
-        .iter()
-        .zip(right)
-        .map(|(left, right)| compare(left, right))
-        .find(|order| order.is_ne());
+    let unequal =
+        left.iter().zip(right).map(|(left, right)| compare(left, right)).find(|order| order.is_ne());
     unequal.unwrap_or_else(|| left.len().cmp(&right.len()))
 }
 
 /// First by the sorted keys, then by the values in the order of the keys.
 fn compare_objects(left: &Map<String, Value>, right: &Map<String, Value>) -> Ordering {
     let (left, right) = (sorted(left), sorted(right));
-    let keys = left
-        .iter()
-        .map(|(key, _)| key)
-        .cmp(right.iter().map(|(key, _)| key));
+    let keys = left.iter().map(|(key, _)| key).cmp(right.iter().map(|(key, _)| key));
     keys.then_with(|| {
         let pairs = left.iter().zip(&right);
-        let unequal = pairs
-            .map(|((_, left), (_, right))| compare(left, right))
-            .find(|order| order.is_ne());
+        let unequal = pairs.map(|((_, left), (_, right))| compare(left, right)).find(|order| order.is_ne());
         unequal.unwrap_or(Ordering::Equal)
     })
 }

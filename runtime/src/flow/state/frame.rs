@@ -52,10 +52,7 @@ pub(crate) enum Body {
 
 impl<'a> Turn<'a> {
     pub(super) fn frame(&mut self) -> &mut Frame {
-        self.run
-            .frames
-            .last_mut()
-            .expect("stages run with a task on the stack: go_on looks first")
+        self.run.frames.last_mut().expect("stages run with a task on the stack: go_on looks first")
     }
 
     /// The task at the top of the stack.

@@ -17,8 +17,7 @@ impl Turn<'_> {
     /// The record of the step at the top of the stack.
     pub(crate) fn record(&mut self) -> &mut StepRecord {
         let step = self.frame().step;
-        self.record_of(step)
-            .expect("a frame has a record: both are made together in enter")
+        self.record_of(step).expect("a frame has a record: both are made together in enter")
     }
 
     pub(crate) fn record_of(&mut self, step: StepId) -> Option<&mut StepRecord> {

@@ -22,7 +22,7 @@ use crate::problem::Problem;
 
 use super::definition::{Flow, ListIndex};
 use super::event::{Effect, End, EvaluationId, Event, Status, StepId, StepRecord, TimerId};
-use super::task::{Then, call, respond};
+use super::task::{Then, call};
 
 mod frame;
 mod history;
@@ -68,7 +68,8 @@ pub struct RunState {
     steps: Vec<StepRecord>,
     changed: Vec<StepId>,
     history_bytes: usize,
-    replied: bool,
+    /// Why the run can give no answer any more, once it cannot.
+    answered: Option<String>,
     entered: u32,
 }
 
@@ -145,7 +146,7 @@ impl RunState {
             steps: Vec::new(),
             changed: Vec::new(),
             history_bytes: 0,
-            replied: false,
+            answered: None,
             entered: 0,
         }
     }
@@ -153,13 +154,7 @@ impl RunState {
     /// Takes an event that happened at that time, and says what is to be done about it.
     pub fn advance(&mut self, at: Timestamp, event: Event) -> Vec<Effect> {
         let flow = Arc::clone(&self.flow);
-        let mut turn = Turn {
-            run: self,
-            flow: &flow,
-            at,
-            effects: Vec::new(),
-            entered: 0,
-        };
+        let mut turn = Turn { run: self, flow: &flow, at, effects: Vec::new(), entered: 0 };
         if turn.take(event) {
             turn.go_on();
         }
@@ -170,10 +165,7 @@ impl RunState {
     pub fn outstanding(&self) -> Vec<Effect> {
         let evaluation = self.pending.as_ref().map(Pending::effect);
         let call = self.frames.last().and_then(|frame| self.running_call(frame));
-        let timers = self.timers.iter().map(|(timer, armed)| Effect::Timer {
-            timer: *timer,
-            due: armed.due,
-        });
+        let timers = self.timers.iter().map(|(timer, armed)| Effect::Timer { timer: *timer, due: armed.due });
         evaluation.into_iter().chain(call).chain(timers).collect()
     }
 
@@ -238,11 +230,6 @@ impl RunState {
 impl<'a> Turn<'a> {
     /// Whether the run can be moved on after the event.
     fn take(&mut self, event: Event) -> bool {
-        if let Event::ReplyConflicted { step, reason } = &event {
-            // Delivery is tried after the run has moved on, perhaps to its end.
-            respond::conflicted(self, *step, reason);
-            return false;
-        }
         match (&self.run.phase, event) {
             (Phase::Over, _) => false,
             (Phase::Pending, Event::Started { input }) => {
@@ -255,17 +242,14 @@ impl<'a> Turn<'a> {
             }
             (Phase::Pending, _) => false,
             (_, Event::Evaluated { id, result }) => self.evaluated(id, result),
-            (
-                _,
-                Event::Answered {
-                    step,
-                    attempt,
-                    outcome,
-                },
-            ) => call::answered(self, step, attempt, outcome),
+            (_, Event::Answered { step, attempt, outcome }) => call::answered(self, step, attempt, outcome),
             (_, Event::Interrupted { step, attempt }) => call::interrupted(self, step, attempt),
             (_, Event::Fired { timer }) => self.fired(timer),
-            (_, Event::Started { .. } | Event::ReplyConflicted { .. }) => false,
+            (_, Event::CallerLeft { reason }) => {
+                self.run.answered.get_or_insert(reason);
+                false
+            }
+            (_, Event::Started { .. }) => false,
         }
     }
 
@@ -278,9 +262,15 @@ impl<'a> Turn<'a> {
         self.effects.push(effect);
     }
 
-    /// True once in a run.
-    pub(crate) fn first_reply(&mut self) -> bool {
-        !std::mem::replace(&mut self.run.replied, true)
+    /// Takes the run's one chance to answer. The error says why it is gone.
+    pub(crate) fn take_reply(&mut self) -> Result<(), String> {
+        match &self.run.answered {
+            Some(reason) => Err(reason.clone()),
+            None => {
+                self.run.answered = Some("this run has given its answer already".to_owned());
+                Ok(())
+            }
+        }
     }
 
     /// A number that belongs to this step of this run: chance that comes out the same in every fold.

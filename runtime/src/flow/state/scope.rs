@@ -63,18 +63,13 @@ impl Turn<'_> {
             .filter_map(|name| Some((name.as_str(), self.variable(name)?)))
             .collect();
         let variables: Vec<(&str, &Value)> = bindings.iter().map(|(name, value)| (*name, &**value)).collect();
-        let scope = Scope {
-            input,
-            variables: &variables,
-        };
+        let scope = Scope { input, variables: &variables };
         match template.evaluate(&scope) {
             Evaluation::Value(value) => Ok(value),
             Evaluation::Failed(reason) => Err(failed(reason).into()),
             Evaluation::Guest => {
-                let variables: Map<String, Value> = bindings
-                    .iter()
-                    .map(|(name, value)| ((*name).to_owned(), Value::clone(value)))
-                    .collect();
+                let variables: Map<String, Value> =
+                    bindings.iter().map(|(name, value)| ((*name).to_owned(), Value::clone(value))).collect();
                 self.ask(template.program(), input, variables);
                 Err(Stop::Park)
             }
@@ -146,10 +141,7 @@ impl Turn<'_> {
                 return None;
             };
             // A policy that several `catch` share knows the error by its usual name.
-            let judging = matches!(
-                progress.phase,
-                try_::Phase::RetryWhen | try_::Phase::RetryExceptWhen
-            );
+            let judging = matches!(progress.phase, try_::Phase::RetryWhen | try_::Phase::RetryExceptWhen);
             let named = task.name == name || (judging && name == "error");
             progress.error.as_ref().filter(|_| named).map(Arc::clone)
         })
@@ -212,11 +204,9 @@ pub(super) fn size(value: &Value, depth: usize) -> Option<usize> {
         Value::Null | Value::Bool(_) => Some(5),
         Value::Number(_) => Some(10),
         Value::String(text) => Some(text.len() + 3),
-        Value::Array(items) => items
-            .iter()
-            .try_fold(2, |sum, item| Some(sum + size(item, depth)?)),
-        Value::Object(fields) => fields.iter().try_fold(2, |sum, (key, field)| {
-            Some(sum + key.len() + 4 + size(field, depth)?)
-        }),
+        Value::Array(items) => items.iter().try_fold(2, |sum, item| Some(sum + size(item, depth)?)),
+        Value::Object(fields) => {
+            fields.iter().try_fold(2, |sum, (key, field)| Some(sum + key.len() + 4 + size(field, depth)?))
+        }
     }
 }

@@ -29,11 +29,7 @@ impl Turn<'_> {
     /// Runs stages until the run is over or waits for an event.
     pub(super) fn go_on(&mut self) {
         while !matches!(self.run.phase, Phase::Over) {
-            let result = if self.run.frames.is_empty() {
-                self.step_flow()
-            } else {
-                self.step_task()
-            };
+            let result = if self.run.frames.is_empty() { self.step_flow() } else { self.step_task() };
             match result {
                 Ok(()) => {}
                 Err(Stop::Park) => return,

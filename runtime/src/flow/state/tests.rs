@@ -64,20 +64,12 @@ impl Driver {
 
     fn answer(&mut self, step: u32, attempt: u32, output: Value) -> Vec<Effect> {
         let outcome = Outcome::Done(output);
-        self.take(Event::Answered {
-            step,
-            attempt,
-            outcome,
-        })
+        self.take(Event::Answered { step, attempt, outcome })
     }
 
     fn fail(&mut self, step: u32, attempt: u32, problem: Problem) -> Vec<Effect> {
         let outcome = Outcome::Failed(problem);
-        self.take(Event::Answered {
-            step,
-            attempt,
-            outcome,
-        })
+        self.take(Event::Answered { step, attempt, outcome })
     }
 
     fn later(&mut self, seconds: u64) -> &mut Self {
@@ -97,21 +89,14 @@ impl Driver {
     fn line(&self, effect: &Effect) -> String {
         match effect {
             Effect::Evaluate { id, program, .. } => format!("evaluate {id} {program}"),
-            Effect::Call {
-                step,
-                attempt,
-                plugin,
-                input,
-            } => format!("call {step}.{attempt} {plugin} {input}"),
+            Effect::Call { step, attempt, plugin, input } => {
+                format!("call {step}.{attempt} {plugin} {input}")
+            }
             Effect::Abort { step } => format!("abort {step}"),
             Effect::Timer { timer, due } => format!("timer {timer} in {} s", self.seconds(*due)),
             Effect::Disarm { timer } => format!("disarm {timer}"),
             Effect::Reply { step, reply } => {
-                format!(
-                    "reply {step} {} {}",
-                    reply.status,
-                    String::from_utf8_lossy(&reply.body)
-                )
+                format!("reply {step} {} {}", reply.status, String::from_utf8_lossy(&reply.body))
             }
             Effect::Finish(End::Completed(output)) => format!("completed {output}"),
             Effect::Finish(End::Faulted(problem)) => format!("faulted {} {problem}", problem.status),

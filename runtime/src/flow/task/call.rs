@@ -61,41 +61,22 @@ pub(crate) struct Progress {
     deaths: u32,
 }
 
-const HTTP: Keys<'_> = Keys {
-    known: &[
-        "method", "endpoint", "headers", "query", "body", "output", "redirect",
-    ],
-    later: &[],
-};
+const HTTP: Keys<'_> =
+    Keys { known: &["method", "endpoint", "headers", "query", "body", "output", "redirect"], later: &[] };
 const ENDPOINT: Keys<'_> = Keys {
     known: &["uri"],
-    later: &[(
-        "authentication",
-        "call `http-request:1.0.0@default`, which takes `basic` and `connection`",
-    )],
+    later: &[("authentication", "call `http-request:1.0.0@default`, which takes `basic` and `connection`")],
 };
 /// Kinds of call that the language has and this host does not, each with the reason and the way out.
 const REFUSED: &[(&str, &str)] = &[
-    (
-        "grpc",
-        "gRPC is not spoken inside the sandbox; call the service's HTTP interface with `call: http`",
-    ),
+    ("grpc", "gRPC is not spoken inside the sandbox; call the service's HTTP interface with `call: http`"),
     (
         "asyncapi",
         "message brokers are not reachable from the sandbox; use the broker's HTTP interface with `call: http`",
     ),
-    (
-        "openapi",
-        "it is not supported yet; write the request with `call: http`",
-    ),
-    (
-        "a2a",
-        "it is not supported yet; write the request with `call: http`",
-    ),
-    (
-        "mcp",
-        "it is not supported yet; write the request with `call: http`",
-    ),
+    ("openapi", "it is not supported yet; write the request with `call: http`"),
+    ("a2a", "it is not supported yet; write the request with `call: http`"),
+    ("mcp", "it is not supported yet; write the request with `call: http`"),
 ];
 
 pub(super) fn read(builder: &mut Builder<'_>, node: &Node, fields: Fields<'_>) -> Option<Kind> {
@@ -126,25 +107,16 @@ pub(crate) fn function(builder: &mut Builder<'_>, node: &Node) -> Option<Functio
     };
     let fields = builder.reader.map(node, "a function", &keys)?;
     let Some(target) = fields.get("call") else {
-        builder
-            .reader
-            .error(node.at, "a function needs `call`: what it calls");
+        builder.reader.error(node.at, "a function needs `call`: what it calls");
         return None;
     };
     let input = builder.input(fields.get("input"), INSIDE);
     if let Some(from) = fields.get("input").and_then(|input| input.get("from")) {
-        builder.reader.error(
-            from.at,
-            "`input.from` of a function is not supported yet: use `with`",
-        );
+        builder.reader.error(from.at, "`input.from` of a function is not supported yet: use `with`");
     }
     let text = builder.reader.text(target, "`call`")?;
     let call = read_target(builder, target, text, fields.get("with"))?;
-    Some(Function {
-        call,
-        input: Arc::new(input),
-        has_with: fields.get("with").is_some(),
-    })
+    Some(Function { call, input: Arc::new(input), has_with: fields.get("with").is_some() })
 }
 
 fn call_function(builder: &mut Builder<'_>, function: Function, node: &Node, with: Option<&Node>) -> Call {
@@ -159,10 +131,7 @@ fn call_function(builder: &mut Builder<'_>, function: Function, node: &Node, wit
         call.at = node.at;
         return call;
     }
-    call.arguments = Some(Arguments {
-        value,
-        input: function.input,
-    });
+    call.arguments = Some(Arguments { value, input: function.input });
     call
 }
 
@@ -171,9 +140,7 @@ fn read_target(builder: &mut Builder<'_>, node: &Node, target: &str, with: Optio
         return http(builder, node, with);
     }
     if let Some((_, reason)) = REFUSED.iter().find(|(name, _)| *name == target) {
-        builder
-            .reader
-            .error(node.at, format!("`call: {target}` is refused: {reason}"));
+        builder.reader.error(node.at, format!("`call: {target}` is refused: {reason}"));
         return None;
     }
     if target.contains("://") {
@@ -193,14 +160,7 @@ fn read_target(builder: &mut Builder<'_>, node: &Node, target: &str, with: Optio
         Some(with) => builder.reader.template(with, INSIDE),
         None => Template::literal(Value::Object(Default::default())),
     };
-    Some(Call {
-        plugin,
-        with: template,
-        at: node.at,
-        node: with.cloned(),
-        arguments: None,
-        expand: false,
-    })
+    Some(Call { plugin, with: template, at: node.at, node: with.cloned(), arguments: None, expand: false })
 }
 
 /// A name without a version: perhaps a misspelt function or kind of call.
@@ -210,30 +170,21 @@ fn unknown_target(builder: &Builder<'_>, target: &str) -> Option<String> {
     }
     let functions = builder.uses.functions.keys().map(String::as_str);
     if let Some(near) = nearest(target, functions.chain(["http"])) {
-        return Some(format!(
-            "`call: {target}` is neither a plugin nor a function: did you mean `{near}`?"
-        ));
+        return Some(format!("`call: {target}` is neither a plugin nor a function: did you mean `{near}`?"));
     }
-    Some(format!(
-        "`call: {target}` has no version: a plugin is called as `{target}:1.0.0@default`"
-    ))
+    Some(format!("`call: {target}` has no version: a plugin is called as `{target}:1.0.0@default`"))
 }
 
 fn http(builder: &mut Builder<'_>, node: &Node, with: Option<&Node>) -> Option<Call> {
     let Some(with) = with else {
-        builder.reader.error(
-            node.at,
-            "`call: http` needs `with`: at least `method` and `endpoint`",
-        );
+        builder.reader.error(node.at, "`call: http` needs `with`: at least `method` and `endpoint`");
         return None;
     };
     let fields = builder.reader.map(with, "`with` of `call: http`", &HTTP)?;
     if let Some(method) = fields.get("method") {
         builder.reader.text(method, "`method`");
     } else {
-        builder
-            .reader
-            .error(with.at, "`call: http` needs `method`, such as get");
+        builder.reader.error(with.at, "`call: http` needs `method`, such as get");
     }
     if let Some(output) = fields.get("output")
         && let Some(text) = builder.reader.text(output, "`output`")
@@ -246,9 +197,7 @@ fn http(builder: &mut Builder<'_>, node: &Node, with: Option<&Node>) -> Option<C
         builder.reader.boolean(redirect, "`redirect`");
     }
     let Some(endpoint) = fields.get("endpoint") else {
-        builder
-            .reader
-            .error(with.at, "`call: http` needs `endpoint`: the address to call");
+        builder.reader.error(with.at, "`call: http` needs `endpoint`: the address to call");
         return None;
     };
     let (address, expand) = endpoint_of(builder, endpoint)?;
@@ -330,11 +279,7 @@ impl Call {
         let Some(arguments) = &self.arguments else {
             return Ok(turn.input());
         };
-        if let Body::Call(Progress {
-            arguments: Some(value),
-            ..
-        }) = turn.body()
-        {
+        if let Body::Call(Progress { arguments: Some(value), .. }) = turn.body() {
             return Ok(Arc::clone(value));
         }
         let input = turn.input();
@@ -356,18 +301,9 @@ impl Call {
         let record = turn.record();
         record.status = Status::Running;
         record.due_at = None;
-        record.attempts.push(AttemptRecord {
-            started_at,
-            ended_at: None,
-            problem: None,
-        });
+        record.attempts.push(AttemptRecord { started_at, ended_at: None, problem: None });
         let (step, input) = (record.id, record.input.clone());
-        turn.effect(Effect::Call {
-            step,
-            attempt,
-            plugin: self.plugin.clone(),
-            input,
-        });
+        turn.effect(Effect::Call { step, attempt, plugin: self.plugin.clone(), input });
     }
 }
 

@@ -198,15 +198,10 @@ impl Builder<'_> {
         let entries = self.reader.entries(&entry.value, "a task")?;
         let (kind, extra) = self.kind_of(entry, entries)?;
         let known: Vec<&str> = COMMON.iter().chain(extra).copied().chain([kind]).collect();
-        let keys = Keys {
-            known: &known,
-            later: &[],
-        };
+        let keys = Keys { known: &known, later: &[] };
         let what = format!("a `{kind}` task");
         let fields = self.reader.map(&entry.value, &what, &keys)?;
-        let condition = fields
-            .get("if")
-            .map(|node| self.reader.expression(node, "`if`", BEFORE));
+        let condition = fields.get("if").map(|node| self.reader.expression(node, "`if`", BEFORE));
         let input = self.input(fields.get("input"), BEFORE);
         let kind = self.kind(kind, fields, &reference, names);
         let output = self.task_output(fields.get("output"), "`output`");
@@ -275,11 +270,8 @@ impl Builder<'_> {
                 self.reader.error(entry.at, message);
             }
             None => {
-                let message = format!(
-                    "the task `{}` does nothing: it needs one of {}",
-                    task.key,
-                    listed(&kinds)
-                );
+                let message =
+                    format!("the task `{}` does nothing: it needs one of {}", task.key, listed(&kinds));
                 self.reader.error(task.at, message);
             }
         }

@@ -18,22 +18,13 @@ pub(crate) struct Raise {
     error: ErrorDefinition,
 }
 
-const ERROR: Keys<'_> = Keys {
-    known: &["type", "status", "title", "detail", "instance"],
-    later: &[],
-};
+const ERROR: Keys<'_> = Keys { known: &["type", "status", "title", "detail", "instance"], later: &[] };
 
 pub(super) fn read(builder: &mut Builder<'_>, node: &Node) -> Option<Raise> {
-    let keys = Keys {
-        known: &["error"],
-        later: &[],
-    };
+    let keys = Keys { known: &["error"], later: &[] };
     let fields = builder.reader.map(node, "`raise`", &keys)?;
     let Some(error) = fields.get("error") else {
-        builder.reader.error(
-            node.at,
-            "`raise` needs `error`: an error, or the name of one in `use.errors`",
-        );
+        builder.reader.error(node.at, "`raise` needs `error`: an error, or the name of one in `use.errors`");
         return None;
     };
     let error = match &error.data {
@@ -73,9 +64,7 @@ pub(crate) fn definition(builder: &mut Builder<'_>, node: &Node) -> Option<Error
     } else if let Some(status) = fields.get("status")
         && Template::compile(&status.to_value()).is_literal()
     {
-        builder
-            .reader
-            .error(status.at, "`status` is a whole number from 100 to 599");
+        builder.reader.error(status.at, "`status` is a whole number from 100 to 599");
     }
     Some(ErrorDefinition(builder.reader.template(node, INSIDE)))
 }
@@ -90,9 +79,7 @@ impl Raise {
 
 /// Fields that came out otherwise than they must be raise an error about themselves.
 fn problem(error: &Value) -> Problem {
-    let status = error["status"]
-        .as_u64()
-        .filter(|status| (100..=599).contains(status));
+    let status = error["status"].as_u64().filter(|status| (100..=599).contains(status));
     let text = |key: &str| match &error[key] {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),

@@ -9,14 +9,9 @@ use serde_json::Value;
 use crate::flow::event::Reply;
 use crate::flow::reader::Keys;
 
-pub(super) const WITH: Keys<'_> = Keys {
-    known: &["status", "headers", "body", "contentType", "base64", "redirect"],
-    later: &[],
-};
-pub(super) const REDIRECT: Keys<'_> = Keys {
-    known: &["location", "status"],
-    later: &[],
-};
+pub(super) const WITH: Keys<'_> =
+    Keys { known: &["status", "headers", "body", "contentType", "base64", "redirect"], later: &[] };
+pub(super) const REDIRECT: Keys<'_> = Keys { known: &["location", "status"], later: &[] };
 /// The host frames the answer.
 const OURS: [&str; 4] = ["content-length", "transfer-encoding", "connection", "keep-alive"];
 
@@ -50,11 +45,7 @@ pub(super) fn reply(with: &Value) -> Result<Reply, (&'static str, String)> {
         }
         settle_content_type(&mut headers, chosen, natural).map_err(at("contentType"))?;
     }
-    Ok(Reply {
-        status: code,
-        headers,
-        body,
-    })
+    Ok(Reply { status: code, headers, body })
 }
 
 fn settle_content_type(
@@ -123,14 +114,9 @@ pub(super) fn content_type(value: &Value) -> Result<String, String> {
 
 pub(super) fn base64(value: &Value) -> Result<Vec<u8>, String> {
     let Value::String(text) = value else {
-        return Err(format!(
-            "the bytes are a text in base64, here is {}",
-            type_of(value)
-        ));
+        return Err(format!("the bytes are a text in base64, here is {}", type_of(value)));
     };
-    STANDARD
-        .decode(text.trim())
-        .map_err(|error| format!("the text is not base64: {error}"))
+    STANDARD.decode(text.trim()).map_err(|error| format!("the text is not base64: {error}"))
 }
 
 fn redirect(value: &Value) -> Result<(String, u16), String> {
@@ -195,19 +181,13 @@ pub(super) fn header_values(value: &Value) -> Result<Vec<String>, String> {
         }
         Value::String(text) => Ok(vec![header_text(text)?]),
         Value::Number(_) | Value::Bool(_) => Ok(vec![value.to_string()]),
-        _ => Err(format!(
-            "the value of a header is a text, here is {}",
-            type_of(value)
-        )),
+        _ => Err(format!("the value of a header is a text, here is {}", type_of(value))),
     }
 }
 
 fn header_text(text: &str) -> Result<String, String> {
     match text.chars().find(|c| c.is_control() && *c != '\t') {
-        Some(c) => Err(format!(
-            "the value of a header cannot hold the character {}",
-            c.escape_debug()
-        )),
+        Some(c) => Err(format!("the value of a header cannot hold the character {}", c.escape_debug())),
         None => Ok(text.trim().to_owned()),
     }
 }
@@ -237,10 +217,7 @@ mod tests {
     #[test]
     fn the_type_of_the_body_follows_its_value() {
         let json = reply(&json!({"body": {"a": 1}})).unwrap();
-        assert_eq!(
-            (json.status, json.body.as_slice()),
-            (200, br#"{"a":1}"#.as_slice())
-        );
+        assert_eq!((json.status, json.body.as_slice()), (200, br#"{"a":1}"#.as_slice()));
         assert_eq!(header(&json, "content-type"), Some("application/json"));
         let text = reply(&json!({"body": "hi", "status": 201})).unwrap();
         assert_eq!((text.status, text.body.as_slice()), (201, b"hi".as_slice()));
@@ -256,10 +233,7 @@ mod tests {
     #[test]
     fn headers_are_lower_case_and_may_repeat() {
         let rows = json!({"headers": [{"name": "X-A", "value": 1}, {"name": "x-a", "value": true}]});
-        let expected = [
-            ("x-a".to_owned(), "1".to_owned()),
-            ("x-a".to_owned(), "true".to_owned()),
-        ];
+        let expected = [("x-a".to_owned(), "1".to_owned()), ("x-a".to_owned(), "true".to_owned())];
         assert_eq!(reply(&rows).unwrap().headers, expected);
         let list = reply(&json!({"headers": {"Set-Cookie": ["a=1", "b=2"]}})).unwrap();
         assert_eq!(list.headers.len(), 2);

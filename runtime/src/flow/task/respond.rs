@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use crate::flow::definition::Builder;
-use crate::flow::event::{Effect, StepId};
+use crate::flow::event::Effect;
 use crate::flow::node::{Data, Node};
 use crate::flow::reader::INSIDE;
 use crate::flow::state::{Next, Stop, Turn};
@@ -38,52 +38,35 @@ pub(super) fn read(
         return None;
     }
     let Some(with) = with else {
-        return Some(Respond {
-            with: Template::literal(Value::Object(Default::default())),
-        });
+        return Some(Respond { with: Template::literal(Value::Object(Default::default())) });
     };
     if matches!(with.data, Data::Map(_)) {
         check(builder, with)?;
     } else if Template::compile(&with.to_value()).is_literal() {
         builder.reader.entries(with, "`with` of `respond`")?;
     }
-    Some(Respond {
-        with: builder.reader.template(with, INSIDE),
-    })
+    Some(Respond { with: builder.reader.template(with, INSIDE) })
 }
 
 /// Every part that is written out is checked now.
 fn check(builder: &mut Builder<'_>, with: &Node) -> Option<()> {
     let fields = builder.reader.map(with, "`with` of `respond`", &WITH)?;
     if let (Some(_), Some(base64)) = (fields.get("body"), fields.entry("base64")) {
-        builder
-            .reader
-            .error(base64.at, "`body` and `base64` exclude each other");
+        builder.reader.error(base64.at, "`body` and `base64` exclude each other");
     }
     if let (Some(_), Some(status)) = (fields.get("redirect"), fields.entry("status")) {
-        builder
-            .reader
-            .error(status.at, "the status of a redirect stands in `redirect`");
+        builder.reader.error(status.at, "the status of a redirect stands in `redirect`");
     }
-    written(builder, fields.get("status"), |value| {
-        status(value, 200..=599).map(drop)
-    });
-    written(builder, fields.get("contentType"), |value| {
-        content_type(value).map(drop)
-    });
+    written(builder, fields.get("status"), |value| status(value, 200..=599).map(drop));
+    written(builder, fields.get("contentType"), |value| content_type(value).map(drop));
     written(builder, fields.get("base64"), |value| base64(value).map(drop));
     match fields.get("headers") {
-        Some(Node {
-            data: Data::Map(entries),
-            ..
-        }) => {
+        Some(Node { data: Data::Map(entries), .. }) => {
             for entry in entries {
                 if let Err(message) = header_name(&entry.key) {
                     builder.reader.error(entry.at, message);
                 }
-                written(builder, Some(&entry.value), |value| {
-                    header_values(value).map(drop)
-                });
+                written(builder, Some(&entry.value), |value| header_values(value).map(drop));
             }
         }
         other => written(builder, other, |value| headers(value).map(drop)),
@@ -92,16 +75,10 @@ fn check(builder: &mut Builder<'_>, with: &Node) -> Option<()> {
         && matches!(node.data, Data::Map(_))
         && let Some(redirect) = builder.reader.map(node, "`redirect`", &REDIRECT)
     {
-        written(builder, redirect.get("status"), |value| {
-            status(value, 300..=399).map(drop)
-        });
-        written(builder, redirect.get("location"), |value| {
-            header_values(value).map(drop)
-        });
+        written(builder, redirect.get("status"), |value| status(value, 300..=399).map(drop));
+        written(builder, redirect.get("location"), |value| header_values(value).map(drop));
         if redirect.get("location").is_none() {
-            builder
-                .reader
-                .error(node.at, "`redirect` needs `location`: where to");
+            builder.reader.error(node.at, "`redirect` needs `location`: where to");
         }
     }
     Some(())
@@ -128,21 +105,11 @@ impl Respond {
             Stop::from(problem.detail(format!("`{field}`: {message}")).data(data))
         })?;
         let step = turn.record_call(with);
-        if turn.first_reply() {
-            turn.effect(Effect::Reply { step, reply });
-        } else {
-            turn.record().problem = Some(conflict("this run has given its answer already"));
+        match turn.take_reply() {
+            Ok(()) => turn.effect(Effect::Reply { step, reply }),
+            Err(reason) => turn.record().problem = Some(conflict(&reason)),
         }
         Ok(Next::Done(input))
-    }
-}
-
-/// The host could not deliver a reply.
-pub(crate) fn conflicted(turn: &mut Turn<'_>, step: StepId, reason: &str) {
-    if let Some(record) = turn.record_of(step)
-        && record.plugin.as_deref() == Some(PLUGIN)
-    {
-        record.problem = Some(conflict(reason));
     }
 }
 

@@ -39,10 +39,8 @@ enum Backoff {
     Exponential(f64),
 }
 
-const POLICY: Keys<'_> = Keys {
-    known: &["when", "exceptWhen", "delay", "backoff", "limit", "jitter"],
-    later: &[],
-};
+const POLICY: Keys<'_> =
+    Keys { known: &["when", "exceptWhen", "delay", "backoff", "limit", "jitter"], later: &[] };
 
 /// Reads a retry policy.
 pub(crate) fn policy(builder: &mut Builder<'_>, node: &Node) -> Option<Retry> {
@@ -50,15 +48,11 @@ pub(crate) fn policy(builder: &mut Builder<'_>, node: &Node) -> Option<Retry> {
     let expression = |builder: &mut Builder<'_>, key: &str| {
         // A policy of `use.retries` is read before any `catch` gives the error another name.
         let node = fields.get(key)?;
-        builder.reader.with_caught("error", |reader| {
-            reader.expression(node, &format!("`{key}`"), INSIDE)
-        })
+        builder.reader.with_caught("error", |reader| reader.expression(node, &format!("`{key}`"), INSIDE))
     };
     let when = expression(builder, "when");
     let except_when = expression(builder, "exceptWhen");
-    let delay = fields
-        .get("delay")
-        .and_then(|node| builder.reader.duration(node, "`delay`"));
+    let delay = fields.get("delay").and_then(|node| builder.reader.duration(node, "`delay`"));
     let (count, attempt, total) = limit(builder, fields.get("limit"));
     Some(Retry {
         when,
@@ -77,65 +71,49 @@ fn limit(
     node: Option<&Node>,
 ) -> (Option<u32>, Option<Duration>, Option<Duration>) {
     let keys = |known| Keys { known, later: &[] };
-    let Some(fields) = node.and_then(|node| {
-        builder
-            .reader
-            .map(node, "`limit`", &keys(&["attempt", "duration"]))
-    }) else {
+    let Some(fields) =
+        node.and_then(|node| builder.reader.map(node, "`limit`", &keys(&["attempt", "duration"])))
+    else {
         return (None, None, None);
     };
-    let total = fields
-        .get("duration")
-        .and_then(|node| builder.reader.duration(node, "`duration`"));
-    let Some(attempt) = fields.get("attempt").and_then(|node| {
-        builder
-            .reader
-            .map(node, "`attempt`", &keys(&["count", "duration"]))
-    }) else {
+    let total = fields.get("duration").and_then(|node| builder.reader.duration(node, "`duration`"));
+    let Some(attempt) = fields
+        .get("attempt")
+        .and_then(|node| builder.reader.map(node, "`attempt`", &keys(&["count", "duration"])))
+    else {
         return (None, None, total);
     };
     let count = attempt
         .get("count")
         .and_then(|node| builder.reader.integer(node, "`count`", 0..=1_000_000))
         .and_then(|count| u32::try_from(count).ok());
-    let duration = attempt
-        .get("duration")
-        .and_then(|node| builder.reader.duration(node, "`duration`"));
+    let duration = attempt.get("duration").and_then(|node| builder.reader.duration(node, "`duration`"));
     (count, duration, total)
 }
 
 fn backoff(builder: &mut Builder<'_>, node: Option<&Node>) -> Backoff {
-    let keys = Keys {
-        known: &["constant", "linear", "exponential"],
-        later: &[],
-    };
+    let keys = Keys { known: &["constant", "linear", "exponential"], later: &[] };
     let default = Backoff::Exponential(FACTOR);
     let Some(fields) = node.and_then(|node| builder.reader.map(node, "`backoff`", &keys)) else {
         return default;
     };
     let mut inside = |key: &str, known: &[&str]| {
         let node = fields.get(key)?;
-        builder
-            .reader
-            .map(node, &format!("`{key}`"), &Keys { known, later: &[] })
+        builder.reader.map(node, &format!("`{key}`"), &Keys { known, later: &[] })
     };
     let (constant, linear) = (inside("constant", &[]), inside("linear", &["increment"]));
     let exponential = inside("exponential", &["factor"]);
     match (constant, linear, exponential) {
         (Some(_), None, None) => Backoff::Constant,
         (None, Some(linear), None) => Backoff::Linear(
-            linear
-                .get("increment")
-                .and_then(|node| builder.reader.duration(node, "`increment`")),
+            linear.get("increment").and_then(|node| builder.reader.duration(node, "`increment`")),
         ),
         (None, None, Some(exponential)) => match exponential.get("factor") {
             None => default,
             Some(node) => match node.to_value().as_f64() {
                 Some(factor) if (1.0..=100.0).contains(&factor) => Backoff::Exponential(factor),
                 _ => {
-                    builder
-                        .reader
-                        .error(node.at, "`factor` is a number from 1 to 100");
+                    builder.reader.error(node.at, "`factor` is a number from 1 to 100");
                     default
                 }
             },
@@ -152,10 +130,7 @@ fn backoff(builder: &mut Builder<'_>, node: Option<&Node>) -> Backoff {
 
 fn jitter(builder: &mut Builder<'_>, node: Option<&Node>) -> Option<(Duration, Duration)> {
     let node = node?;
-    let keys = Keys {
-        known: &["from", "to"],
-        later: &[],
-    };
+    let keys = Keys { known: &["from", "to"], later: &[] };
     let fields = builder.reader.map(node, "`jitter`", &keys)?;
     let (Some(from), Some(to)) = (fields.get("from"), fields.get("to")) else {
         builder.reader.error(node.at, "`jitter` needs `from` and `to`");
@@ -164,9 +139,7 @@ fn jitter(builder: &mut Builder<'_>, node: Option<&Node>) -> Option<(Duration, D
     let from = builder.reader.duration(from, "`from`")?;
     let to = builder.reader.duration(to, "`to`")?;
     if from > to {
-        builder
-            .reader
-            .error(node.at, "`jitter`: `from` is longer than `to`");
+        builder.reader.error(node.at, "`jitter`: `from` is longer than `to`");
         return None;
     }
     Some((from, to))
@@ -178,9 +151,9 @@ impl Retry {
         let times = f64::from(retries);
         let base = match self.backoff {
             Backoff::Constant => self.delay,
-            Backoff::Linear(increment) => self
-                .delay
-                .saturating_add(increment.unwrap_or(self.delay).saturating_mul(retries)),
+            Backoff::Linear(increment) => {
+                self.delay.saturating_add(increment.unwrap_or(self.delay).saturating_mul(retries))
+            }
             Backoff::Exponential(factor) => {
                 let seconds = self.delay.as_secs_f64() * factor.powf(times);
                 Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST_PAUSE)
@@ -243,15 +216,9 @@ mod tests {
     fn pauses_grow_as_the_policy_says() {
         assert_eq!(pauses(&retry(Backoff::Constant)), [2, 2, 2, 2]);
         assert_eq!(pauses(&retry(Backoff::Linear(None))), [2, 4, 6, 8]);
-        assert_eq!(
-            pauses(&retry(Backoff::Linear(Some(Duration::from_secs(1))))),
-            [2, 3, 4, 5]
-        );
+        assert_eq!(pauses(&retry(Backoff::Linear(Some(Duration::from_secs(1))))), [2, 3, 4, 5]);
         assert_eq!(pauses(&retry(Backoff::Exponential(2.0))), [2, 4, 8, 16]);
-        assert_eq!(
-            retry(Backoff::Exponential(100.0)).pause(1_000_000, 1),
-            LONGEST_PAUSE
-        );
+        assert_eq!(retry(Backoff::Exponential(100.0)).pause(1_000_000, 1), LONGEST_PAUSE);
     }
 
     #[test]

@@ -20,10 +20,7 @@ pub(crate) struct Case {
     pub then: Then,
 }
 
-const CASE: Keys<'_> = Keys {
-    known: &["when", "then"],
-    later: &[],
-};
+const CASE: Keys<'_> = Keys { known: &["when", "then"], later: &[] };
 
 pub(super) fn read(builder: &mut Builder<'_>, node: &Node, names: &[&str]) -> Option<Switch> {
     let items = builder.reader.list(node, "`switch`")?;
@@ -38,10 +35,8 @@ pub(super) fn read(builder: &mut Builder<'_>, node: &Node, names: &[&str]) -> Op
             continue;
         };
         if let Some(default) = default {
-            let message = format!(
-                "the case `{}` is never looked at: `{default}` before it always holds",
-                entry.key
-            );
+            let message =
+                format!("the case `{}` is never looked at: `{default}` before it always holds", entry.key);
             builder.reader.warning(entry.at, message);
         }
         if let Some(case) = read_case(builder, entry, names) {
@@ -56,19 +51,14 @@ pub(super) fn read(builder: &mut Builder<'_>, node: &Node, names: &[&str]) -> Op
 
 fn read_case(builder: &mut Builder<'_>, entry: &Entry, names: &[&str]) -> Option<Case> {
     let fields = builder.reader.map(&entry.value, "a case", &CASE)?;
-    let when = fields
-        .get("when")
-        .map(|node| builder.reader.expression(node, "`when`", INSIDE));
+    let when = fields.get("when").map(|node| builder.reader.expression(node, "`when`", INSIDE));
     let Some(then) = fields.get("then") else {
         let message = format!("the case `{}` needs `then`: where the run goes", entry.key);
         builder.reader.error(entry.at, message);
         return None;
     };
     let then = builder.then(then, names)?;
-    Some(Case {
-        when: super::optional(when)?,
-        then,
-    })
+    Some(Case { when: super::optional(when)?, then })
 }
 
 impl Switch {

@@ -68,10 +68,8 @@ const CATCH: Keys<'_> = Keys {
     known: &["errors", "as", "when", "exceptWhen", "retry", "do"],
     later: &[("then", "write `then` at the `try` task")],
 };
-const FILTER: Keys<'_> = Keys {
-    known: &["type", "status", "title", "detail", "details", "instance"],
-    later: &[],
-};
+const FILTER: Keys<'_> =
+    Keys { known: &["type", "status", "title", "detail", "details", "instance"], later: &[] };
 pub(super) fn read(
     builder: &mut Builder<'_>,
     node: &Node,
@@ -80,9 +78,7 @@ pub(super) fn read(
 ) -> Option<Try> {
     let list = builder.task_list(node, &format!("{reference}/try"));
     let Some(catch) = fields.get("catch") else {
-        builder
-            .reader
-            .error(node.at, "`try` needs `catch`: what becomes of an error");
+        builder.reader.error(node.at, "`try` needs `catch`: what becomes of an error");
         return None;
     };
     let fields = builder.reader.map(catch, "`catch`", &CATCH)?;
@@ -99,19 +95,9 @@ pub(super) fn read(
         Data::Text(name) => named(builder, node, name),
         _ => policy(builder, node),
     });
-    let handler = fields
-        .get("do")
-        .map(|node| builder.task_list(node, &format!("{reference}/catch/do")));
+    let handler = fields.get("do").map(|node| builder.task_list(node, &format!("{reference}/catch/do")));
     builder.reader.leave_catch();
-    Some(Try {
-        list: list?,
-        filter,
-        name,
-        when,
-        except_when,
-        retry,
-        handler: super::optional(handler)?,
-    })
+    Some(Try { list: list?, filter, name, when, except_when, retry, handler: super::optional(handler)? })
 }
 
 fn name(builder: &mut Builder<'_>, node: Option<&Node>) -> String {
@@ -123,24 +109,17 @@ fn name(builder: &mut Builder<'_>, node: Option<&Node>) -> String {
     let start = |c: char| c.is_ascii_alphabetic() || c == '_';
     let inner = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if !name.starts_with(start) || !name.chars().all(inner) {
-        builder.reader.error(
-            node.at,
-            format!("`{text}` cannot be the name of a variable: it is like `error`"),
-        );
+        builder
+            .reader
+            .error(node.at, format!("`{text}` cannot be the name of a variable: it is like `error`"));
     } else if INSIDE.contains(&name) || name == "output" {
-        builder.reader.error(
-            node.at,
-            format!("`${name}` means something else: name the error otherwise"),
-        );
+        builder.reader.error(node.at, format!("`${name}` means something else: name the error otherwise"));
     }
     name.to_owned()
 }
 
 fn filter(builder: &mut Builder<'_>, errors: Option<&Node>) -> Filter {
-    let keys = Keys {
-        known: &["with"],
-        later: &[],
-    };
+    let keys = Keys { known: &["with"], later: &[] };
     let with = errors
         .and_then(|node| builder.reader.map(node, "`errors`", &keys))
         .and_then(|fields| fields.get("with"));
@@ -157,9 +136,7 @@ fn filter(builder: &mut Builder<'_>, errors: Option<&Node>) -> Filter {
         title: text("title"),
         detail: text("details").or(detail),
         instance: text("instance"),
-        status: fields
-            .get("status")
-            .and_then(|node| builder.reader.integer(node, "`status`", 100..=599)),
+        status: fields.get("status").and_then(|node| builder.reader.integer(node, "`status`", 100..=599)),
     }
 }
 
@@ -177,13 +154,8 @@ impl Try {
     pub(super) fn step(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {
         if !matches!(turn.body(), Body::Try(_)) {
             let began = turn.at();
-            *turn.body() = Body::Try(Progress {
-                phase: Phase::Trying,
-                retries: 0,
-                began,
-                problem: None,
-                error: None,
-            });
+            *turn.body() =
+                Body::Try(Progress { phase: Phase::Trying, retries: 0, began, problem: None, error: None });
             return self.attempt(turn);
         }
         let input = turn.input();
@@ -270,10 +242,7 @@ impl Try {
         if progress.retries >= retry.count {
             return Ok(None);
         }
-        let asked = progress
-            .problem
-            .as_ref()
-            .and_then(|problem| retry_after(problem, at));
+        let asked = progress.problem.as_ref().and_then(|problem| retry_after(problem, at));
         let own = retry.pause(progress.retries, seed ^ u64::from(progress.retries));
         let pause = own.max(asked.unwrap_or_default()).min(LONGEST_PAUSE);
         let spent = Duration::try_from(at.duration_since(progress.began)).unwrap_or_default();
@@ -328,9 +297,7 @@ impl Filter {
             wanted.as_deref().is_none_or(|wanted| Some(wanted) == found)
         };
         same(&self.kind, Some(&canonical(&problem.kind)))
-            && self
-                .status
-                .is_none_or(|status| status == u64::from(problem.status))
+            && self.status.is_none_or(|status| status == u64::from(problem.status))
             && same(&self.title, Some(&problem.title))
             && same(&self.detail, problem.detail.as_deref())
             && same(&self.instance, problem.instance.as_deref())

@@ -64,7 +64,8 @@ fn a_file_that_was_tampered_with_is_replaced_and_not_loaded() {
     altered[good.len() / 2] ^= 1;
     let mut forged = good.clone();
     forged[0] ^= 1;
-    let cases = [altered, forged, good[..good.len() - 1].to_vec(), good[..10].to_vec(), Vec::new(), b"x".repeat(500)];
+    let cases =
+        [altered, forged, good[..good.len() - 1].to_vec(), good[..10].to_vec(), Vec::new(), b"x".repeat(500)];
     for bad in cases {
         fs::write(&file, bad).unwrap();
         assert!(compiles(&host, &folder.cache(1), &wasm));

@@ -104,7 +104,9 @@ async fn memory_ends_at_its_limit_and_says_which_quota_raises_it() {
 #[tokio::test]
 async fn a_guest_may_live_with_a_refused_growth() {
     let host = host();
-    let modest = Guest::action("(drop (memory.grow (i32.const 10000))) (call $done (local.get $input) (local.get $input_len))");
+    let modest = Guest::action(
+        "(drop (memory.grow (i32.const 10000))) (call $done (local.get $input) (local.get $input_len))",
+    );
     let modest = plugin(&host, &modest.wasm()).await;
     assert_done(start(&host, &modest, "{}", limits()).await, "{}");
 }
@@ -139,7 +141,8 @@ async fn a_start_function_is_bounded_like_everything_else() {
 
 #[tokio::test]
 async fn a_lying_pointer_is_the_plugins_fault() {
-    let (problem, fault) = failure("(call $done (i32.const 1024) (i32.const 0x7fffffff))", "", limits()).await;
+    let (problem, fault) =
+        failure("(call $done (i32.const 1024) (i32.const 0x7fffffff))", "", limits()).await;
     assert_eq!((fault, problem.status), (Some(Fault::Trap), 500));
 }
 
@@ -174,15 +177,15 @@ async fn the_step_learns_its_context() {
     let mut curious = Guest::action(
         "(call $key (i32.const 128)) (call $done (i32.load (i32.const 128)) (i32.load (i32.const 132)))",
     );
-    curious.imports =
-        r#"(import "flowcell:plugin/context@0.1.0" "idempotency-key" (func $key (param i32)))"#;
+    curious.imports = r#"(import "flowcell:plugin/context@0.1.0" "idempotency-key" (func $key (param i32)))"#;
     let curious = plugin(&host, &curious.wasm()).await;
     assert_done(start(&host, &curious, "{}", limits()).await, "run-1-3");
 }
 
 #[tokio::test]
 async fn lines_are_kept_and_a_flood_of_them_costs_the_guest() {
-    const LOG: &str = r#"(import "flowcell:plugin/log@0.1.0" "write" (func $log (param i32 i32 i32 i32 i32 i32)))"#;
+    const LOG: &str =
+        r#"(import "flowcell:plugin/log@0.1.0" "write" (func $log (param i32 i32 i32 i32 i32 i32)))"#;
     let host = host();
     let mut talker = Guest::action(
         "(call $log (i32.const 2048) (i32.const 4) (local.get $input) (local.get $input_len) (i32.const 0) (i32.const 0))
@@ -242,7 +245,9 @@ async fn an_action_has_no_inbound_request() {
     let host = host();
     let guest = plugin(&host, &guest.wasm()).await;
     let ended = start(&host, &guest, "{}", limits()).await;
-    assert!(matches!(&ended.outcome, Outcome::Fail(problem) if problem.to_string().contains("`inbound` is there in a trigger's")));
+    assert!(
+        matches!(&ended.outcome, Outcome::Fail(problem) if problem.to_string().contains("`inbound` is there in a trigger's"))
+    );
 }
 
 /// On one thread, so that the guest has to give way for anyone else to come to work.

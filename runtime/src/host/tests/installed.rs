@@ -7,7 +7,11 @@ use crate::host::Host;
 const ANY: &str = "unreachable";
 
 async fn refusal(host: &Host, wasm: &[u8]) -> String {
-    host.install(wasm).await.err().map(|error| error.to_string()).unwrap_or_else(|| panic!("it was installed"))
+    host.install(wasm)
+        .await
+        .err()
+        .map(|error| error.to_string())
+        .unwrap_or_else(|| panic!("it was installed"))
 }
 
 #[tokio::test]
@@ -51,13 +55,21 @@ async fn an_import_that_is_not_offered_is_named_with_what_to_use() {
     };
     let cases = [
         ("wasi:sockets/tcp@0.2.3", "reaches the network through `flowcell:plugin/http-request` alone"),
-        ("wasi:http/outgoing-handler@0.2.3", "reaches the network through `flowcell:plugin/http-request` alone"),
+        (
+            "wasi:http/outgoing-handler@0.2.3",
+            "reaches the network through `flowcell:plugin/http-request` alone",
+        ),
         ("wasi:keyvalue/store@0.2.0", "not give that part of WASI"),
         ("acme:tools/thing", "nothing of that name"),
     ];
     for (import, expected) in cases {
         let error = refusal(&host, &importing(import)).await;
-        assert!(error.contains(import) && error.contains(expected) && error.contains("Offered are flowcell:plugin/context"), "{error}");
+        assert!(
+            error.contains(import)
+                && error.contains(expected)
+                && error.contains("Offered are flowcell:plugin/context"),
+            "{error}"
+        );
     }
     let error = refusal(&host, &importing("flowcell:plugin/context@0.1.0")).await;
     assert!(error.contains("does not fit what this host offers") && error.contains("context"), "{error}");
@@ -87,13 +99,18 @@ async fn describe_runs_alone_and_within_bounds() {
     let described = |items: &str| Guest { items: items.to_owned(), ..Guest::action(ANY) }.wasm();
     let spins = described("(func $init (loop $for_ever (br $for_ever))) (start $init)");
     assert!(refusal(&host, &spins).await.contains("CPU limit"));
-    let grows = described("(func $init (br_if 0 (i32.ne (i32.const -1) (memory.grow (i32.const 400)))) unreachable) (start $init)");
+    let grows = described(
+        "(func $init (br_if 0 (i32.ne (i32.const -1) (memory.grow (i32.const 400)))) unreachable) (start $init)",
+    );
     assert!(refusal(&host, &grows).await.contains("memory limit"));
     let mut calls = Guest::action(ANY);
     calls.imports = r#"(import "flowcell:plugin/context@0.1.0" "attempt" (func $attempt (result i32)))"#;
     calls.items = "(func $init (drop (call $attempt))) (start $init)".to_owned();
     let error = refusal(&host, &calls.wasm()).await;
-    assert!(error.contains("flowcell:plugin/context@0.1.0") && error.contains("nothing to call but WASI"), "{error}");
+    assert!(
+        error.contains("flowcell:plugin/context@0.1.0") && error.contains("nothing to call but WASI"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -21,7 +21,11 @@ fn host() -> Host {
 
 /// As a small tenant has them; the time is long, for a machine that is busy with other tests.
 fn limits() -> CallLimits {
-    CallLimits { memory_bytes: 4 * 1024 * 1024, cpu: Duration::from_millis(20), wall: Duration::from_secs(60) }
+    CallLimits {
+        memory_bytes: 4 * 1024 * 1024,
+        cpu: Duration::from_millis(20),
+        wall: Duration::from_secs(60),
+    }
 }
 
 async fn plugin(host: &Host, wasm: &[u8]) -> Arc<super::Plugin> {

@@ -33,11 +33,7 @@ impl MemoryStorage {
 
     /// An empty one that keeps so many ended runs, with so many bytes of entries.
     pub(crate) fn bounded(kept_runs: usize, kept_bytes: usize) -> Self {
-        Self {
-            state: Mutex::default(),
-            kept_runs,
-            kept_bytes,
-        }
+        Self { state: Mutex::default(), kept_runs, kept_bytes }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -82,12 +78,7 @@ impl Storage for MemoryStorage {
         let rows = newest_first
             .flat_map(|starts| starts.range(..before).rev())
             .take_while(|start| start.started_ms >= query.since_ms())
-            .filter_map(|start| {
-                state.runs.get(&RunKey {
-                    tenant: tenant.clone(),
-                    run: start.run,
-                })
-            })
+            .filter_map(|start| state.runs.get(&RunKey { tenant: tenant.clone(), run: start.run }))
             .filter(|run| matches(&run.row, query))
             .take(query.limit as usize + 1)
             .map(|run| run.row.clone())
@@ -123,19 +114,10 @@ impl Storage for MemoryStorage {
         Ok(rows.collect())
     }
 
-    fn next_due(&self) -> Result<Option<Timestamp>, StorageError> {
-        Ok(self.state().by_due.first().map(|(due, ..)| *due))
-    }
-
     fn flows(&self) -> Result<Vec<FlowRow>, StorageError> {
         let state = self.state();
-        let mut rows: Vec<FlowRow> = state
-            .flows
-            .values()
-            .flatten()
-            .filter(|row| !row.removed)
-            .cloned()
-            .collect();
+        let mut rows: Vec<FlowRow> =
+            state.flows.values().flatten().filter(|row| !row.removed).cloned().collect();
         rows.sort_by_key(|row| row.installed_at);
         Ok(rows)
     }
@@ -186,10 +168,7 @@ mod tests {
         assert_eq!(kept, [false, false, true, true, true]);
         assert!(store.run(&open).unwrap().is_some());
         assert_eq!(store.entries(&over[0], 0).unwrap(), []);
-        let query = RunQuery {
-            limit: 10,
-            ..RunQuery::default()
-        };
+        let query = RunQuery { limit: 10, ..RunQuery::default() };
         assert_eq!(store.runs(&open.tenant, &query).unwrap().items.len(), 4);
         assert_eq!(store.open_runs(&open.tenant).unwrap(), 1);
     }
@@ -199,10 +178,7 @@ mod tests {
         let three_entries = 3 * r#"{"n":0}"#.len();
         let store = MemoryStorage::bounded(100, three_entries * 2);
         let over: Vec<RunKey> = (0..4).map(|_| ended(&store)).collect();
-        let kept = over
-            .iter()
-            .filter(|key| store.run(key).unwrap().is_some())
-            .count();
+        let kept = over.iter().filter(|key| store.run(key).unwrap().is_some()).count();
         assert_eq!(kept, 2);
         // An entry after the end counts as well: now the last one fills the store alone.
         commit(&store, vec![append(&over[3], 3..9)]).unwrap();
@@ -215,13 +191,9 @@ mod tests {
         let store = MemoryStorage::bounded(0, usize::MAX);
         let row = run("acme", 1);
         let key = row.key.clone();
-        let writes = vec![
-            Write::CreateRun(row),
-            timer(&key, 0, 5),
-            status(&key, "completed", Phase::Ended),
-        ];
+        let writes = vec![Write::CreateRun(row), timer(&key, 0, 5), status(&key, "completed", Phase::Ended)];
         commit(&store, writes).unwrap();
         assert_eq!(store.run(&key).unwrap(), None);
-        assert_eq!(store.next_due().unwrap(), None);
+        assert_eq!(store.due(Timestamp::MAX, 1).unwrap().first().map(|timer| timer.due), None);
     }
 }

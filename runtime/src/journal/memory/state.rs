@@ -53,13 +53,7 @@ impl State {
                     if self.outlook(&seen, &row.key).is_some() {
                         return Err(row.key.exists());
                     }
-                    (
-                        &row.key,
-                        Outlook {
-                            next_seq: 0,
-                            over: row.phase == Phase::Ended,
-                        },
-                    )
+                    (&row.key, Outlook { next_seq: 0, over: row.phase == Phase::Ended })
                 }
                 Write::Append { key, entries } => {
                     let mut outlook = self.outlook(&seen, key);
@@ -73,13 +67,7 @@ impl State {
                     (key, outlook)
                 }
                 Write::SetStatus { key, phase, .. } => match self.outlook(&seen, key) {
-                    Some(run) if !run.over => (
-                        key,
-                        Outlook {
-                            over: *phase == Phase::Ended,
-                            ..run
-                        },
-                    ),
+                    Some(run) if !run.over => (key, Outlook { over: *phase == Phase::Ended, ..run }),
                     _ => return Err(key.not_open()),
                 },
                 _ => continue,
@@ -94,10 +82,9 @@ impl State {
         if let Some((_, outlook)) = seen.iter().find(|(other, _)| *other == key) {
             return Some(*outlook);
         }
-        self.runs.get(key).map(|run| Outlook {
-            next_seq: run.entries.len() as u64,
-            over: run.row.phase == Phase::Ended,
-        })
+        self.runs
+            .get(key)
+            .map(|run| Outlook { next_seq: run.entries.len() as u64, over: run.row.phase == Phase::Ended })
     }
 
     /// One write of a batch that was checked.
@@ -105,29 +92,16 @@ impl State {
         match write {
             Write::CreateRun(row) => self.create_run(row),
             Write::Append { key, entries } => self.append(&key, entries),
-            Write::SetStatus {
-                key,
-                status,
-                phase,
-                ended_at,
-            } => {
+            Write::SetStatus { key, status, phase, ended_at } => {
                 self.set_status(key, status, phase, ended_at);
             }
             Write::SetTimer(row) => self.set_timer(row),
             Write::ClearTimer { key, timer } => self.clear_timer(&key, timer),
             Write::ClearTimers { key } => self.clear_timers(&key),
             Write::PutFlow(row) => self.put_flow(row),
-            Write::RemoveFlow {
-                tenant,
-                namespace,
-                name,
-            } => self.remove_flow(&tenant, &namespace, &name),
+            Write::RemoveFlow { tenant, namespace, name } => self.remove_flow(&tenant, &namespace, &name),
             Write::PutTrigger(row) => self.put_trigger(row),
-            Write::RemoveTrigger {
-                tenant,
-                namespace,
-                name,
-            } => {
+            Write::RemoveTrigger { tenant, namespace, name } => {
                 self.triggers.remove(&(tenant, namespace, name));
             }
         }
@@ -135,22 +109,13 @@ impl State {
 
     fn create_run(&mut self, row: RunRow) {
         let key = row.key.clone();
-        self.by_start
-            .entry(key.tenant.clone())
-            .or_default()
-            .insert(Cursor::of(&row));
+        self.by_start.entry(key.tenant.clone()).or_default().insert(Cursor::of(&row));
         if row.phase == Phase::Ended {
             self.ended.push_back(key.clone());
         } else {
             *self.open.entry(key.tenant.clone()).or_default() += 1;
         }
-        self.runs.insert(
-            key,
-            Run {
-                row,
-                entries: Vec::new(),
-            },
-        );
+        self.runs.insert(key, Run { row, entries: Vec::new() });
     }
 
     fn append(&mut self, key: &RunKey, mut entries: Vec<Entry>) {
@@ -195,10 +160,7 @@ impl State {
 
     fn set_timer(&mut self, row: TimerRow) {
         self.clear_timer(&row.key, row.timer);
-        self.timers
-            .entry(row.key.clone())
-            .or_default()
-            .insert(row.timer, row.due);
+        self.timers.entry(row.key.clone()).or_default().insert(row.timer, row.due);
         self.by_due.insert((row.due, row.key, row.timer));
     }
 

@@ -56,9 +56,7 @@ impl SqliteStorage {
     }
 
     fn read<T>(&self, ask: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StorageError> {
-        self.readers
-            .with(ask)
-            .map_err(|error| fault::describe(&self.path, &error))
+        self.readers.with(ask).map_err(|error| fault::describe(&self.path, &error))
     }
 
     fn write<T>(&self, change: impl FnOnce(&mut Writer) -> rusqlite::Result<T>) -> Result<T, StorageError> {
@@ -110,10 +108,6 @@ impl Storage for SqliteStorage {
 
     fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<TimerRow>, StorageError> {
         self.read(|connection| read::due(connection, now, limit))
-    }
-
-    fn next_due(&self) -> Result<Option<Timestamp>, StorageError> {
-        self.read(read::next_due)
     }
 
     fn flows(&self) -> Result<Vec<FlowRow>, StorageError> {

@@ -31,20 +31,14 @@ impl Readers {
     pub fn new(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
-            pool: Mutex::new(Pool {
-                idle: Vec::new(),
-                in_use: 0,
-            }),
+            pool: Mutex::new(Pool { idle: Vec::new(), in_use: 0 }),
             returned: Condvar::new(),
         }
     }
 
     pub fn with<T>(&self, ask: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
         let lent = self.lend()?;
-        ask(lent
-            .connection
-            .as_ref()
-            .expect("it is given back when `lent` is dropped"))
+        ask(lent.connection.as_ref().expect("it is given back when `lent` is dropped"))
     }
 
     fn lend(&self) -> rusqlite::Result<Lent<'_>> {
@@ -57,10 +51,7 @@ impl Readers {
             None => schema::open_reader(&self.path)?,
         };
         pool.in_use += 1;
-        Ok(Lent {
-            readers: self,
-            connection: Some(connection),
-        })
+        Ok(Lent { readers: self, connection: Some(connection) })
     }
 
     fn pool(&self) -> MutexGuard<'_, Pool> {
@@ -97,25 +88,18 @@ const ACTIVE: &str = "SELECT tenant, run FROM runs INDEXED BY runs_active
      WHERE phase = 0 AND (tenant, run) > (?1, ?2) ORDER BY tenant, run LIMIT ?3";
 const DUE: &str = "SELECT tenant, run, timer, due FROM timers WHERE due <= ?1
      ORDER BY due, tenant, run, timer LIMIT ?2";
-const NEXT_DUE: &str = "SELECT due FROM timers ORDER BY due LIMIT 1";
 
 /// The questions over many rows, with the index that must answer each.
 #[cfg(test)]
-pub(super) const QUESTIONS_ON_INDEXES: [(&str, &str); 4] = [
-    (RUNS, "runs_by_start"),
-    (ACTIVE, "runs_active"),
-    (DUE, "timers_by_due"),
-    (NEXT_DUE, "timers_by_due"),
-];
+pub(super) const QUESTIONS_ON_INDEXES: [(&str, &str); 3] =
+    [(RUNS, "runs_by_start"), (ACTIVE, "runs_active"), (DUE, "timers_by_due")];
 
 const FLOW_COLUMNS: &str = "tenant, namespace, name, version, digest, source, installed_at, removed";
 
 pub(super) fn run(connection: &Connection, key: &RunKey) -> rusqlite::Result<Option<RunRow>> {
     connection
         .prepare_cached(RUN)?
-        .query_row(params![key.tenant.as_str(), key.run.as_bytes()], |row| {
-            run_row(row, &key.tenant)
-        })
+        .query_row(params![key.tenant.as_str(), key.run.as_bytes()], |row| run_row(row, &key.tenant))
         .optional()
 }
 
@@ -125,11 +109,7 @@ pub(super) fn entries(connection: &Connection, key: &RunKey, from: u64) -> rusql
     let from = i64::try_from(from).unwrap_or(i64::MAX);
     let of_run = params![key.tenant.as_str(), key.run.as_bytes(), from];
     list(connection, question, of_run, |row| {
-        Ok(Entry {
-            seq: row.get::<_, i64>(0)? as u64,
-            at: time(row, 1)?,
-            body: row.get(2)?,
-        })
+        Ok(Entry { seq: row.get::<_, i64>(0)? as u64, at: time(row, 1)?, body: row.get(2)? })
     })
 }
 
@@ -168,19 +148,8 @@ pub(super) fn active(
 
 pub(super) fn due(connection: &Connection, now: Timestamp, limit: u32) -> rusqlite::Result<Vec<TimerRow>> {
     list(connection, DUE, params![now.as_millisecond(), limit], |row| {
-        Ok(TimerRow {
-            key: run_key(row)?,
-            timer: row.get(2)?,
-            due: time(row, 3)?,
-        })
+        Ok(TimerRow { key: run_key(row)?, timer: row.get(2)?, due: time(row, 3)? })
     })
-}
-
-pub(super) fn next_due(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
-    connection
-        .prepare_cached(NEXT_DUE)?
-        .query_row([], |row| time(row, 0))
-        .optional()
 }
 
 pub(super) fn flows(connection: &Connection) -> rusqlite::Result<Vec<FlowRow>> {
@@ -201,10 +170,7 @@ pub(super) fn flow(
             "SELECT {FLOW_COLUMNS} FROM flows
              WHERE tenant = ?1 AND namespace = ?2 AND name = ?3 AND version = ?4 AND digest = ?5"
         ))?
-        .query_row(
-            params![tenant.as_str(), id.namespace, id.name, id.version, id.digest],
-            flow_row,
-        )
+        .query_row(params![tenant.as_str(), id.namespace, id.name, id.version, id.digest], flow_row)
         .optional()
 }
 
@@ -229,18 +195,12 @@ fn list<T>(
     values: impl Params,
     each: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<Vec<T>> {
-    connection
-        .prepare_cached(question)?
-        .query_map(values, each)?
-        .collect()
+    connection.prepare_cached(question)?.query_map(values, each)?.collect()
 }
 
 fn run_row(row: &Row<'_>, tenant: &TenantId) -> rusqlite::Result<RunRow> {
     Ok(RunRow {
-        key: RunKey {
-            tenant: tenant.clone(),
-            run: RunId::from_bytes(row.get(0)?),
-        },
+        key: RunKey { tenant: tenant.clone(), run: RunId::from_bytes(row.get(0)?) },
         flow: flow_id(row, 1)?,
         trigger: row.get(5)?,
         status: row.get(6)?,
@@ -270,10 +230,7 @@ fn flow_id(row: &Row<'_>, first: usize) -> rusqlite::Result<FlowId> {
 }
 
 fn run_key(row: &Row<'_>) -> rusqlite::Result<RunKey> {
-    Ok(RunKey {
-        tenant: tenant(row, 0)?,
-        run: RunId::from_bytes(row.get(1)?),
-    })
+    Ok(RunKey { tenant: tenant(row, 0)?, run: RunId::from_bytes(row.get(1)?) })
 }
 
 fn tenant(row: &Row<'_>, column: usize) -> rusqlite::Result<TenantId> {
@@ -301,8 +258,6 @@ impl Phase {
     }
 
     fn from_number(number: i64) -> Option<Self> {
-        [Self::Active, Self::Parked, Self::Ended]
-            .into_iter()
-            .find(|phase| phase.number() == number)
+        [Self::Active, Self::Parked, Self::Ended].into_iter().find(|phase| phase.number() == number)
     }
 }

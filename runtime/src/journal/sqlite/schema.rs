@@ -128,10 +128,9 @@ fn make_writable(path: &Path) -> Result<(), StorageError> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
         Ok(_) => Ok(()),
-        Err(error) => Err(StorageError::Unwritable {
-            path: path.display().to_string(),
-            reason: error.to_string(),
-        }),
+        Err(error) => {
+            Err(StorageError::Unwritable { path: path.display().to_string(), reason: error.to_string() })
+        }
     }
 }
 
@@ -161,11 +160,7 @@ fn judge(path: &Path, header: &Header) -> Result<(), StorageError> {
         return Err(StorageError::Foreign { path });
     }
     if header.version > VERSION {
-        return Err(StorageError::Newer {
-            path,
-            found: header.version,
-            known: VERSION,
-        });
+        return Err(StorageError::Newer { path, found: header.version, known: VERSION });
     }
     Ok(())
 }

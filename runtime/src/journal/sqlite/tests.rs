@@ -1,3 +1,5 @@
+//! The SQLite store alone: schema, damage, full disks, power cuts, and what the storage contract does not say.
+
 use std::fs;
 use std::path::Path;
 
@@ -30,7 +32,7 @@ fn what_was_acknowledged_is_there_after_a_power_cut() {
         assert_eq!(reopened.entries(key, 0).unwrap(), entries(0..3));
     }
     assert_eq!(reopened.run(&keys[0]).unwrap().unwrap().phase, Phase::Ended);
-    assert_eq!(reopened.next_due().unwrap(), Some(at(7)));
+    assert_eq!(reopened.due(Timestamp::MAX, 1).unwrap().first().map(|timer| timer.due), Some(at(7)));
     assert_eq!(reopened.open_runs(&keys[0].tenant).unwrap(), 49);
     assert_eq!(reopened.active(None, 100).unwrap().len(), 49);
     commit(&reopened, vec![append(&keys[2], 3..4)]).unwrap();
@@ -74,18 +76,12 @@ fn a_full_disk_fails_every_batch_of_a_call_and_is_left_by_itself() {
             Write::CreateRun(row.clone()),
             Write::Append {
                 key: row.key.clone(),
-                entries: vec![Entry {
-                    seq: 0,
-                    at: at(1),
-                    body: "x".repeat(100_000),
-                }],
+                entries: vec![Entry { seq: 0, at: at(1), body: "x".repeat(100_000) }],
             },
         ],
     };
     let rows = [run("acme", 1), run("acme", 2)];
-    let small = Batch {
-        writes: vec![append(&key, 1..2)],
-    };
+    let small = Batch { writes: vec![append(&key, 1..2)] };
     let results = store.commit(&[small.clone(), large(&rows[0]), large(&rows[1])]);
     assert_eq!(results.len(), 3);
     for result in results {
@@ -111,9 +107,7 @@ fn a_panic_inside_a_transaction_leaves_a_store_that_works() {
     let store = SqliteStorage::open(&folder.path("journal.db")).unwrap();
     let key = started(&store, "acme", 0..1);
     std::thread::scope(|scope| {
-        let panicked = scope
-            .spawn(|| store.write(|writer| writer.panic_in_a_transaction()))
-            .join();
+        let panicked = scope.spawn(|| store.write(|writer| writer.panic_in_a_transaction())).join();
         assert!(panicked.is_err());
     });
     commit(&store, vec![append(&key, 1..2)]).unwrap();
@@ -124,11 +118,7 @@ fn a_panic_inside_a_transaction_leaves_a_store_that_works() {
 fn text_in_place_of_a_journal_is_called_damaged() {
     let folder = Folder::new();
     let path = folder.path("journal.db");
-    fs::write(
-        &path,
-        "this is not a database, though it is long enough to be one".repeat(100),
-    )
-    .unwrap();
+    fs::write(&path, "this is not a database, though it is long enough to be one".repeat(100)).unwrap();
     let refused = refusal(&path);
     assert!(matches!(refused, StorageError::Corrupt { .. }), "{refused}");
     assert!(refused.to_string().contains(path.to_str().unwrap()), "{refused}");
@@ -174,16 +164,8 @@ fn a_journal_of_a_later_version_is_left_alone() {
     drop(connection);
     let before = fs::read(&path).unwrap();
     let refused = refusal(&path);
-    assert!(
-        matches!(refused, StorageError::Newer { found: 7, .. }),
-        "{refused}"
-    );
-    assert!(
-        refused
-            .to_string()
-            .contains("has format 7, this host knows up to 1"),
-        "{refused}"
-    );
+    assert!(matches!(refused, StorageError::Newer { found: 7, .. }), "{refused}");
+    assert!(refused.to_string().contains("has format 7, this host knows up to 1"), "{refused}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 
@@ -191,10 +173,7 @@ fn a_journal_of_a_later_version_is_left_alone() {
 fn the_database_of_another_application_is_left_alone() {
     let folder = Folder::new();
     let path = folder.path("other.db");
-    Connection::open(&path)
-        .unwrap()
-        .execute_batch("CREATE TABLE notes (text TEXT)")
-        .unwrap();
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE notes (text TEXT)").unwrap();
     let before = fs::read(&path).unwrap();
     let refused = refusal(&path);
     assert!(matches!(refused, StorageError::Foreign { .. }), "{refused}");
@@ -206,10 +185,7 @@ fn a_place_that_cannot_be_written_is_named_with_the_reason() {
     let folder = Folder::new();
     fs::write(folder.path("file"), "").unwrap();
     fs::create_dir(folder.path("folder")).unwrap();
-    for (path, reason) in [
-        ("file/journal.db", "it is not a folder"),
-        ("folder", "Is a directory"),
-    ] {
+    for (path, reason) in [("file/journal.db", "it is not a folder"), ("folder", "Is a directory")] {
         let refused = refusal(&folder.path(path));
         assert!(matches!(refused, StorageError::Unwritable { .. }), "{refused}");
         assert!(refused.to_string().contains(reason), "{refused}");
@@ -262,9 +238,6 @@ fn every_question_is_answered_by_an_index() {
     };
     for (question, index) in read::QUESTIONS_ON_INDEXES {
         let plan = plan(question);
-        assert!(
-            plan.contains(index) && !plan.contains("TEMP B-TREE"),
-            "{question}: {plan}"
-        );
+        assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{question}: {plan}");
     }
 }

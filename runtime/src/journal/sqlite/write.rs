@@ -33,10 +33,7 @@ impl Writer {
     /// Takes the connection and counts what is open, which `counts` shows from then on.
     pub fn new(connection: Connection, counts: OpenRuns) -> rusqlite::Result<Self> {
         counts.load(&connection)?;
-        Ok(Self {
-            connection,
-            open_runs: counts,
-        })
+        Ok(Self { connection, open_runs: counts })
     }
 
     /// Applies the batches; the error is the store's, and then none is applied.
@@ -97,15 +94,12 @@ impl Writer {
 
     /// Moves the write-ahead log into the file and empties it.
     pub fn checkpoint(&mut self) -> rusqlite::Result<()> {
-        self.connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
     }
 
     #[cfg(test)]
     pub fn limit_pages(&self, pages: i64) {
-        self.connection
-            .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
-            .unwrap();
+        self.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
     }
 
     #[cfg(test)]
@@ -193,19 +187,8 @@ fn apply<'a>(connection: &Connection, batch: &'a Batch, change: &mut Change<'a>)
                 }
             }
             Write::Append { key, entries } => append(connection, key, entries)?,
-            Write::SetStatus {
-                key,
-                status,
-                phase,
-                ended_at,
-            } => {
-                set_status(
-                    connection,
-                    key,
-                    status,
-                    *phase,
-                    ended_at.map(|at| at.as_millisecond()),
-                )?;
+            Write::SetStatus { key, status, phase, ended_at } => {
+                set_status(connection, key, status, *phase, ended_at.map(|at| at.as_millisecond()))?;
                 if *phase == Phase::Ended {
                     change.add(&key.tenant, -1);
                 }
@@ -214,17 +197,13 @@ fn apply<'a>(connection: &Connection, batch: &'a Batch, change: &mut Change<'a>)
             Write::ClearTimer { key, timer } => clear_timer(connection, key, *timer)?,
             Write::ClearTimers { key } => clear_timers(connection, key)?,
             Write::PutFlow(row) => put_flow(connection, row)?,
-            Write::RemoveFlow {
-                tenant,
-                namespace,
-                name,
-            } => remove_flow(connection, tenant, namespace, name)?,
+            Write::RemoveFlow { tenant, namespace, name } => {
+                remove_flow(connection, tenant, namespace, name)?
+            }
             Write::PutTrigger(row) => put_trigger(connection, row)?,
-            Write::RemoveTrigger {
-                tenant,
-                namespace,
-                name,
-            } => remove_trigger(connection, tenant, namespace, name)?,
+            Write::RemoveTrigger { tenant, namespace, name } => {
+                remove_trigger(connection, tenant, namespace, name)?
+            }
         }
     }
     Ok(())

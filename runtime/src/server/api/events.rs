@@ -35,9 +35,7 @@ impl Body for EventStream {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0
-            .poll_recv(context)
-            .map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+        self.0.poll_recv(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
 }
 
@@ -45,32 +43,18 @@ pub(super) async fn show(call: &Call<'_>) -> Outcome {
     let run = runs::id(call)?;
     // Subscribed first: what happens between the history and the rest of the stream is not missed.
     let changes = call.state.runtime.watch();
-    let history = call
-        .state
-        .runtime
-        .history(&call.tenant, run)
-        .await?
-        .ok_or_else(|| runs::unknown(call))?;
+    let history = call.state.runtime.history(&call.tenant, run).await?.ok_or_else(|| runs::unknown(call))?;
     if !wants_stream(call) {
         return response::list(&history, None);
     }
     let (sender, receiver) = mpsc::channel(limits::EVENTS_BEHIND);
-    let telling = Telling {
-        state: call.state.clone(),
-        tenant: call.tenant.clone(),
-        run,
-        sender,
-    };
+    let telling = Telling { state: call.state.clone(), tenant: call.tenant.clone(), run, sender };
     tokio::spawn(telling.tell(history, changes));
     Ok(stream(receiver))
 }
 
 fn wants_stream(call: &Call<'_>) -> bool {
-    let accept = call
-        .head
-        .headers
-        .get(header::ACCEPT)
-        .and_then(|value| value.to_str().ok());
+    let accept = call.head.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     accept.is_some_and(|accept| accept.contains("text/event-stream"))
 }
 
@@ -78,10 +62,7 @@ fn stream(receiver: mpsc::Receiver<Bytes>) -> hyper::Response<response::Body> {
     let mut response = hyper::Response::new(Either::Right(EventStream(receiver)));
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/event-stream"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Proxies that collect an answer before they pass it on are asked not to.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
@@ -123,8 +104,7 @@ impl Telling {
                     continue;
                 }
                 Ok(Err(RecvError::Lagged(count))) => {
-                    self.send(format!("event: lagged\ndata: {{\"lost\":{count}}}\n\n"))
-                        .await?;
+                    self.send(format!("event: lagged\ndata: {{\"lost\":{count}}}\n\n")).await?;
                     if self.is_over().await {
                         return self.send(END.to_owned()).await;
                     }
@@ -215,20 +195,10 @@ mod tests {
             ))
             .await;
         assert!(stream.contains("content-type: text/event-stream"), "{stream}");
-        assert!(
-            stream.contains("event: step\ndata: {\"kind\":\"step\""),
-            "{stream}"
-        );
-        assert!(
-            stream.contains("\"status\":\"completed\"") && stream.contains("event: end\n"),
-            "{stream}"
-        );
+        assert!(stream.contains("event: step\ndata: {\"kind\":\"step\""), "{stream}");
+        assert!(stream.contains("\"status\":\"completed\"") && stream.contains("event: end\n"), "{stream}");
 
         let (status, list) = site.api("GET", &path, "").await;
-        assert_eq!(
-            (status, list["items"][0]["kind"].as_str().is_some()),
-            (200, true),
-            "{list}"
-        );
+        assert_eq!((status, list["items"][0]["kind"].as_str().is_some()), (200, true), "{list}");
     }
 }

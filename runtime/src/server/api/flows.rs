@@ -24,29 +24,18 @@ pub(super) fn show(call: &Call<'_>) -> Outcome {
 pub(super) async fn put(call: &mut Call<'_>) -> Outcome {
     let document = call.document().await?;
     let Document::Flow(flow) = &document else {
-        return Err(response::bad_request(
-            "the document is a trigger: put it under /api/v1/triggers",
-        ));
+        return Err(response::bad_request("the document is a trigger: put it under /api/v1/triggers"));
     };
     let (namespace, name) = (flow.id.namespace.clone(), flow.id.name.clone());
     let is_new = find(call).is_none();
     call.deploy(document, &namespace, &name).await?;
-    let status = if is_new {
-        StatusCode::CREATED
-    } else {
-        StatusCode::OK
-    };
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     response::json(status, &find(call).ok_or_else(|| unknown(call))?)
 }
 
 pub(super) async fn remove(call: &Call<'_>) -> Outcome {
     let [namespace, name] = call.places;
-    if call
-        .state
-        .runtime
-        .remove_flow(&call.tenant, namespace, name)
-        .await?
-    {
+    if call.state.runtime.remove_flow(&call.tenant, namespace, name).await? {
         Ok(response::empty(StatusCode::NO_CONTENT))
     } else {
         Err(unknown(call))
@@ -60,9 +49,7 @@ pub(super) async fn start(call: &mut Call<'_>) -> Outcome {
     let input = call.json(limits::INPUT_BYTES).await?;
     let [namespace, name] = call.places;
     let runtime = &call.state.runtime;
-    let id = runtime
-        .start_run(&call.tenant, namespace, name, query.text("version"), input)
-        .await?;
+    let id = runtime.start_run(&call.tenant, namespace, name, query.text("version"), input).await?;
     match wait {
         None => accepted(id),
         Some(wait) => waited(id, run_within(call, id, wait).await?),
@@ -71,22 +58,12 @@ pub(super) async fn start(call: &mut Call<'_>) -> Outcome {
 
 /// The answer to a started run: where it will be seen.
 pub(super) fn accepted(id: RunId) -> Outcome {
-    located(
-        id,
-        response::json(
-            StatusCode::ACCEPTED,
-            &json!({ "id": id, "status": Status::Pending }),
-        ),
-    )
+    located(id, response::json(StatusCode::ACCEPTED, &json!({ "id": id, "status": Status::Pending })))
 }
 
 fn waited(id: RunId, run: Option<RunView>) -> Outcome {
     let Some(run) = run else { return accepted(id) };
-    let status = if run.summary.status.is_final() {
-        StatusCode::OK
-    } else {
-        StatusCode::ACCEPTED
-    };
+    let status = if run.summary.status.is_final() { StatusCode::OK } else { StatusCode::ACCEPTED };
     located(id, response::json(status, &run))
 }
 
@@ -108,10 +85,7 @@ async fn run_within(call: &Call<'_>, id: RunId, wait: Duration) -> Result<Option
 fn wait_time(text: &str) -> Result<Duration, Problem> {
     let longest = limits::LONGEST_WAIT;
     // ISO 8601 only: jiff alone would take `30 seconds` too.
-    let span = text
-        .starts_with('P')
-        .then(|| text.parse::<SignedDuration>().ok())
-        .flatten();
+    let span = text.starts_with('P').then(|| text.parse::<SignedDuration>().ok()).flatten();
     match span.and_then(|span| Duration::try_from(span).ok()) {
         None => Err(response::bad_request(format!(
             "parameter `wait`: `{text}` is not an ISO 8601 duration such as PT30S"

@@ -23,9 +23,5 @@ pub(super) async fn ready(call: &Call<'_>) -> Outcome {
 pub(super) fn metrics(call: &Call<'_>) -> Outcome {
     let mut text = call.state.runtime.metrics();
     text.push_str(&call.state.metrics.text());
-    Ok(response::bytes(
-        StatusCode::OK,
-        "text/plain; version=0.0.4; charset=utf-8",
-        text,
-    ))
+    Ok(response::bytes(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text))
 }

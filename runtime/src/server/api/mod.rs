@@ -54,13 +54,7 @@ pub(super) async fn answer(
         state.access.admit(remote, head)?;
     }
     let tenant = tenant(state, head)?;
-    let call = &mut Call {
-        state,
-        head,
-        payload,
-        tenant,
-        places,
-    };
+    let call = &mut Call { state, head, payload, tenant, places };
     match endpoint {
         Endpoint::Healthz => health::alive(),
         Endpoint::Readyz => health::ready(call).await,
@@ -101,9 +95,7 @@ fn tenant(state: &State, head: &Parts) -> Result<TenantId, Problem> {
     if state.runtime.tenants().contains(&tenant) {
         return Ok(tenant);
     }
-    Err(response::no_such(format!(
-        "tenant `{name}` on this host; `flowcell tenants list` names them"
-    )))
+    Err(response::no_such(format!("tenant `{name}` on this host; `flowcell tenants list` names them")))
 }
 
 impl Call<'_> {
@@ -145,23 +137,16 @@ impl Call<'_> {
                 "the document is called {namespace}/{name}, the address says {expected_namespace}/{expected_name}"
             )));
         }
-        self.state
-            .runtime
-            .deploy(&self.tenant, vec![document])
-            .await
-            .map_err(|error| match error {
-                DeployError::Findings(findings) => refused(&findings),
-                DeployError::Problem(problem) => problem,
-            })
+        self.state.runtime.deploy(&self.tenant, vec![document]).await.map_err(|error| match error {
+            DeployError::Findings(findings) => refused(&findings),
+            DeployError::Problem(problem) => problem,
+        })
     }
 }
 
 /// A document that cannot be used, with every reason and its place.
 fn refused(findings: &[Finding]) -> Problem {
-    let first = findings
-        .iter()
-        .find(|finding| finding.is_error())
-        .or(findings.first());
+    let first = findings.iter().find(|finding| finding.is_error()).or(findings.first());
     let detail = match first {
         None => "the document cannot be used".to_owned(),
         Some(first) => {
@@ -169,10 +154,7 @@ fn refused(findings: &[Finding]) -> Problem {
                 0 => String::new(),
                 more => format!(" (and {more} more in data.findings)"),
             };
-            format!(
-                "line {}, column {}: {}{more}",
-                first.line, first.column, first.message
-            )
+            format!("line {}, column {}: {}{more}", first.line, first.column, first.message)
         }
     };
     Problem::new(crate::problem::kind::VALIDATION, "The document is not valid", 400)
@@ -213,11 +195,7 @@ mod tests {
         let site = site();
         for list in ["flows", "triggers", "runs"] {
             let (status, body) = site.api("GET", &format!("/api/v1/{list}"), "").await;
-            assert_eq!(
-                (status, &body["cursor"]),
-                (200, &serde_json::Value::Null),
-                "{list}"
-            );
+            assert_eq!((status, &body["cursor"]), (200, &serde_json::Value::Null), "{list}");
             assert!(body["items"].is_array(), "{list}");
         }
     }
@@ -244,13 +222,7 @@ mod tests {
         assert_eq!(site.api("PUT", path, flow).await.0, 200);
         let (status, body) = site.api("PUT", "/api/v1/flows/shop/out", flow).await;
         assert_eq!(status, 400);
-        assert!(
-            body["detail"]
-                .as_str()
-                .unwrap()
-                .contains("shop/in, the address says shop/out"),
-            "{body}"
-        );
+        assert!(body["detail"].as_str().unwrap().contains("shop/in, the address says shop/out"), "{body}");
         assert_eq!(site.api("GET", path, "").await.1["version"], "1.0.0");
 
         let (status, run) = site.api("POST", &format!("{path}/runs?wait=PT30S"), "{}").await;
@@ -263,10 +235,7 @@ mod tests {
         assert_eq!(status, 202);
         let id = run["id"].as_str().unwrap();
         let (status, shown) = site.api("GET", &format!("/api/v1/runs/{id}"), "").await;
-        assert_eq!(
-            (status, &shown["id"], &shown["flow"]),
-            (200, &run["id"], &"shop/in:1.0.0".into())
-        );
+        assert_eq!((status, &shown["id"], &shown["flow"]), (200, &run["id"], &"shop/in:1.0.0".into()));
 
         assert_eq!(site.api("DELETE", path, "").await.0, 204);
         assert_eq!(site.api("DELETE", path, "").await.0, 404);

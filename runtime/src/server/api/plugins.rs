@@ -16,10 +16,7 @@ pub(super) fn list(call: &Call<'_>) -> Outcome {
 pub(super) fn show(call: &Call<'_>) -> Outcome {
     let name = call.places[0];
     let newest = named(call, name).max_by_key(|plugin| Version::parse(&plugin.version).ok());
-    response::json(
-        StatusCode::OK,
-        &newest.ok_or_else(|| response::no_such(format!("plugin {name}")))?,
-    )
+    response::json(StatusCode::OK, &newest.ok_or_else(|| response::no_such(format!("plugin {name}")))?)
 }
 
 pub(super) fn show_version(call: &Call<'_>) -> Outcome {

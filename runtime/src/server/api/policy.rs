@@ -39,8 +39,5 @@ pub(super) async fn explain_body(call: &mut Call<'_>) -> Outcome {
 }
 
 async fn about(call: &Call<'_>, method: &str, url: &str) -> Outcome {
-    response::json(
-        StatusCode::OK,
-        &call.state.runtime.explain(&call.tenant, method, url).await?,
-    )
+    response::json(StatusCode::OK, &call.state.runtime.explain(&call.tenant, method, url).await?)
 }

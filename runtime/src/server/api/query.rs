@@ -14,27 +14,22 @@ impl Query {
     /// Refuses a name that is not among `known`: a misspelt filter must not be a list of everything.
     pub(super) fn read(head: &Parts, known: &[&str]) -> Result<Self, Problem> {
         let text = head.uri.query().unwrap_or_default();
-        let pairs: Vec<_> = url::form_urlencoded::parse(text.as_bytes())
-            .into_owned()
-            .collect();
+        let pairs: Vec<_> = url::form_urlencoded::parse(text.as_bytes()).into_owned().collect();
         match pairs.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             None => Ok(Self(pairs)),
-            Some((name, _)) if known.is_empty() => Err(bad_request(format!(
-                "unknown parameter `{name}`: this address takes none"
-            ))),
-            Some((name, _)) => Err(bad_request(format!(
-                "unknown parameter `{name}`: there are {}",
-                known.join(", ")
-            ))),
+            Some((name, _)) if known.is_empty() => {
+                Err(bad_request(format!("unknown parameter `{name}`: this address takes none")))
+            }
+            Some((name, _)) => {
+                Err(bad_request(format!("unknown parameter `{name}`: there are {}", known.join(", "))))
+            }
         }
     }
 
     /// An empty value counts as none.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(known, _)| known == name);
-        found
-            .map(|(_, value)| value.as_str())
-            .filter(|value| !value.is_empty())
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
     /// The parameter in its type; `form` says in words what is expected.

@@ -19,11 +19,7 @@ pub(super) async fn show(call: &Call<'_>) -> Outcome {
 }
 
 pub(super) async fn cancel(call: &Call<'_>) -> Outcome {
-    let run = call
-        .state
-        .runtime
-        .cancel(&call.tenant, id(call)?, "cancelled through the API")
-        .await?;
+    let run = call.state.runtime.cancel(&call.tenant, id(call)?, "cancelled through the API").await?;
     response::json(StatusCode::OK, &run.ok_or_else(|| unknown(call))?)
 }
 
@@ -55,9 +51,9 @@ fn filter(call: &Call<'_>) -> Result<RunFilter, Problem> {
 fn status(text: &str) -> Result<Status, Problem> {
     const OF_RUNS: &str = "pending, running, waiting, suspended, cancelled, faulted, completed";
     match serde_json::from_value(Value::from(text)) {
-        Ok(Status::Skipped) | Err(_) => Err(response::bad_request(format!(
-            "parameter `status`: `{text}` is not one of {OF_RUNS}"
-        ))),
+        Ok(Status::Skipped) | Err(_) => {
+            Err(response::bad_request(format!("parameter `status`: `{text}` is not one of {OF_RUNS}")))
+        }
         Ok(status) => Ok(status),
     }
 }

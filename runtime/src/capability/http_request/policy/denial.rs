@@ -22,11 +22,7 @@ pub(in super::super) struct Denial {
 
 impl Denial {
     pub(super) fn special(ip: IpAddr, kind: &str) -> Self {
-        Self {
-            reason: format!("{ip} is {kind}"),
-            add: Some(network_lines(ip)),
-            wants_rule: false,
-        }
+        Self { reason: format!("{ip} is {kind}"), add: Some(network_lines(ip)), wants_rule: false }
     }
 
     pub(super) fn outside_networks(ip: IpAddr) -> Self {
@@ -110,10 +106,7 @@ fn host_lines(subject: &Subject<'_>, nearest: Option<&HostRule>) -> String {
         lines += &format!("\nmethods = [\"{}\"]", subject.method);
     }
     // A path with escapes has no pattern that would be safe to propose.
-    let safe = subject
-        .path
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte));
+    let safe = subject.path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte));
     if safe && nearest.is_some_and(|rule| rule.paths.is_some()) {
         lines += &format!("\npaths = [\"{}\"]", subject.path);
     }
@@ -121,16 +114,8 @@ fn host_lines(subject: &Subject<'_>, nearest: Option<&HostRule>) -> String {
 }
 
 fn show_url(subject: &Subject<'_>) -> String {
-    let (scheme, usual) = if subject.https {
-        ("https", 443)
-    } else {
-        ("http", 80)
-    };
-    let port = if subject.port == usual {
-        String::new()
-    } else {
-        format!(":{}", subject.port)
-    };
+    let (scheme, usual) = if subject.https { ("https", 443) } else { ("http", 80) };
+    let port = if subject.port == usual { String::new() } else { format!(":{}", subject.port) };
     format!("{scheme}://{}{port}{}", subject.host, subject.path)
 }
 
@@ -143,9 +128,5 @@ fn show_ports(ports: &Ports) -> String {
 }
 
 fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
-    items
-        .into_iter()
-        .map(|item| item.to_string())
-        .collect::<Vec<_>>()
-        .join(", ")
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
 }

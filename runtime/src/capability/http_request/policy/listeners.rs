@@ -22,15 +22,12 @@ impl Listeners {
     /// Whether whoever dials this canonical address may end at this host. The same port on any loopback address counts:
     /// a second look would cost more than it tells.
     pub(super) fn include(&self, dial: SocketAddr) -> bool {
-        self.0
-            .iter()
-            .filter(|listener| listener.port() == dial.port())
-            .any(|listener| {
-                listener.ip() == dial.ip()
-                    || dial.ip().is_loopback()
-                    || dial.ip().is_unspecified()
-                    || (listener.ip().is_unspecified() && is_of_this_machine(dial.ip()))
-            })
+        self.0.iter().filter(|listener| listener.port() == dial.port()).any(|listener| {
+            listener.ip() == dial.ip()
+                || dial.ip().is_loopback()
+                || dial.ip().is_unspecified()
+                || (listener.ip().is_unspecified() && is_of_this_machine(dial.ip()))
+        })
     }
 }
 
@@ -53,17 +50,9 @@ mod tests {
 
     #[test]
     fn a_listener_is_met_under_every_name_of_this_machine() {
-        let listeners = Listeners::new(&[
-            "127.0.0.1:8080".parse().unwrap(),
-            "[::ffff:10.0.0.7]:81".parse().unwrap(),
-        ]);
-        for text in [
-            "127.0.0.1:8080",
-            "127.9.9.9:8080",
-            "[::1]:8080",
-            "0.0.0.0:8080",
-            "10.0.0.7:81",
-        ] {
+        let listeners =
+            Listeners::new(&["127.0.0.1:8080".parse().unwrap(), "[::ffff:10.0.0.7]:81".parse().unwrap()]);
+        for text in ["127.0.0.1:8080", "127.9.9.9:8080", "[::1]:8080", "0.0.0.0:8080", "10.0.0.7:81"] {
             assert!(listeners.include(text.parse().unwrap()), "{text}");
         }
         for text in ["127.0.0.1:8081", "10.0.0.7:8080", "1.1.1.1:8080"] {

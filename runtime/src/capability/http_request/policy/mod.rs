@@ -61,11 +61,8 @@ pub(super) enum Ground {
 
 impl Policy {
     pub(super) fn new(rules: &[AllowRule], listeners: &[SocketAddr]) -> Self {
-        let mut policy = Self {
-            hosts: Vec::new(),
-            networks: Vec::new(),
-            listeners: Listeners::new(listeners),
-        };
+        let mut policy =
+            Self { hosts: Vec::new(), networks: Vec::new(), listeners: Listeners::new(listeners) };
         for rule in rules {
             match rule {
                 AllowRule::Host(rule) => policy.hosts.push(rule.clone()),
@@ -89,11 +86,7 @@ impl Policy {
     pub(super) fn judge(&self, to: SocketAddr, access: Access) -> Result<(SocketAddr, Ground), Denial> {
         let ip = address::canonical(to.ip());
         // A scope id of IPv6 is kept where it is still IPv6.
-        let dial = if ip == to.ip() {
-            to
-        } else {
-            SocketAddr::new(ip, to.port())
-        };
+        let dial = if ip == to.ip() { to } else { SocketAddr::new(ip, to.port()) };
         let network = self.networks.iter().find(|network| network.contains(&ip));
         if self.listeners.include(dial) && !(access.own_hooks && network.is_some()) {
             return Err(Denial::own_listener(dial));
@@ -110,9 +103,7 @@ impl Policy {
 
     /// A host rule as it would be written, for the explanation.
     pub(super) fn show_rule(&self, access: Access) -> Option<String> {
-        access
-            .rule
-            .map(|index| format!("host = \"{}\"", self.hosts[index].host))
+        access.rule.map(|index| format!("host = \"{}\"", self.hosts[index].host))
     }
 
     /// The denial when no rule lets the request out; it names the rule that came nearest.
@@ -143,18 +134,10 @@ fn miss(rule: &HostRule, subject: &Subject<'_>) -> Option<Miss> {
     if !port_fits(&rule.ports, subject) {
         return Some(Miss::Port);
     }
-    if rule
-        .methods
-        .as_ref()
-        .is_some_and(|methods| !methods.contains(subject.method))
-    {
+    if rule.methods.as_ref().is_some_and(|methods| !methods.contains(subject.method)) {
         return Some(Miss::Method);
     }
-    if rule
-        .paths
-        .as_ref()
-        .is_some_and(|patterns| !path_fits(patterns, subject.path))
-    {
+    if rule.paths.as_ref().is_some_and(|patterns| !path_fits(patterns, subject.path)) {
         return Some(Miss::Path);
     }
     None
@@ -169,9 +152,7 @@ fn port_fits(ports: &Ports, subject: &Subject<'_>) -> bool {
 
 /// Every way in which a server may read the path has to be allowed.
 fn path_fits(patterns: &[PathPattern], path: &str) -> bool {
-    path::every_reading(path, |reading| {
-        patterns.iter().any(|pattern| pattern.matches(reading))
-    })
+    path::every_reading(path, |reading| patterns.iter().any(|pattern| pattern.matches(reading)))
 }
 
 /// The paths under which this host takes requests from anybody.

@@ -9,15 +9,8 @@ use crate::config::Config;
 
 /// Rules as they stand in a file.
 fn rules(lines: &str) -> Vec<AllowRule> {
-    let text = format!(
-        "[[tenant]]\nname = \"default\"\n{}",
-        lines.replace("- ", "[[tenant.allow]]\n")
-    );
-    Config::parse(&text, "flowcell.toml")
-        .unwrap()
-        .tenants
-        .remove(0)
-        .allow
+    let text = format!("[[tenant]]\nname = \"default\"\n{}", lines.replace("- ", "[[tenant.allow]]\n"));
+    Config::parse(&text, "flowcell.toml").unwrap().tenants.remove(0).allow
 }
 
 fn policy(lines: &str) -> Policy {
@@ -37,15 +30,10 @@ fn admit(policy: &Policy, method: &Method, url: &str) -> Result<Access, Denial> 
 
 fn judge(policy: &Policy, access: Access, address: &str) -> Result<Ground, Denial> {
     let ip: IpAddr = address.parse().unwrap();
-    policy
-        .judge(SocketAddr::new(ip, 443), access)
-        .map(|(_, ground)| ground)
+    policy.judge(SocketAddr::new(ip, 443), access).map(|(_, ground)| ground)
 }
 
-const ANY: Access = Access {
-    rule: Some(0),
-    own_hooks: false,
-};
+const ANY: Access = Access { rule: Some(0), own_hooks: false };
 
 #[test]
 fn nothing_is_allowed_without_a_rule() {
@@ -76,37 +64,18 @@ fn a_host_rule_is_about_name_port_method_and_path() {
         ("GET", "https://[2606:4700:0::1111]/"),
     ];
     for (method, url) in allowed {
-        assert!(
-            admit(&policy, &method.parse().unwrap(), url).is_ok(),
-            "{method} {url}"
-        );
+        assert!(admit(&policy, &method.parse().unwrap(), url).is_ok(), "{method} {url}");
     }
     let denied = [
         ("PUT", "https://api.example.com/v1/x", "allows GET, POST"),
         ("GET", "https://api.example.com/v1", "allows the paths /v1/*"),
         ("GET", "https://api.example.com/v1/../admin", "allows the paths"),
-        (
-            "GET",
-            "https://api.example.com/v1/%2e%2e/admin",
-            "allows the paths",
-        ),
+        ("GET", "https://api.example.com/v1/%2e%2e/admin", "allows the paths"),
         ("GET", "https://api.example.com/v1/..%2fadmin", "allows the paths"),
         ("GET", "http://api.example.com/v1/x", "allows https on port 443"),
-        (
-            "GET",
-            "http://api.example.com:443/v1/x",
-            "allows https on port 443",
-        ),
-        (
-            "GET",
-            "https://api.example.com:8443/v1/x",
-            "allows https on port 443",
-        ),
-        (
-            "GET",
-            "https://api.example.com.evil.example/v1/x",
-            "no rule allows",
-        ),
+        ("GET", "http://api.example.com:443/v1/x", "allows https on port 443"),
+        ("GET", "https://api.example.com:8443/v1/x", "allows https on port 443"),
+        ("GET", "https://api.example.com.evil.example/v1/x", "no rule allows"),
         ("GET", "https://evil-api.example.com/v1/x", "no rule allows"),
         ("GET", "https://example.com/v1/x", "no rule allows"),
         ("GET", "https://wild.example:8443/", "no rule allows"),
@@ -141,10 +110,7 @@ fn the_lines_that_a_denial_proposes_do_allow_it() {
     ] {
         let method = method.parse().unwrap();
         let add = admit(&policy(first), &method, url).unwrap_err().add.unwrap();
-        assert!(
-            admit(&policy(&format!("{first}{add}")), &method, url).is_ok(),
-            "{url}: {add}"
-        );
+        assert!(admit(&policy(&format!("{first}{add}")), &method, url).is_ok(), "{url}: {add}");
     }
     let denial = judge(&policy("- host = \"*\""), ANY, "10.1.2.3").unwrap_err();
     assert!(judge(&policy(&denial.add.unwrap()), ANY, "10.1.2.3").is_ok());
@@ -153,15 +119,9 @@ fn the_lines_that_a_denial_proposes_do_allow_it() {
 #[test]
 fn a_host_rule_never_opens_what_is_not_public() {
     let policy = policy("- host = \"*\"");
-    for ip in [
-        "127.0.0.1",
-        "::1",
-        "10.0.0.1",
-        "169.254.169.254",
-        "::ffff:127.0.0.1",
-        "0.0.0.0",
-        "fd00:ec2::254",
-    ] {
+    for ip in
+        ["127.0.0.1", "::1", "10.0.0.1", "169.254.169.254", "::ffff:127.0.0.1", "0.0.0.0", "fd00:ec2::254"]
+    {
         let denial = judge(&policy, ANY, ip).unwrap_err();
         assert!(denial.add.is_some_and(|add| add.contains("network = ")), "{ip}");
     }
@@ -178,18 +138,9 @@ fn a_network_rule_opens_its_addresses_under_any_name_and_nothing_else() {
     let access = admit(&policy, &Method::DELETE, "http://anything.example:99/any").unwrap();
     assert_eq!(access.rule, None);
     for ip in ["10.9.8.7", "::ffff:10.9.8.7", "fd00::1"] {
-        assert!(
-            matches!(judge(&policy, access, ip), Ok(Ground::Network(_))),
-            "{ip}"
-        );
+        assert!(matches!(judge(&policy, access, ip), Ok(Ground::Network(_))), "{ip}");
     }
-    for ip in [
-        "93.184.216.34",
-        "127.0.0.1",
-        "192.168.0.1",
-        "64:ff9b::a09:807",
-        "2002:a09:807::",
-    ] {
+    for ip in ["93.184.216.34", "127.0.0.1", "192.168.0.1", "64:ff9b::a09:807", "2002:a09:807::"] {
         assert!(judge(&policy, access, ip).is_err(), "{ip}");
     }
 }
@@ -197,9 +148,7 @@ fn a_network_rule_opens_its_addresses_under_any_name_and_nothing_else() {
 #[test]
 fn the_address_to_dial_is_the_judged_one() {
     let policy = policy("- network = \"127.0.0.0/8\"");
-    let (dial, _) = policy
-        .judge("[::ffff:127.0.0.1]:80".parse().unwrap(), ANY)
-        .unwrap();
+    let (dial, _) = policy.judge("[::ffff:127.0.0.1]:80".parse().unwrap(), ANY).unwrap();
     assert_eq!(dial, "127.0.0.1:80".parse().unwrap());
 }
 
@@ -231,10 +180,7 @@ fn own_listeners_are_closed_but_for_hooks_in_a_granted_network() {
         "/Hooks/a",
     ] {
         let denial = reach(&open, path).unwrap_err();
-        assert!(
-            denial.reason.contains("own listener") && denial.add.is_none(),
-            "{path}: {denial}"
-        );
+        assert!(denial.reason.contains("own listener") && denial.add.is_none(), "{path}: {denial}");
     }
     let elsewhere = "127.0.0.1:8081".parse().unwrap();
     assert!(open.judge(elsewhere, ANY).is_ok());
@@ -243,11 +189,7 @@ fn own_listeners_are_closed_but_for_hooks_in_a_granted_network() {
 #[test]
 fn the_local_configuration_allows_public_and_loopback_addresses() {
     let policy = Policy::new(&Config::local().tenants[0].allow, &[]);
-    for url in [
-        "http://a.example:8080/",
-        "https://a.example/",
-        "http://a.example:443/",
-    ] {
+    for url in ["http://a.example:8080/", "https://a.example/", "http://a.example:443/"] {
         assert!(admit(&policy, &Method::GET, url).is_ok(), "{url}");
     }
     for ip in ["1.1.1.1", "127.0.0.1", "::1", "127.4.4.4"] {
@@ -352,14 +294,9 @@ fn sixty_spellings_of_forbidden_addresses_are_denied() {
         };
         assert!(judge(&policy, access, &ip.to_string()).is_err(), "{spelling}");
     }
-    for refused in [
-        "[fe80::1%25eth0]",
-        "127.0.0.256",
-        "0x7f.0.0.0.1",
-        "4294967296",
-        "[::1",
-        "127.0.0.1%00.example",
-    ] {
+    for refused in
+        ["[fe80::1%25eth0]", "127.0.0.256", "0x7f.0.0.0.1", "4294967296", "[::1", "127.0.0.1%00.example"]
+    {
         assert!(Url::parse(&format!("http://{refused}/")).is_err(), "{refused}");
     }
 }

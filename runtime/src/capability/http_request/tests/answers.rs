@@ -19,10 +19,7 @@ fn raw(text: &str) -> Vec<Act> {
 }
 
 fn at_most(bytes: u64) -> SendOptions {
-    SendOptions {
-        max_response_bytes: Some(bytes),
-        ..SendOptions::default()
-    }
+    SendOptions { max_response_bytes: Some(bytes), ..SendOptions::default() }
 }
 
 #[tokio::test]
@@ -32,22 +29,9 @@ async fn headers_arrive_in_order_and_as_text() {
     bytes.extend_from_slice("x-utf8: café\r\ncontent-length: 0\r\n\r\n".as_bytes());
     let response = from(vec![Act::Send(bytes)]).await.unwrap();
     assert_eq!(response.status, 299);
-    let all: Vec<_> = response
-        .headers
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
+    let all: Vec<_> = response.headers.iter().map(|(name, value)| format!("{name}={value}")).collect();
     // Values of one name come together.
-    assert_eq!(
-        all,
-        [
-            "set-cookie=a=1",
-            "set-cookie=b=2",
-            "x-cafe=café",
-            "x-utf8=café",
-            "content-length=0"
-        ]
-    );
+    assert_eq!(all, ["set-cookie=a=1", "set-cookie=b=2", "x-cafe=café", "x-utf8=café", "content-length=0"]);
 }
 
 #[tokio::test]
@@ -60,10 +44,7 @@ async fn bodies_of_every_framing_are_whole() {
     ] {
         assert_eq!(from(raw(text)).await.unwrap().body, "abcdef", "{text}");
     }
-    assert_eq!(
-        from(raw("HTTP/1.1 204 No Content\r\n\r\n")).await.unwrap().body,
-        ""
-    );
+    assert_eq!(from(raw("HTTP/1.1 204 No Content\r\n\r\n")).await.unwrap().body, "");
 }
 
 #[tokio::test]
@@ -74,9 +55,7 @@ async fn the_length_that_head_tells_is_not_a_body() {
         )]
     })
     .await;
-    let response = send(&local(), request("HEAD", server.url("/"), &[], None))
-        .await
-        .unwrap();
+    let response = send(&local(), request("HEAD", server.url("/"), &[], None)).await.unwrap();
     assert!(response.body.is_empty());
     assert_eq!(response.headers.len(), 2);
 }
@@ -87,19 +66,10 @@ async fn broken_answers_say_how_far_the_request_came() {
         ("", Sent::Unknown),
         ("HTTP/1.1 200 OK\r\ncontent-le", Sent::Unknown),
         ("SSH-2.0-OpenSSH_9.9\r\n", Sent::Unknown),
-        (
-            "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
-            Sent::Unknown,
-        ),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab", Sent::Unknown),
         ("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc", Sent::Yes),
-        (
-            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nabc",
-            Sent::Yes,
-        ),
-        (
-            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
-            Sent::Yes,
-        ),
+        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nabc", Sent::Yes),
+        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", Sent::Yes),
     ];
     for (text, sent) in cases {
         assert_eq!(fault(from(raw(text)).await), (Code::Reset, sent), "{text}");
@@ -108,21 +78,12 @@ async fn broken_answers_say_how_far_the_request_came() {
 
 #[tokio::test]
 async fn silence_and_dripping_end_at_the_timeout() {
-    let options = || SendOptions {
-        timeout_ms: Some(80),
-        ..SendOptions::default()
-    };
+    let options = || SendOptions { timeout_ms: Some(80), ..SendOptions::default() };
     let head = || Act::Send(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n".to_vec());
     let cases = [
         (vec![Act::Hang], Sent::Unknown),
         (vec![Act::Drip(b"H".to_vec())], Sent::Unknown),
-        (
-            vec![
-                Act::Send(b"HTTP/1.1 200 OK\r\n".to_vec()),
-                Act::Drip(b"x-a: b\r\n".to_vec()),
-            ],
-            Sent::Unknown,
-        ),
+        (vec![Act::Send(b"HTTP/1.1 200 OK\r\n".to_vec()), Act::Drip(b"x-a: b\r\n".to_vec())], Sent::Unknown),
         (vec![head(), Act::Hang], Sent::Yes),
         (vec![head(), Act::Drip(b"x".to_vec())], Sent::Yes),
     ];
@@ -131,10 +92,7 @@ async fn silence_and_dripping_end_at_the_timeout() {
         let begun = Instant::now();
         // Dripping headers may reach the limit of their number first on a slow machine.
         let (code, how) = fault(from_with(acts, options()).await);
-        assert!(
-            matches!(code, Code::Timeout | Code::TooLarge) && how == sent,
-            "{shown}: {code} {how}"
-        );
+        assert!(matches!(code, Code::Timeout | Code::TooLarge) && how == sent, "{shown}: {code} {how}");
         assert!(begun.elapsed() < PATIENCE, "{shown}");
     }
 }
@@ -143,10 +101,7 @@ async fn silence_and_dripping_end_at_the_timeout() {
 async fn the_deadline_of_the_step_ends_it_too() {
     let server = Server::start(|_| vec![Act::Hang]).await;
     let deadline = Instant::now() + Duration::from_millis(50);
-    let error = local()
-        .send(get(server.url("/")), SendOptions::default(), deadline)
-        .await
-        .unwrap_err();
+    let error = local().send(get(server.url("/")), SendOptions::default(), deadline).await.unwrap_err();
     assert_eq!(error.code, Code::Timeout);
     assert!(error.detail.contains("step's time"), "{error}");
 }
@@ -155,16 +110,10 @@ async fn the_deadline_of_the_step_ends_it_too() {
 async fn a_body_over_the_limit_is_not_read() {
     let declared = "HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n";
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n6\r\nabcdef\r\n6\r\nabcdef\r\n";
-    let endless = vec![
-        Act::Send(b"HTTP/1.1 200 OK\r\n\r\n".to_vec()),
-        Act::Drip(vec![b'x'; 4096]),
-    ];
+    let endless = vec![Act::Send(b"HTTP/1.1 200 OK\r\n\r\n".to_vec()), Act::Drip(vec![b'x'; 4096])];
     for acts in [raw(declared), raw(chunked), endless] {
         let error = from_with(acts, at_most(10)).await.unwrap_err();
-        assert_eq!(
-            (error.code, error.sent, error.retryable),
-            (Code::TooLarge, Sent::Yes, false)
-        );
+        assert_eq!((error.code, error.sent, error.retryable), (Code::TooLarge, Sent::Yes, false));
     }
     let exact = raw("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n0123456789");
     assert_eq!(from_with(exact, at_most(10)).await.unwrap().body.len(), 10);
@@ -213,9 +162,7 @@ async fn compressed_bodies_are_unpacked() {
         ("deflate", "deflate"),
         ("deflate", "raw"),
     ] {
-        let response = from(packed(name, &pack(encoding, TEXT.as_bytes()).await))
-            .await
-            .unwrap();
+        let response = from(packed(name, &pack(encoding, TEXT.as_bytes()).await)).await.unwrap();
         assert_eq!(response.body, TEXT, "{encoding}");
         assert!(response.headers.is_empty(), "{:?}", response.headers);
     }
@@ -231,12 +178,7 @@ async fn compressed_bodies_are_unpacked() {
 async fn what_cannot_be_unpacked_stays_as_it_is() {
     let response = from(packed("compress", b"xyz")).await.unwrap();
     assert_eq!(response.body, "xyz");
-    assert!(
-        response
-            .headers
-            .iter()
-            .any(|(name, value)| name == "content-encoding" && value == "compress")
-    );
+    assert!(response.headers.iter().any(|(name, value)| name == "content-encoding" && value == "compress"));
 }
 
 #[tokio::test]
@@ -250,11 +192,7 @@ async fn garbled_compression_is_a_failure_and_not_a_body() {
         ("zstd", b"no".to_vec()),
     ] {
         let error = from(packed(encoding, &body)).await.unwrap_err();
-        assert_eq!(
-            (error.code, error.sent, error.retryable),
-            (Code::Reset, Sent::Yes, false),
-            "{error}"
-        );
+        assert_eq!((error.code, error.sent, error.retryable), (Code::Reset, Sent::Yes, false), "{error}");
     }
     let error = from(packed("gzip, gzip, gzip, gzip", &whole)).await.unwrap_err();
     assert!(error.detail.contains("4 times over"), "{error}");
@@ -266,20 +204,12 @@ async fn a_bomb_does_not_go_off() {
     for encoding in ["gzip", "br", "zstd", "deflate"] {
         let bomb = pack(encoding, &zeros).await;
         assert!(bomb.len() < 20_000);
-        let error = from_with(packed(encoding, &bomb), at_most(64 << 10))
-            .await
-            .unwrap_err();
-        assert_eq!(
-            (error.code, error.sent),
-            (Code::TooLarge, Sent::Yes),
-            "{encoding}"
-        );
+        let error = from_with(packed(encoding, &bomb), at_most(64 << 10)).await.unwrap_err();
+        assert_eq!((error.code, error.sent), (Code::TooLarge, Sent::Yes), "{encoding}");
     }
     // One that unfolds to nothing by way of much.
     let nothing = pack("gzip", b"").await.repeat(20_000);
     let bomb = pack("gzip", &nothing).await;
-    let error = from_with(packed("gzip, gzip", &bomb), at_most(64 << 10))
-        .await
-        .unwrap_err();
+    let error = from_with(packed("gzip, gzip", &bomb), at_most(64 << 10)).await.unwrap_err();
     assert_eq!(error.code, Code::TooLarge);
 }

@@ -27,15 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Rules as they stand in a file, each beginning with `- `.
 fn rules(lines: &str) -> Vec<AllowRule> {
-    let text = format!(
-        "[[tenant]]\nname = \"default\"\n{}",
-        lines.replace("- ", "[[tenant.allow]]\n")
-    );
-    Config::parse(&text, "flowcell.toml")
-        .unwrap()
-        .tenants
-        .remove(0)
-        .allow
+    let text = format!("[[tenant]]\nname = \"default\"\n{}", lines.replace("- ", "[[tenant.allow]]\n"));
+    Config::parse(&text, "flowcell.toml").unwrap().tenants.remove(0).allow
 }
 
 /// A tenant with these rules, on a host with nothing special about it.
@@ -44,12 +37,7 @@ fn egress(lines: &str) -> Egress {
 }
 
 fn egress_on(lines: &str, shared: Shared) -> Egress {
-    Egress::new(
-        TenantId::default_tenant(),
-        &rules(lines),
-        &Quota::default(),
-        Arc::new(shared),
-    )
+    Egress::new(TenantId::default_tenant(), &rules(lines), &Quota::default(), Arc::new(shared))
 }
 
 /// A tenant that may reach the test's servers.
@@ -58,10 +46,7 @@ fn local() -> Egress {
 }
 
 fn listening_on(address: SocketAddr) -> Shared {
-    Shared {
-        listeners: vec![address],
-        ..Shared::default()
-    }
+    Shared { listeners: vec![address], ..Shared::default() }
 }
 
 fn get(url: impl Into<String>) -> Request {
@@ -81,10 +66,7 @@ fn request(
     Request {
         method: method.into(),
         url: url.into(),
-        headers: headers
-            .iter()
-            .map(|(name, value)| (name.to_string(), value.to_string()))
-            .collect(),
+        headers: headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
         body: body.map(Bytes::from),
     }
 }

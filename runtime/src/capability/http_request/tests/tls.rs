@@ -55,10 +55,7 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor) {
 }
 
 fn trusting(certificate: CertificateDer<'static>) -> Egress {
-    let shared = Shared {
-        roots: Roots::and(vec![certificate]),
-        ..Shared::default()
-    };
+    let shared = Shared { roots: Roots::and(vec![certificate]), ..Shared::default() };
     egress_on("- network = \"127.0.0.0/8\"\n- network = \"::1/128\"", shared)
 }
 
@@ -66,20 +63,14 @@ const BOTH: &[&str] = &["TLSv1_3", "TLSv1_2"];
 
 #[tokio::test]
 async fn http2_is_spoken_where_it_is_offered() {
-    for (alpn, version) in [
-        (&["h2", "http/1.1"][..], "HTTP/2.0"),
-        (&["http/1.1"], "HTTP/1.1"),
-        (&[], "HTTP/1.1"),
-    ] {
+    for (alpn, version) in
+        [(&["h2", "http/1.1"][..], "HTTP/2.0"), (&["http/1.1"], "HTTP/1.1"), (&[], "HTTP/1.1")]
+    {
         let (address, certificate) = start(&["localhost"], BOTH, alpn).await;
         let egress = trusting(certificate);
         for _ in 0..2 {
-            let response = send(
-                &egress,
-                post(format!("https://localhost:{}/", address.port()), "x"),
-            )
-            .await
-            .unwrap();
+            let response =
+                send(&egress, post(format!("https://localhost:{}/", address.port()), "x")).await.unwrap();
             assert_eq!(response.body, version, "{alpn:?}");
         }
     }
@@ -99,32 +90,18 @@ async fn requests_at_the_same_time_share_a_connection_of_http2() {
 #[tokio::test]
 async fn tls_1_2_is_spoken_too() {
     let (address, certificate) = start(&["127.0.0.1"], &["TLSv1_2"], &[]).await;
-    assert!(
-        send(&trusting(certificate), get(format!("https://{address}/")))
-            .await
-            .is_ok()
-    );
+    assert!(send(&trusting(certificate), get(format!("https://{address}/"))).await.is_ok());
 }
 
 #[tokio::test]
 async fn an_untrusted_or_foreign_certificate_ends_it_before_the_request() {
     let (address, certificate) = start(&["other.example"], BOTH, &[]).await;
     let (_, unrelated) = start(&["localhost"], BOTH, &[]).await;
-    for (trusted, word) in [
-        (certificate, "not valid for name"),
-        (unrelated, "invalid peer certificate"),
-    ] {
-        let error = send(
-            &trusting(trusted),
-            post(format!("https://localhost:{}/", address.port()), "x"),
-        )
-        .await
-        .unwrap_err();
-        assert_eq!(
-            (error.code, error.sent, error.retryable),
-            (Code::Tls, Sent::No, false),
-            "{error}"
-        );
+    for (trusted, word) in [(certificate, "not valid for name"), (unrelated, "invalid peer certificate")] {
+        let error = send(&trusting(trusted), post(format!("https://localhost:{}/", address.port()), "x"))
+            .await
+            .unwrap_err();
+        assert_eq!((error.code, error.sent, error.retryable), (Code::Tls, Sent::No, false), "{error}");
         assert!(error.detail.contains(word), "{error}");
     }
 }
@@ -140,8 +117,6 @@ async fn a_server_that_does_not_speak_tls_is_a_tls_failure() {
         }
     });
     let (_, certificate) = start(&["localhost"], BOTH, &[]).await;
-    let error = send(&trusting(certificate), get(format!("https://{address}/")))
-        .await
-        .unwrap_err();
+    let error = send(&trusting(certificate), get(format!("https://{address}/"))).await.unwrap_err();
     assert_eq!((error.code, error.sent), (Code::Tls, Sent::No), "{error}");
 }

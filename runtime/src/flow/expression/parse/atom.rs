@@ -104,10 +104,7 @@ impl Parser<'_> {
         let Node::Literal(Value::String(name)) = &key else {
             return None;
         };
-        let step = Step {
-            to: Target::Key(name.clone()),
-            optional: false,
-        };
+        let step = Step { to: Target::Key(name.clone()), optional: false };
         Some((key, Node::Path(Box::new(Node::Input), vec![step])))
     }
 
@@ -191,8 +188,7 @@ fn literal(text: &str) -> Node {
 }
 
 fn digits(text: &str) -> usize {
-    text.find(|character: char| !character.is_ascii_digit())
-        .unwrap_or(text.len())
+    text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len())
 }
 
 fn some_digits(text: &str) -> Option<usize> {

@@ -19,11 +19,7 @@ const LONGEST_BRANCH: usize = 120;
 
 /// The tree of `source`, if it is in the subset.
 pub(super) fn parse(source: &str) -> Option<Node> {
-    let mut parser = Parser {
-        rest: source,
-        nodes: 0,
-        depth: 0,
-    };
+    let mut parser = Parser { rest: source, nodes: 0, depth: 0 };
     let program = parser.pipe()?;
     parser.space();
     (parser.rest.is_empty() && program.is_within(LONGEST_BRANCH)).then_some(program)
@@ -162,11 +158,7 @@ impl Parser<'_> {
             self.count()?;
             steps.push(step);
         }
-        Some(if steps.is_empty() {
-            base
-        } else {
-            Node::Path(Box::new(base), steps)
-        })
+        Some(if steps.is_empty() { base } else { Node::Path(Box::new(base), steps) })
     }
 
     /// `.name` or `."name"` after an atom's place; `.` alone is the input and no step.
@@ -215,11 +207,7 @@ impl Parser<'_> {
         if let Some(key) = self.key_after_dot()? {
             return Some(Some(self.finish_step(Target::Key(key))));
         }
-        if self.rest.starts_with('[') {
-            self.bracket().map(Some)
-        } else {
-            None
-        }
+        if self.rest.starts_with('[') { self.bracket().map(Some) } else { None }
     }
 
     fn bracket(&mut self) -> Option<Step> {
@@ -239,10 +227,7 @@ impl Parser<'_> {
     }
 
     fn finish_step(&mut self, to: Target) -> Step {
-        Step {
-            to,
-            optional: self.take_optional(),
-        }
+        Step { to, optional: self.take_optional() }
     }
 
     fn take_optional(&mut self) -> bool {

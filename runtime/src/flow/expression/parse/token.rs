@@ -14,9 +14,7 @@ impl<'s> Parser<'s> {
             return "";
         }
         let tail = &self.rest[1..];
-        let length = tail
-            .find(|next: char| next == '-' || !is_symbol(next))
-            .unwrap_or(tail.len());
+        let length = tail.find(|next: char| next == '-' || !is_symbol(next)).unwrap_or(tail.len());
         &self.rest[..1 + length]
     }
 
@@ -25,9 +23,7 @@ impl<'s> Parser<'s> {
         if !self.rest.starts_with(is_name_start) {
             return "";
         }
-        let end = self
-            .rest
-            .find(|next: char| !(next.is_ascii_alphanumeric() || next == '_'));
+        let end = self.rest.find(|next: char| !(next.is_ascii_alphanumeric() || next == '_'));
         &self.rest[..end.unwrap_or(self.rest.len())]
     }
 
@@ -75,11 +71,7 @@ impl<'s> Parser<'s> {
 
     pub(super) fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
         self.depth += 1;
-        let parsed = if self.depth <= DEEPEST_BRACKETS {
-            inner(self)
-        } else {
-            None
-        };
+        let parsed = if self.depth <= DEEPEST_BRACKETS { inner(self) } else { None };
         self.depth -= 1;
         parsed
     }

@@ -13,10 +13,7 @@ fn a_call_gets_its_input_and_gives_its_output() {
     let effects = driver.answer(0, 1, json!("ok"));
     assert_eq!(driver.lines(&effects), ["completed \"ok\""]);
     let step = &driver.state.steps()[0];
-    assert_eq!(
-        (step.input.clone(), step.output.clone()),
-        (json!({"id": 7}), json!("ok"))
-    );
+    assert_eq!((step.input.clone(), step.output.clone()), (json!({"id": 7}), json!("ok")));
     assert_eq!(step.plugin.as_deref(), Some("tool:1.2.0"));
     assert_eq!(step.attempts.len(), 1);
     assert_eq!(driver.state.take_changed(), [0]);
@@ -83,10 +80,7 @@ fn a_step_whose_host_dies_again_and_again_is_quarantined() {
     driver.take(Event::Interrupted { step: 0, attempt: 3 });
     assert_eq!(driver.problem().code(), Some("quarantined"));
     let attempts = &driver.state.steps()[0].attempts;
-    assert_eq!(
-        attempts[0].problem.as_ref().unwrap().title,
-        "the host stopped during this attempt"
-    );
+    assert_eq!(attempts[0].problem.as_ref().unwrap().title, "the host stopped during this attempt");
 }
 
 #[test]
@@ -157,11 +151,21 @@ fn the_first_reply_counts_and_the_flow_goes_on() {
     assert_eq!(steps[0].problem, None);
     assert_eq!(steps[1].status, Status::Completed);
     assert_eq!(steps[1].problem.as_ref().unwrap().code(), Some("reply-conflict"));
-    driver.state.take_changed();
-    let reason = "the deadline had passed".to_owned();
-    assert!(driver.take(Event::ReplyConflicted { step: 0, reason }).is_empty());
-    assert_eq!(driver.state.take_changed(), [0]);
-    assert!(driver.state.steps()[0].problem.is_some());
+}
+
+#[test]
+fn an_answer_after_the_caller_has_left_is_a_conflict_of_its_step() {
+    let rest = "do:
+  - pause: { wait: PT1S }
+  - late: { call: 'respond:1.0.0@default', with: { body: late } }
+";
+    let (mut driver, _) = Driver::started(rest, json!({}));
+    assert!(driver.take(Event::CallerLeft { reason: "the caller hung up".to_owned() }).is_empty());
+    let effects = driver.take(Event::Fired { timer: 0 });
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Reply { .. })));
+    let step = &driver.state.steps()[1];
+    assert_eq!(step.status, Status::Completed);
+    assert_eq!(step.problem.as_ref().unwrap().detail.as_deref(), Some("the caller hung up"));
 }
 
 #[test]

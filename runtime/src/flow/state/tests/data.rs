@@ -11,10 +11,7 @@ fn tasks_run_in_order_and_hand_their_output_on() {
         - green: { set: { colors: '${ .colors + [\"green\"] }' } }
   - blue: { set: { colors: '${ .colors + [\"blue\"] }' } }
 ";
-    assert_eq!(
-        output(rest, json!({})),
-        json!({"colors": ["red", "green", "blue"]})
-    );
+    assert_eq!(output(rest, json!({})), json!({"colors": ["red", "green", "blue"]}));
     let (driver, _) = Driver::started(rest, json!({}));
     assert_eq!(
         driver.steps(),
@@ -134,14 +131,7 @@ do:
     let (driver, effects) = Driver::started(rest, json!({}));
     assert_eq!(effects.len(), 1);
     assert_eq!(driver.problem().kind, kind::VALIDATION);
-    assert!(
-        driver
-            .problem()
-            .detail
-            .as_ref()
-            .unwrap()
-            .contains("the run's input")
-    );
+    assert!(driver.problem().detail.as_ref().unwrap().contains("the run's input"));
     let rest = "do:
   - a:
       set: { x: 1 }
@@ -202,40 +192,19 @@ fn a_value_that_grows_or_nests_without_end_is_refused() {
 fn a_program_that_is_not_native_goes_to_the_guest_once_per_stage() {
     let rest = "do:\n  - a: { set: { n: '${ [.[] | tojson] | sort_by(.) }', m: '${ $context }' } }\n";
     let (mut driver, effects) = Driver::started(rest, json!([2, 1]));
-    let [
-        Effect::Evaluate {
-            id: 0,
-            input,
-            variables,
-            ..
-        },
-    ] = &effects[..]
-    else {
+    let [Effect::Evaluate { id: 0, input, variables, .. }] = &effects[..] else {
         panic!("{:?}", driver.lines(&effects));
     };
     assert_eq!((input, variables), (&json!([2, 1]), &json!({"context": null})));
     assert_eq!(driver.state.outstanding(), effects);
     let result = Ok(json!({"n": ["1", "2"], "m": null}));
-    assert!(
-        driver
-            .take(Event::Evaluated {
-                id: 1,
-                result: result.clone()
-            })
-            .is_empty()
-    );
+    assert!(driver.take(Event::Evaluated { id: 1, result: result.clone() }).is_empty());
     let effects = driver.take(Event::Evaluated { id: 0, result });
-    assert_eq!(
-        driver.lines(&effects),
-        ["completed {\"m\":null,\"n\":[\"1\",\"2\"]}"]
-    );
+    assert_eq!(driver.lines(&effects), ["completed {\"m\":null,\"n\":[\"1\",\"2\"]}"]);
     let result = Err("too slow".to_owned());
     let (mut driver, _) = Driver::started(rest, json!([2, 1]));
     let effects = driver.take(Event::Evaluated { id: 0, result });
-    assert_eq!(
-        driver.lines(&effects),
-        ["faulted 400 an expression failed: too slow"]
-    );
+    assert_eq!(driver.lines(&effects), ["faulted 400 an expression failed: too slow"]);
     assert_eq!(driver.problem().kind, kind::EXPRESSION);
 }
 
@@ -258,24 +227,13 @@ do:
 "
     );
     let (mut driver, mut effects) = Driver::started(&rest, json!(1));
-    for answer in [
-        json!(1),
-        json!(true),
-        json!(2),
-        json!(false),
-        json!(true),
-        json!(3),
-        json!(4),
-        json!(5),
-        json!(6),
-    ] {
+    for answer in
+        [json!(1), json!(true), json!(2), json!(false), json!(true), json!(3), json!(4), json!(5), json!(6)]
+    {
         let [Effect::Evaluate { id, .. }] = effects[..] else {
             panic!("{:?}", driver.lines(&effects));
         };
-        effects = driver.take(Event::Evaluated {
-            id,
-            result: Ok(answer),
-        });
+        effects = driver.take(Event::Evaluated { id, result: Ok(answer) });
     }
     assert_eq!(driver.lines(&effects), ["completed 6"]);
 }

@@ -21,11 +21,7 @@ fn a_caught_error_without_a_handler_gives_the_trys_input() {
     assert_eq!(driver.lines(&effects), ["completed {\"got\":{\"in\":1}}"]);
     assert_eq!(
         driver.steps(),
-        [
-            "/do/0/guard completed",
-            "/do/0/guard/try/0/work faulted",
-            "/do/1/after completed"
-        ]
+        ["/do/0/guard completed", "/do/0/guard/try/0/work faulted", "/do/1/after completed"]
     );
 }
 
@@ -119,23 +115,14 @@ fn a_retry_that_the_policy_does_not_want_is_not_made() {
 fn an_attempt_that_takes_too_long_is_an_error_inside_the_try() {
     let catch = "{ retry: { limit: { attempt: { count: 1, duration: PT10S } } }, do: [ { h: { set: { s: '${ $error.status }' } } } ] }";
     let (mut driver, effects) = Driver::started(&guarded(catch), json!({}));
-    assert_eq!(
-        driver.lines(&effects),
-        ["timer 0 in 10 s", "call 1.1 tool:1.0.0 {}"]
-    );
+    assert_eq!(driver.lines(&effects), ["timer 0 in 10 s", "call 1.1 tool:1.0.0 {}"]);
     let effects = driver.later(10).take(Event::Fired { timer: 0 });
     assert_eq!(driver.lines(&effects), ["abort 1", "timer 1 in 1 s"]);
     assert!(driver.answer(1, 1, json!(1)).is_empty());
     let effects = driver.later(1).take(Event::Fired { timer: 1 });
-    assert_eq!(
-        driver.lines(&effects),
-        ["timer 2 in 10 s", "call 2.1 tool:1.0.0 {}"]
-    );
+    assert_eq!(driver.lines(&effects), ["timer 2 in 10 s", "call 2.1 tool:1.0.0 {}"]);
     let effects = driver.later(10).take(Event::Fired { timer: 2 });
-    assert_eq!(
-        driver.lines(&effects),
-        ["abort 2", "completed {\"got\":{\"s\":408}}"]
-    );
+    assert_eq!(driver.lines(&effects), ["abort 2", "completed {\"got\":{\"s\":408}}"]);
 }
 
 #[test]
@@ -173,10 +160,7 @@ fn the_error_is_out_of_scope_after_the_try() {
               catch: { as: second, do: [ { c: { set: { f: '${ $first.type }', s: '${ $second.type }' } } } ] }
           - d: { set: { all: '${ . }', f: '${ $first.status }' } }
 ";
-    assert_eq!(
-        output(rest, json!({})),
-        json!({"all": {"f": "urn:a", "s": "urn:b"}, "f": 400})
-    );
+    assert_eq!(output(rest, json!({})), json!({"all": {"f": "urn:a", "s": "urn:b"}, "f": 400}));
 }
 
 #[test]
@@ -186,19 +170,11 @@ fn conditions_of_a_try_may_ask_the_guest() {
     let (mut driver, _) = Driver::started(&guarded(&catch), json!({}));
     let mut effects = driver.fail(1, 1, communication(404));
     for answer in [true, false, true] {
-        let [
-            Effect::Evaluate {
-                id, ref variables, ..
-            },
-        ] = effects[..]
-        else {
+        let [Effect::Evaluate { id, ref variables, .. }] = effects[..] else {
             panic!("{:?}", driver.lines(&effects));
         };
         assert_eq!(variables["error"]["status"], 404);
-        effects = driver.take(Event::Evaluated {
-            id,
-            result: Ok(json!(answer)),
-        });
+        effects = driver.take(Event::Evaluated { id, result: Ok(json!(answer)) });
     }
     assert_eq!(driver.lines(&effects), ["timer 0 in 1 s"]);
 }

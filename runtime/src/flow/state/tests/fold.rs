@@ -25,10 +25,7 @@ do:
 fn event() -> impl Strategy<Value = Event> {
     let problem = prop_oneof![
         Just(communication(503)),
-        Just(Problem {
-            retry_after_ms: Some(1_500),
-            ..communication(429)
-        }),
+        Just(Problem { retry_after_ms: Some(1_500), ..communication(429) }),
     ];
     let outcome = prop_oneof![
         any::<bool>().prop_map(|bad| Outcome::Done(json!({ "bad": bad }))),
@@ -40,7 +37,7 @@ fn event() -> impl Strategy<Value = Event> {
         6 => (0u32..20).prop_map(|timer| Event::Fired { timer }),
         3 => (0u32..4).prop_map(|id| Event::Evaluated { id, result: Ok(json!({"sorted": [1]})) }),
         1 => Just(Event::Started { input: json!({"n": 2}) }),
-        1 => (0u32..12).prop_map(|step| Event::ReplyConflicted { step, reason: "late".to_owned() }),
+        1 => (0u32..12).prop_map(|step| Event::CallerLeft { reason: format!("late {step}") }),
         1 => Just(Event::Cancelled { reason: "enough".to_owned() }),
     ]
 }

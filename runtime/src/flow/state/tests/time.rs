@@ -29,10 +29,7 @@ do:
       catch: { errors: { with: { type: 'https://serverlessworkflow.io/spec/1.0.0/errors/timeout' } }, do: [ { h: { set: { at: '${ $error.instance }' } } } ] }
 ";
     let (mut driver, effects) = Driver::started(rest, json!({}));
-    assert_eq!(
-        driver.lines(&effects),
-        ["timer 0 in 5 s", "call 2.1 tool:1.0.0 {}"]
-    );
+    assert_eq!(driver.lines(&effects), ["timer 0 in 5 s", "call 2.1 tool:1.0.0 {}"]);
     assert_eq!(driver.state.outstanding().len(), 2);
     let effects = driver.later(5).take(Event::Fired { timer: 0 });
     let expected = ["abort 2", "completed {\"at\":\"/do/0/outer/try/0/group\"}"];
@@ -54,10 +51,7 @@ fn a_call_that_takes_longer_than_its_own_timeout_is_aborted() {
     let (mut driver, _) = Driver::started(rest, json!({}));
     let effects = driver.later(5).take(Event::Fired { timer: 0 });
     assert_eq!(driver.lines(&effects)[0], "abort 0");
-    assert_eq!(
-        (driver.problem().status, driver.problem().kind.as_str()),
-        (408, kind::TIMEOUT)
-    );
+    assert_eq!((driver.problem().status, driver.problem().kind.as_str()), (408, kind::TIMEOUT));
 }
 
 #[test]
@@ -82,23 +76,16 @@ fn a_flow_timeout_ends_the_run() {
 
 #[test]
 fn cancelling_works_from_every_state() {
-    let cancel = || Event::Cancelled {
-        reason: "enough".to_owned(),
-    };
+    let cancel = || Event::Cancelled { reason: "enough".to_owned() };
     let mut pending = Driver::new("do:\n  - a: { wait: PT1S }\n");
     assert_eq!(pending.state.status(), Status::Pending);
     let effects = pending.take(cancel());
     assert_eq!(pending.lines(&effects), ["cancelled enough"]);
 
-    let (mut calling, _) = Driver::started(
-        "do:\n  - a: { call: 'tool:1.0.0@default', timeout: { after: PT5S } }\n",
-        json!({}),
-    );
+    let (mut calling, _) =
+        Driver::started("do:\n  - a: { call: 'tool:1.0.0@default', timeout: { after: PT5S } }\n", json!({}));
     let effects = calling.take(cancel());
-    assert_eq!(
-        calling.lines(&effects),
-        ["abort 0", "disarm 0", "cancelled enough"]
-    );
+    assert_eq!(calling.lines(&effects), ["abort 0", "disarm 0", "cancelled enough"]);
     assert_eq!(calling.steps(), ["/do/0/a cancelled"]);
     assert!(calling.answer(0, 1, json!(1)).is_empty());
     assert!(calling.take(cancel()).is_empty());
@@ -111,13 +98,6 @@ fn cancelling_works_from_every_state() {
     let (mut asking, _) = Driver::started("do:\n  - a: { set: '${ sort_by(.) }' }\n", json!([]));
     let effects = asking.take(cancel());
     assert_eq!(asking.lines(&effects), ["cancelled enough"]);
-    assert!(
-        asking
-            .take(Event::Evaluated {
-                id: 0,
-                result: Ok(json!(1))
-            })
-            .is_empty()
-    );
+    assert!(asking.take(Event::Evaluated { id: 0, result: Ok(json!(1)) }).is_empty());
     assert!(asking.state.outstanding().is_empty());
 }

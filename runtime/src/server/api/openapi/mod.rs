@@ -29,10 +29,7 @@ fn build() -> Value {
             path[method] = hook(method, what);
         }
     }
-    paths.insert(
-        "/callbacks/{token}".into(),
-        json!({ "post": callback(), "get": callback_looked_at() }),
-    );
+    paths.insert("/callbacks/{token}".into(), json!({ "post": callback(), "get": callback_looked_at() }));
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -80,10 +77,7 @@ fn operation(route: &Route) -> Value {
         }
         responses.insert(status.to_string(), answer);
     }
-    responses.insert(
-        "default".into(),
-        json!({ "$ref": "#/components/responses/Problem" }),
-    );
+    responses.insert("default".into(), json!({ "$ref": "#/components/responses/Problem" }));
     let mut operation = json!({
         "operationId": format!("{:?}", route.endpoint),
         "summary": about.summary,
@@ -129,12 +123,7 @@ struct About {
 }
 
 fn about(summary: &'static str, answers: Vec<(u16, &'static str, Content)>) -> About {
-    About {
-        summary,
-        query: &[],
-        body: None,
-        answers,
-    }
+    About { summary, query: &[], body: None, answers }
 }
 
 fn describe(endpoint: Endpoint) -> About {
@@ -150,24 +139,16 @@ fn describe(endpoint: Endpoint) -> About {
         Endpoint::ListFlows => about("The deployed flows", vec![(200, "The flows", List("Flow"))]),
         Endpoint::ShowFlow => about("A flow, its newest version", vec![(200, "The flow", One("Flow"))]),
         Endpoint::PutFlow => About {
-            body: Some(document_body(
-                "A flow document, YAML or JSON, called what the address says.",
-            )),
+            body: Some(document_body("A flow document, YAML or JSON, called what the address says.")),
             ..about(
                 "Deploys a flow",
-                vec![
-                    (200, "A new text of the flow", One("Flow")),
-                    (201, "A new flow", One("Flow")),
-                ],
+                vec![(200, "A new text of the flow", One("Flow")), (201, "A new flow", One("Flow"))],
             )
         },
         Endpoint::RemoveFlow => about("Removes a flow; its runs go on", vec![(204, "Removed", Nothing)]),
         Endpoint::StartRun => About {
             query: &[
-                (
-                    "wait",
-                    "ISO 8601 duration up to PT300S: answer when the run is over, at the latest then.",
-                ),
+                ("wait", "ISO 8601 duration up to PT300S: answer when the run is over, at the latest then."),
                 ("version", "The flow's version; the newest without it."),
             ],
             body: Some(json!({
@@ -182,32 +163,24 @@ fn describe(endpoint: Endpoint) -> About {
                 ],
             )
         },
-        Endpoint::ListTriggers => about(
-            "The deployed triggers",
-            vec![(200, "The triggers", List("Trigger"))],
-        ),
+        Endpoint::ListTriggers => {
+            about("The deployed triggers", vec![(200, "The triggers", List("Trigger"))])
+        }
         Endpoint::ShowTrigger => about("A trigger", vec![(200, "The trigger", One("Trigger"))]),
         Endpoint::PutTrigger => About {
-            body: Some(document_body(
-                "A trigger document, YAML or JSON, called what the address says.",
-            )),
+            body: Some(document_body("A trigger document, YAML or JSON, called what the address says.")),
             ..about(
                 "Deploys a trigger; its address stays through every edit",
-                vec![
-                    (200, "Changed", One("Trigger")),
-                    (201, "A new trigger", One("Trigger")),
-                ],
+                vec![(200, "Changed", One("Trigger")), (201, "A new trigger", One("Trigger"))],
             )
         },
-        Endpoint::RemoveTrigger => about(
-            "Removes a trigger and its address",
-            vec![(204, "Removed", Nothing)],
-        ),
+        Endpoint::RemoveTrigger => {
+            about("Removes a trigger and its address", vec![(204, "Removed", Nothing)])
+        }
         Endpoint::EnableTrigger => about("Takes events again", vec![(200, "The trigger", One("Trigger"))]),
-        Endpoint::DisableTrigger => about(
-            "Takes no events until enabled",
-            vec![(200, "The trigger", One("Trigger"))],
-        ),
+        Endpoint::DisableTrigger => {
+            about("Takes no events until enabled", vec![(200, "The trigger", One("Trigger"))])
+        }
         Endpoint::ListRuns => About {
             query: &[
                 ("flow", "`namespace/name`, or a name in the namespace `default`."),
@@ -231,10 +204,7 @@ fn describe(endpoint: Endpoint) -> About {
             "What happened to a run; with `Accept: text/event-stream` as it happens, until it is over",
             vec![(200, "The changes, oldest first", Events)],
         ),
-        Endpoint::ListPlugins => about(
-            "The installed plugins",
-            vec![(200, "The plugins", List("Plugin"))],
-        ),
+        Endpoint::ListPlugins => about("The installed plugins", vec![(200, "The plugins", List("Plugin"))]),
         Endpoint::InstallPlugin => About {
             body: Some(json!({
                 "description": "A WebAssembly component, at most 32 MiB.", "required": true,
@@ -245,27 +215,18 @@ fn describe(endpoint: Endpoint) -> About {
                 vec![(201, "Installed", One("Plugin"))],
             )
         },
-        Endpoint::ShowPlugin => about(
-            "A plugin, its newest version",
-            vec![(200, "The plugin", One("Plugin"))],
-        ),
-        Endpoint::ShowPluginVersion => about(
-            "One version of a plugin",
-            vec![(200, "The plugin", One("Plugin"))],
-        ),
-        Endpoint::ListTenants => about(
-            "The tenants of this host",
-            vec![(200, "The tenants", List("Tenant"))],
-        ),
+        Endpoint::ShowPlugin => {
+            about("A plugin, its newest version", vec![(200, "The plugin", One("Plugin"))])
+        }
+        Endpoint::ShowPluginVersion => {
+            about("One version of a plugin", vec![(200, "The plugin", One("Plugin"))])
+        }
+        Endpoint::ListTenants => {
+            about("The tenants of this host", vec![(200, "The tenants", List("Tenant"))])
+        }
         Endpoint::ExplainPolicy => About {
-            query: &[
-                ("url", "The address that a step would call."),
-                ("method", "GET without it."),
-            ],
-            ..about(
-                "Which egress rule decides about a request",
-                vec![(200, "The decision", Any)],
-            )
+            query: &[("url", "The address that a step would call."), ("method", "GET without it.")],
+            ..about("Which egress rule decides about a request", vec![(200, "The decision", Any)])
         },
         Endpoint::ExplainPolicyOf => About {
             body: Some(json!({
@@ -319,8 +280,7 @@ fn callback_looked_at() -> Value {
 }
 
 fn places(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/')
-        .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+    path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
 }
 
 fn in_path(name: &str) -> Value {
@@ -379,12 +339,7 @@ mod tests {
             }
         }
         for route in ROUTES {
-            assert!(
-                described.contains(&(route.method, route.path)),
-                "{} {}",
-                route.method,
-                route.path
-            );
+            assert!(described.contains(&(route.method, route.path)), "{} {}", route.method, route.path);
         }
     }
 
@@ -399,10 +354,7 @@ mod tests {
         let mut ids = BTreeSet::new();
         for (path, operations) in document["paths"].as_object().unwrap() {
             for operation in operations.as_object().unwrap().values() {
-                assert!(
-                    ids.insert(operation["operationId"].as_str().unwrap().to_owned()),
-                    "{path}"
-                );
+                assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{path}");
                 let declared: Vec<_> = operation["parameters"]
                     .as_array()
                     .unwrap()

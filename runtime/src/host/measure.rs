@@ -1,0 +1,121 @@
+//! What a fresh sandbox costs over one that is kept: the figure that this design stands or falls with, measurable on
+//! any machine.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::bindings::Started;
+use super::call::{self, CallState};
+use super::limits::fuel;
+use super::{CallLimits, Grants, Host, HostSettings, Outcome, Plugin, StepContext};
+use crate::capability::http_request::{Egress, Shared};
+use crate::config::Quota;
+use crate::id::TenantId;
+
+/// The mean time of one call of the bundled `http-request` plugin, with one call back into the host that the egress
+/// policy answers by itself.
+#[derive(Clone, Copy, Debug)]
+pub struct SandboxCost {
+    /// In a sandbox that is made for the call and dropped after it.
+    pub fresh: Duration,
+    /// In a sandbox that is kept.
+    pub reused: Duration,
+}
+
+/// Parts of the measurement, taken in turn; the median counts, so that a drift of the machine meets both sides.
+const ROUNDS: u32 = 9;
+/// An address that nothing allows: the policy denies it before any socket.
+const INPUT: &str = r#"{"url":"http://192.0.2.1/","allowFailure":true}"#;
+const ACTION: &str = "http-request";
+
+/// Calls the bundled `http-request` plugin `calls` times each way.
+///
+/// ```no_run
+/// let cost = flowcell::measure_sandbox(1000).expect("the sandbox works on this machine");
+/// println!("{:?} fresh, {:?} reused", cost.fresh, cost.reused);
+/// ```
+///
+/// # Errors
+/// A sentence, when the sandbox cannot be set up on this machine.
+pub fn measure_sandbox(calls: u32) -> Result<SandboxCost, String> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    runtime.block_on(async {
+        let host = Host::new(HostSettings::default()).map_err(|error| error.to_string())?;
+        let bundled = flowcell_plugins::bundled().iter().find(|part| part.name == ACTION);
+        let wasm = bundled.ok_or("the bundle has no http-request")?.wasm;
+        let plugin = host.install(wasm).await.map_err(|error| error.to_string())?;
+        let each = (calls / ROUNDS).max(1);
+        let (mut fresh, mut reused) = (vec![], vec![]);
+        // One round of each warms up.
+        for round in 0..=ROUNDS {
+            let (one, other) =
+                (fresh_calls(&host, &plugin, each).await?, kept_calls(&host, &plugin, each).await?);
+            if round > 0 {
+                fresh.push(one);
+                reused.push(other);
+            }
+        }
+        Ok(SandboxCost { fresh: median(fresh), reused: median(reused) })
+    })
+}
+
+async fn fresh_calls(host: &Host, plugin: &Plugin, calls: u32) -> Result<Duration, String> {
+    let egress = egress();
+    let started = Instant::now();
+    for _ in 0..calls {
+        let grants = Grants { egress: egress.clone() };
+        let ended = host.start(plugin, ACTION, INPUT, grants, limits(), context()).await;
+        match ended.map_err(|error| error.to_string())?.outcome {
+            Outcome::Done(_) => {}
+            other => return Err(format!("unexpected: {other:?}")),
+        }
+    }
+    Ok(started.elapsed() / calls)
+}
+
+async fn kept_calls(host: &Host, plugin: &Plugin, calls: u32) -> Result<Duration, String> {
+    let limits = limits();
+    let export = plugin.start.as_ref().ok_or("no action")?;
+    let mut state = CallState::new(&limits);
+    state.step = Some(context());
+    state.egress = Some(egress());
+    let mut store = call::store(host, state, limits.cpu).map_err(|error| error.to_string())?;
+    let instance = plugin.pre.instantiate_async(&mut store).await.map_err(|error| error.to_string())?;
+    let started = Instant::now();
+    for _ in 0..calls {
+        store.set_fuel(fuel(limits.cpu)).map_err(|error| error.to_string())?;
+        let function = instance.get_typed_func::<(&str, &str), Started>(&mut store, export);
+        let called =
+            function.map_err(|error| error.to_string())?.call_async(&mut store, (ACTION, INPUT)).await;
+        called.map_err(|error| error.to_string())?.0.map_err(|problem| format!("{problem:?}"))?;
+    }
+    Ok(started.elapsed() / calls)
+}
+
+fn egress() -> Arc<Egress> {
+    // Denies everything, and must not be what is measured: the rate is out of the way.
+    let quota = Quota { requests_per_second: u32::MAX, ..Quota::default() };
+    Arc::new(Egress::new(TenantId::default_tenant(), &[], &quota, Shared::new(vec![])))
+}
+
+fn limits() -> CallLimits {
+    let quota = Quota::default();
+    CallLimits { memory_bytes: quota.memory, cpu: quota.cpu, wall: quota.step_time }
+}
+
+fn context() -> StepContext {
+    StepContext {
+        run: String::new(),
+        step: String::new(),
+        attempt: 1,
+        idempotency_key: String::new(),
+        deadline_ms: 0,
+        trace_parent: String::new(),
+    }
+}
+
+fn median(mut rounds: Vec<Duration>) -> Duration {
+    rounds.sort();
+    rounds[rounds.len() / 2]
+}
