@@ -18,9 +18,9 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::call;
 use super::core::Core;
 use super::tenant::Tenant;
-use super::view::{self, RunChange};
+use super::view::{self, RunChange, RunSummary};
 use crate::clock::after;
-use crate::flow::{Effect, Event, RunState, StepId, TimerId};
+use crate::flow::{Effect, End, Event, RunState, Status, StepId, TimerId};
 use crate::journal::{Batch, Entry, Journal, Phase, RunKey, RunRow, StorageError, TimerRow, Write};
 
 /// How long a failing store is left alone before the same commit is tried again.
@@ -81,8 +81,11 @@ impl Driver {
         self.put_entries(&mut writes);
         self.put_timers(&mut writes, &effects);
         self.journal.commit(Batch { writes }).await?;
-        self.announce_run(at);
+        self.announce_run(at, Status::Running);
         self.announce_steps(at);
+        if self.row.phase == Phase::Ended {
+            self.announce_run(at, self.state.status());
+        }
         Ok(effects)
     }
 
@@ -156,6 +159,9 @@ impl Driver {
             self.commit(at, &effects).await?;
         }
         self.announce_steps(at);
+        if self.row.phase == Phase::Ended {
+            self.announce_run(at, self.state.status());
+        }
         Ok(effects)
     }
 
@@ -191,9 +197,6 @@ impl Driver {
         store(&self.core, &self.journal, &key, Batch { writes }).await?;
         for timer in self.fired.drain(..) {
             self.core.timer_is_taken(&key, timer);
-        }
-        if phase == Phase::Ended {
-            self.announce_run(at);
         }
         Ok(())
     }
@@ -269,12 +272,16 @@ impl Driver {
         }
     }
 
-    fn announce_run(&self, at: Timestamp) {
-        if self.core.changes.receiver_count() > 0 {
-            let view = view::run(&self.row, &self.state);
-            let change = RunChange::Run { at, run: view.summary, problem: view.problem };
-            let _ = self.core.changes.send(change);
+    fn announce_run(&self, at: Timestamp, status: Status) {
+        if self.core.changes.receiver_count() == 0 {
+            return;
         }
+        let problem = match self.state.end() {
+            Some(End::Faulted(problem)) if status.is_final() => Some(problem.clone()),
+            _ => None,
+        };
+        let run = RunSummary { status, ..view::summary(&self.row) };
+        let _ = self.core.changes.send(RunChange::Run { at, run, problem });
     }
 
     fn announce_steps(&mut self, at: Timestamp) {

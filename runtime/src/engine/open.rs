@@ -31,11 +31,11 @@ pub(super) async fn open(options: Options) -> Result<Arc<Core>, OpenError> {
     };
     let lock = folder.as_deref().map(DataLock::acquire).transpose().map_err(journal_error)?;
     let durable = open_storage(folder.as_deref(), &options.config)?;
-    let host = Host::new(HostSettings {
-        cache: folder.as_deref().map(code_cache).transpose()?,
-        ..HostSettings::default()
-    })
-    .map_err(|error| OpenError::Host(error.to_string()))?;
+    let cache = match &folder {
+        Some(folder) => Some(code_cache(folder)?),
+        None => user_folder().and_then(|folder| code_cache(&folder).ok()),
+    };
+    let host = Host::new(HostSettings { cache, ..HostSettings::default() }).map_err(|error| OpenError::Host(error.to_string()))?;
 
     let shared = Shared::new(options.listeners);
     let mut tenants = HashMap::new();
@@ -117,6 +117,20 @@ fn code_cache(folder: &Path) -> Result<CacheDir, OpenError> {
     };
     let key = blake3::derive_key("flowcell compiled-code cache", seed.trim().as_bytes());
     Ok(CacheDir { path: folder.join("cache"), key })
+}
+
+/// Where a host without a data folder keeps compiled code, so that the second `flowcell run` is quick: the user's own
+/// cache folder. None, when there is no place that is only this user's.
+fn user_folder() -> Option<PathBuf> {
+    let caches = std::env::var_os("XDG_CACHE_HOME").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    let caches = caches.or_else(|| Some(std::env::home_dir()?.join(".cache")))?;
+    let folder = caches.join("flowcell");
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(&folder).ok()?;
+    Some(folder)
 }
 
 /// Writes a file that only its owner may read.

@@ -123,6 +123,10 @@ fn name(error: &wasmtime::Error, meter: &Meter, log: &StepLog, limits: &CallLimi
             "its functions call each other too deeply: look for a recursion that does not end".to_owned(),
         );
     }
+    if trap == Some(&Trap::MemoryOutOfBounds) && below_memory(error) {
+        let detail = "its stack in linear memory is used up: look for a recursion that does not end, or a huge local value";
+        return (Fault::Stack, detail.to_owned());
+    }
     let gave_up = trap.is_none() || trap == Some(&Trap::UnreachableCodeReached);
     if let (true, Some(wanted)) = (gave_up, meter.refused_memory) {
         let detail = format!(
@@ -157,6 +161,20 @@ fn name(error: &wasmtime::Error, meter: &Meter, log: &StepLog, limits: &CallLimi
         return (Fault::HandOver, detail);
     }
     (Fault::Trap, cause)
+}
+
+/// Whether an access went below address 0. Compilers put the stack of C and Rust at the beginning of memory, where it
+/// grows down: there is no other sign of its end.
+fn below_memory(error: &wasmtime::Error) -> bool {
+    // Addresses wrap around at 4 GiB; the offset in the instruction is added after that.
+    const FRAME: u64 = 16 * 1024 * 1024;
+    let below_zero = 0x1_0000_0000 - FRAME..0x1_0000_0000 + FRAME;
+    // wasmtime keeps the type of this context to itself.
+    error.chain().any(|context| {
+        let text = context.to_string();
+        let address = text.strip_prefix("memory fault at wasm address 0x").and_then(|rest| rest.split(' ').next());
+        address.and_then(|hex| u64::from_str_radix(hex, 16).ok()).is_some_and(|address| below_zero.contains(&address))
+    })
 }
 
 /// `panicked at src/lib.rs:3:5: the message`, from what Rust's standard library prints.

@@ -22,9 +22,9 @@ pub(crate) struct CallLimits {
 /// Fuel for a nominal microsecond.
 ///
 /// Measured on an x86-64 core of a shared machine, at the costs below: loops that hash, count and touch memory burn
-/// 6,000 to 7,500 units in a microsecond, empty loops, calls and roots about half of that. The upper end is taken:
+/// 6,000 to 10,000 units in a microsecond, empty loops, calls and roots about half of that. The upper end is taken:
 /// nobody's 250 ms end early, and few last longer than twice as long.
-pub(super) const FUEL_PER_US: u64 = 7_000;
+pub(super) const FUEL_PER_US: u64 = 8_000;
 /// What a call into the host costs at least: its time is not the guest's own, but the guest asked for it.
 pub(super) const HOST_CALL_FUEL: u64 = 2_000;
 /// Bytes that a guest may hand to the host in one call, and in its outcome. The guest decides what the host allocates
@@ -55,10 +55,10 @@ pub(super) fn fuel(cpu: Duration) -> u64 {
 pub(super) fn fuel_costs() -> OperatorCost {
     let mut costs = OperatorCost::new();
     for cost in [&mut costs.Br, &mut costs.BrIf, &mut costs.BrTable] {
-        *cost = 4;
+        *cost = 5;
     }
     for cost in [&mut costs.Call, &mut costs.CallIndirect] {
-        *cost = 10;
+        *cost = 15;
     }
     for cost in [&mut costs.I32DivS, &mut costs.I32DivU, &mut costs.I32RemS, &mut costs.I32RemU] {
         *cost = 15;
@@ -67,7 +67,7 @@ pub(super) fn fuel_costs() -> OperatorCost {
         *cost = 25;
     }
     for cost in [&mut costs.F32Div, &mut costs.F64Div, &mut costs.F32Sqrt, &mut costs.F64Sqrt] {
-        *cost = 20;
+        *cost = 30;
     }
     // The kernel clears 64 KiB.
     costs.variable.memory_grow_per_page = 255;

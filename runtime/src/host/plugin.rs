@@ -65,13 +65,13 @@ impl Trigger {
 }
 
 impl Plugin {
-    /// The action of that name; without a name, the only one. The error is a sentence that lists them.
+    /// The action of that name; without a name, the only one or the one that is named like the plugin. The error is a sentence that lists them.
     pub(crate) fn action(&self, name: Option<&str>) -> Result<&Action, String> {
         let names: Vec<&str> = self.actions.iter().map(|action| action.name.as_str()).collect();
         choose(&self.name, "action", &names, name).map(|chosen| &self.actions[chosen])
     }
 
-    /// The trigger of that name; without a name, the only one. The error is a sentence that lists them.
+    /// The trigger of that name; without a name, the only one or the one that is named like the plugin. The error is a sentence that lists them.
     pub(crate) fn trigger(&self, name: Option<&str>) -> Result<&Trigger, String> {
         let names: Vec<&str> = self.triggers.iter().map(|trigger| trigger.name.as_str()).collect();
         choose(&self.name, "trigger", &names, name).map(|chosen| &self.triggers[chosen])
@@ -89,6 +89,8 @@ fn choose(plugin: &str, what: &str, names: &[&str], wanted: Option<&str>) -> Res
     match (names, wanted) {
         ([], _) => Err(format!("plugin `{plugin}` has no {what}s")),
         ([_], None) => Ok(0),
+        // An integration of several actions may have one that goes by its own name.
+        (_, None) if names.contains(&plugin) => choose(plugin, what, names, Some(plugin)),
         (_, None) => Err(format!("plugin `{plugin}` has several {what}s, so name one: {}", all())),
         (_, Some(wanted)) => names
             .iter()
@@ -105,6 +107,7 @@ mod tests {
     fn one_action_needs_no_name_and_several_do() {
         assert_eq!(choose("a", "action", &["x"], None), Ok(0));
         assert_eq!(choose("a", "action", &["x", "y"], Some("y")), Ok(1));
+        assert_eq!(choose("x", "action", &["y", "x"], None), Ok(1));
         assert!(choose("a", "action", &["x", "y"], None).unwrap_err().contains("`a.x`, `a.y`"));
         assert!(
             choose("a", "action", &["x"], Some("z")).unwrap_err().contains("no action `z`: it has `a.x`")

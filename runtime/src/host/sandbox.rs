@@ -90,8 +90,11 @@ fn base() -> Config {
         .wasm_custom_page_sizes(false)
         .wasm_wide_arithmetic(false)
         .relaxed_simd_deterministic(true)
-        // A trap names functions from the name section; whoever wants lines has a native test.
-        .wasm_backtrace_details(WasmBacktraceDetails::Disable);
+        // A trap names functions from the name section; whoever wants lines has a native test. Without the maps for
+        // lines and native debuggers, cached code is smaller and loads sooner.
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        .generate_address_map(false)
+        .debug_symbols(false);
     config
 }
 

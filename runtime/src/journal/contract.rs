@@ -1,5 +1,7 @@
 //! What every store must do, as tests that run on each of them.
 
+use jiff::Timestamp;
+
 use super::record::{Batch, Entry, FlowRow, Phase, RunKey, RunQuery, RunRow, TriggerRow, Write};
 use super::rows::{
     Folder, append, at, commit, created, entries, entry, flow, run, started, status, timer, timer_row,

@@ -1,9 +1,10 @@
 //! The way from async code to a store: commits that come together become one transaction with one sync.
 //!
 //! One thread writes. It takes what has queued, commits it, answers everybody, and looks again: while the disk is
-//! busy with one group, the next one gathers by itself. It never waits for a group to fill. A pause of an eighth of a sync
-//! was measured with 64 callers: a quarter more commits where they do nothing else, a tenth fewer where they work between
-//! two commits, as flows do.
+//! busy with one group, the next one gathers by itself. It never waits for a group to fill. A pause of
+//! an eighth of a sync was measured with 64 callers: with 50 µs of work between two commits, as flows have, 8 % fewer
+//! commits on SQLite and 15 to 18 % fewer where a sync takes 3 or 0.3 ms. Only callers that do nothing else gain, and
+//! they only where a sync is slow: 47 % at 3 ms, 11 % at 0.3 ms, a loss of 9 % on SQLite.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -8,8 +8,12 @@ use serde_json::json;
 
 use super::guest::Guest;
 use super::{host, limits, plugin};
+use crate::capability::http_request::{Egress, Shared};
 use crate::capability::log::{Level, LogLine};
-use crate::host::{CallLimits, Ended, Fault, Grants, Host, InboundRequest, Outcome, Plugin, StepContext};
+use crate::config::Quota;
+use crate::host::fault::Fault;
+use crate::host::{CallLimits, Ended, Grants, Host, InboundRequest, Outcome, Plugin, StepContext};
+use crate::id::TenantId;
 use crate::problem::{Problem, kind};
 
 const ECHO: &str = "(call $done (local.get $input) (local.get $input_len))";
@@ -26,8 +30,13 @@ fn step() -> StepContext {
     }
 }
 
+/// An egress that denies everything.
+fn no_way_out() -> Arc<Egress> {
+    Arc::new(Egress::new(TenantId::default_tenant(), &[], &Quota::default(), Shared::new(vec![])))
+}
+
 async fn start(host: &Host, plugin: &Plugin, input: &str, limits: CallLimits) -> Ended {
-    let grants = Grants { egress: crate::capability::http_request::Egress::for_tests() };
+    let grants = Grants { egress: no_way_out() };
     host.start(plugin, "act", input, grants, limits, step()).await.unwrap()
 }
 
@@ -121,12 +130,21 @@ async fn endless_recursion_is_a_stack_overflow() {
 }
 
 #[tokio::test]
+async fn a_stack_in_linear_memory_that_grew_below_its_beginning_is_a_stack_overflow() {
+    let (problem, fault) =
+        failure("(i32.store offset=16 (i32.const -16) (i32.const 0)) unreachable", "", limits()).await;
+    assert_eq!(fault, Some(Fault::Stack));
+    assert!(problem.detail.unwrap().contains("a recursion that does not end"));
+}
+
+#[tokio::test]
 async fn a_trap_names_the_guests_own_functions() {
     let items = "(func $read_city (unreachable))";
     let (problem, fault) = failure("(call $read_city) unreachable", items, limits()).await;
     assert_eq!(fault, Some(Fault::Crash));
     assert!(problem.detail.unwrap().contains("in `read_city`, called by `start`"));
-    let (problem, fault) = failure("(drop (i32.load (i32.const -4))) unreachable", "", limits()).await;
+    let (problem, fault) =
+        failure("(drop (i32.load (i32.const 0x7fffffff))) unreachable", "", limits()).await;
     assert_eq!((fault, problem.code()), (Some(Fault::Trap), Some("trap")));
     assert!(problem.detail.unwrap().contains("out of bounds memory access (in `start`"));
 }
@@ -257,13 +275,8 @@ async fn a_spinning_guest_gives_way_and_ends_at_its_deadline() {
     let spinner = plugin(&host, &Guest::action(SPIN).wasm()).await;
     let limits = CallLimits { cpu: Duration::from_secs(3600), wall: Duration::from_millis(100), ..limits() };
     let other = tokio::spawn(async {
-        let mut turns = 0_u32;
-        loop {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-            turns += 1;
-            if turns == 5 {
-                return;
-            }
+        for _ in 0..5 {
+            tokio::task::yield_now().await;
         }
     });
     let ended = start(&host, &spinner, "{}", limits).await;

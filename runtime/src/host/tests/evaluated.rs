@@ -82,3 +82,21 @@ async fn callers_at_the_same_time_have_different_sandboxes() {
     assert_eq!(evaluate(&evaluator, "a", ".").await, Ok("[1]".into()));
     assert!(spinning.await.unwrap().is_err());
 }
+
+#[tokio::test]
+async fn the_bundled_jq_survives_programs_that_do_not_end() {
+    let jq = flowcell_plugins::bundled().iter().find(|plugin| plugin.name == "jq").unwrap();
+    let evaluator = host().evaluator(jq.wasm).await.unwrap_or_else(|error| panic!("{error}"));
+    let cases = [
+        ("def f: 1+f; f", "calls itself too deeply"),
+        ("def f: [f]; f", "calls itself too deeply"),
+        ("[range(1e8)]", "MiB of memory (`tenant.quota.memory`"),
+        ("last(repeat(1))", "CPU time of 20 ms (`tenant.quota.cpu`)"),
+        ("reduce range(1e9) as $i (0; . + $i)", "CPU time of 20 ms (`tenant.quota.cpu`)"),
+    ];
+    for (program, expected) in cases {
+        let error = evaluate(&evaluator, "a", program).await.unwrap_err();
+        assert!(error.contains(expected), "{program}: {error}");
+        assert_eq!(evaluate(&evaluator, "a", ".[0] + 1").await, Ok("2".into()));
+    }
+}

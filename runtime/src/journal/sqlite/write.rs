@@ -38,7 +38,7 @@ impl Writer {
 
     /// Applies the batches; the error is the store's, and then none is applied.
     pub fn commit(&mut self, batches: &[Batch]) -> rusqlite::Result<Vec<Result<(), StorageError>>> {
-        // A conflict is rare, and a savepoint for each batch costs a third of a commit's computation: nothing is spent
+        // A conflict is rare, and a savepoint for each batch costs a fifth of a commit's computation: nothing is spent
         // until there is one. Then the transaction is done again, with a way back from each batch.
         match self.together(batches) {
             Ok(()) => Ok(batches.iter().map(|_| Ok(())).collect()),
@@ -198,11 +198,11 @@ fn apply<'a>(connection: &Connection, batch: &'a Batch, change: &mut Change<'a>)
             Write::ClearTimers { key } => clear_timers(connection, key)?,
             Write::PutFlow(row) => put_flow(connection, row)?,
             Write::RemoveFlow { tenant, namespace, name } => {
-                remove_flow(connection, tenant, namespace, name)?
+                remove_flow(connection, tenant, namespace, name)?;
             }
             Write::PutTrigger(row) => put_trigger(connection, row)?,
             Write::RemoveTrigger { tenant, namespace, name } => {
-                remove_trigger(connection, tenant, namespace, name)?
+                remove_trigger(connection, tenant, namespace, name)?;
             }
         }
     }
