@@ -40,9 +40,16 @@ impl fmt::Display for TenantId {
 }
 
 /// One execution of a flow; ids made later sort later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(transparent)]
 pub struct RunId(uuid::Uuid);
+
+/// As it is displayed: one spelling everywhere.
+impl Serialize for RunId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
 
 impl RunId {
     /// A new id. Version 7: time-ordered, 74 random bits.

@@ -72,7 +72,7 @@ async fn input_output_and_export_shape_what_flows_on() {
 - pick:
     input: { from: '${ .order }' }
     set: { id: '${ .id }', price: '${ .price }' }
-    export: { as: '${ $context + { id: .id } }' }
+    export: { as: '${ $context + { id: $input.id } }' }
     output: { as: '${ { price } }' }
 - double: { set: { price: '${ .price * 2 }', id: '${ $context.id }' } }
 ";

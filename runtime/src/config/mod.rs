@@ -168,7 +168,9 @@ fn listen(field: &Field<'_>) -> Result<SocketAddr, ConfigError> {
 
 fn public_url(field: &Field<'_>) -> Result<String, ConfigError> {
     let text = field.text()?;
-    let wrong = |why: &str| field.error(format!("`{text}` {why}: write it as \"https://hooks.example.com\""));
+    let wrong = |why: &str| {
+        field.error(format!("`public_url` `{text}` {why}: write it as \"https://hooks.example.com\""))
+    };
     let url = Url::parse(text).map_err(|error| wrong(&format!("is not a URL ({error})")))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(wrong("is neither http nor https"));

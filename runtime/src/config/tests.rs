@@ -105,7 +105,7 @@ fn a_mistake_is_told_with_its_place_and_its_remedy() {
         ("listen = 8080", ":1:10: `listen` is integer: it should be text"),
         ("listen = \"8080\"", ":1:10: `8080` is not an address to listen on"),
         ("listen = \"localhost:80\"", "such as \"127.0.0.1:8080\""),
-        ("public_url = \"hooks.example.com\"", ":1:14: `hooks.example.com` is not a URL"),
+        ("public_url = \"hooks.example.com\"", ":1:14: `public_url` `hooks.example.com` is not a URL"),
         ("public_url = \"ftp://a\"", "neither http nor https"),
         ("public_url = \"https://u@a\"", "user name"),
         ("public_url = \"https://a/?b\"", "a query"),

@@ -56,7 +56,7 @@ impl Trigger {
         TriggerView {
             namespace: self.document.namespace.clone(),
             name: self.document.name.clone(),
-            uses: self.document.uses.to_string(),
+            uses: format!("{}@default", self.document.uses),
             flow: self.document.flow.to_string(),
             enabled: self.enabled,
             url: self.url(base_url),

@@ -228,7 +228,7 @@ impl Driver {
                     self.aborted += 1;
                 }
             }
-            Effect::Timer { due, .. } => self.core.timer_is_set(self.journal.is_durable(), due),
+            Effect::Timer { due, .. } => self.core.timer_is_set(self.state.flow().durable, due),
             // Gone from the journal with the commit.
             Effect::Disarm { .. } => {}
             Effect::Reply { reply, .. } => self.core.waiters.reply(self.row.key.run, reply),

@@ -35,7 +35,8 @@ pub(super) async fn open(options: Options) -> Result<Arc<Core>, OpenError> {
         Some(folder) => Some(code_cache(folder)?),
         None => user_folder().and_then(|folder| code_cache(&folder).ok()),
     };
-    let host = Host::new(HostSettings { cache, ..HostSettings::default() }).map_err(|error| OpenError::Host(error.to_string()))?;
+    let host = Host::new(HostSettings { cache, ..HostSettings::default() })
+        .map_err(|error| OpenError::Host(error.to_string()))?;
 
     let shared = Shared::new(options.listeners);
     let mut tenants = HashMap::new();

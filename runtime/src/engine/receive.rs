@@ -1,6 +1,7 @@
 //! The webhook path: an inbound request, judged by its trigger's plugin in a sandbox, becomes a journalled run and an
 //! answer. Nothing is acknowledged before the journal has it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,12 +82,21 @@ enum Respond {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Given {
     status: u16,
     #[serde(default)]
-    headers: Vec<(String, String)>,
+    headers: BTreeMap<String, HeaderValues>,
+    /// A text is sent as it is, null sends nothing, anything else is sent as JSON.
     #[serde(default)]
-    body: Option<String>,
+    body: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum HeaderValues {
+    One(String),
+    Several(Vec<String>),
 }
 
 impl Hook {
@@ -284,7 +294,25 @@ fn json_answer(status: u16, content_type: &str, body: &Value) -> Answer {
 
 impl From<Given> for Answer {
     fn from(given: Given) -> Self {
-        Self { status: given.status, headers: given.headers, body: given.body.unwrap_or_default().into() }
+        let mut headers = vec![];
+        for (name, values) in given.headers {
+            match values {
+                HeaderValues::One(value) => headers.push((name.to_ascii_lowercase(), value)),
+                HeaderValues::Several(values) => {
+                    headers.extend(values.into_iter().map(|value| (name.to_ascii_lowercase(), value)));
+                }
+            }
+        }
+        let typed = headers.iter().any(|(name, _)| name == "content-type");
+        let (body, content_type) = match given.body {
+            Value::Null => (Bytes::new(), None),
+            Value::String(text) => (text.into(), Some("text/plain; charset=utf-8")),
+            other => (other.to_string().into(), Some("application/json")),
+        };
+        if let (false, Some(content_type)) = (typed, content_type) {
+            headers.push(("content-type".to_owned(), content_type.to_owned()));
+        }
+        Self { status: given.status, headers, body }
     }
 }
 

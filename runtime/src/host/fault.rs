@@ -172,8 +172,11 @@ fn below_memory(error: &wasmtime::Error) -> bool {
     // wasmtime keeps the type of this context to itself.
     error.chain().any(|context| {
         let text = context.to_string();
-        let address = text.strip_prefix("memory fault at wasm address 0x").and_then(|rest| rest.split(' ').next());
-        address.and_then(|hex| u64::from_str_radix(hex, 16).ok()).is_some_and(|address| below_zero.contains(&address))
+        let address =
+            text.strip_prefix("memory fault at wasm address 0x").and_then(|rest| rest.split(' ').next());
+        address
+            .and_then(|hex| u64::from_str_radix(hex, 16).ok())
+            .is_some_and(|address| below_zero.contains(&address))
     })
 }
 

@@ -106,7 +106,7 @@ do:
             "f:14:13: `call: http` needs `endpoint`: the address to call",
             "f:14:15: unknown key `endpont` in `with` of `call: http`: did you mean `endpoint`?",
             "f:15:7: unknown key `them` in a `call` task: did you mean `then`?",
-            "f:18:13: `then: d` names no task of this list: did you mean `a`?",
+            "f:18:13: `then` goes to `d`, which is no task of this list: did you mean `a`?",
         ]
     );
 }
@@ -249,7 +249,7 @@ do:
             "f:6:16: `wait`: `P1M` counts years or months, which differ in length: write it in days, hours, minutes and seconds",
             "f:7:26: an error needs `status`",
             "f:8:22: the case `x` needs `then`: where the run goes",
-            "f:8:54: `then: nowhere` names no task of this list: there are `a`, `b`, `c`, `d`, `e`, `g`, `i` and `j`",
+            "f:8:54: `then` goes to `nowhere`, which is no task of this list: there are `a`, `b`, `c`, `d`, `e`, `g`, `i` and `j`",
             "f:9:15: `try` needs `catch`: what becomes of an error",
             "f:10:58: `$task` means something else: name the error otherwise",
             "f:10:82: `backoff` is one of `constant: {}`, `linear: {}` and `exponential: {}`",

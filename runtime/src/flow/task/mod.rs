@@ -322,7 +322,7 @@ impl Builder<'_> {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("there are {}", listed(names)),
         };
-        let message = format!("`then: {text}` names no task of this list: {hint}");
+        let message = format!("`then` goes to `{text}`, which is no task of this list: {hint}");
         self.reader.error(node.at, message);
         None
     }

@@ -144,7 +144,7 @@ fn the_first_reply_counts_and_the_flow_goes_on() {
   - second: { call: 'respond:1.0.0@default', with: { body: late } }
   - after: { set: { id: '${ .id }', done: true } }
 ";
-    let (mut driver, effects) = Driver::started(rest, json!({"id": 7}));
+    let (driver, effects) = Driver::started(rest, json!({"id": 7}));
     let expected = ["reply 0 201 {\"id\":7}", "completed {\"done\":true,\"id\":7}"];
     assert_eq!(driver.lines(&effects), expected);
     let steps = driver.state.steps();
