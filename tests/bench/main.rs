@@ -11,6 +11,8 @@
 //! second per round instead of four; `--record` writes recorded.json; without it a ratio that fell by more than a
 //! third below the recorded one ends the run with exit code 1.
 
+#![allow(clippy::print_stdout, reason = "printing is what a benchmark is for")]
+
 mod host;
 mod load;
 mod peers;

@@ -98,8 +98,8 @@ async fn the_place_is_line_and_column_of_the_key() {
 
 #[tokio::test]
 async fn every_finding_is_told_not_only_the_first() {
-    let text = flow("NAME", "- one: { set: { a: '${ .a + }' } }\n- two: { set: { a: 1 }, then: nowhere }");
-    check(&text).await.exited(2).says(&["`nowhere`", ".a +"]);
+    let text = flow("NAME", "- one: { sett: { a: 1 } }\n- two: { set: { a: 1 }, then: nowhere }");
+    check(&text).await.exited(2).says(&["`nowhere`", "did you mean `set`"]);
 }
 
 #[tokio::test]

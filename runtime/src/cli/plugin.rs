@@ -83,7 +83,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Stop> {
             match json {
                 true => terminal::say_json(&serde_json::to_value(&plugin).unwrap_or_default()),
                 false => {
-                    terminal::say(&format!("{}: links\n{}", file.display(), asked_for(&plugin.descriptor)))
+                    terminal::say(&format!("{}: links\n{}", file.display(), asked_for(&plugin.descriptor)));
                 }
             }
         }

@@ -177,7 +177,7 @@ async fn load_deployed(core: &Core) -> Result<(), OpenError> {
                 core.catalog.write().expect("no panic while held").put_flow(&tenant, deployed);
             }
             _ => {
-                tracing::error!(%tenant, flow = %id, "the deployed flow is not valid for this version; deploy it again")
+                tracing::error!(%tenant, flow = %id, "the deployed flow is not valid for this version; deploy it again");
             }
         }
     }
@@ -191,12 +191,12 @@ async fn load_deployed(core: &Core) -> Result<(), OpenError> {
                         core.catalog.write().expect("no panic while held").put_trigger(Arc::new(trigger));
                     }
                     Err(reason) => {
-                        tracing::error!(%tenant, trigger = label, reason, "the trigger cannot be served")
+                        tracing::error!(%tenant, trigger = label, reason, "the trigger cannot be served");
                     }
                 }
             }
             _ => {
-                tracing::error!(%tenant, trigger = label, "the deployed trigger is not valid for this version")
+                tracing::error!(%tenant, trigger = label, "the deployed trigger is not valid for this version");
             }
         }
     }

@@ -10,10 +10,12 @@ use super::view::PluginView;
 use crate::host::Plugin;
 use crate::id::{PluginRef, TenantId};
 
+/// Owner (none: everyone), name, version.
+type Key = (Option<TenantId>, String, Version);
+
 #[derive(Default)]
 pub(super) struct Plugins {
-    /// Owner (none: everyone), name, version.
-    installed: RwLock<BTreeMap<(Option<TenantId>, String, Version), Arc<Plugin>>>,
+    installed: RwLock<BTreeMap<Key, Arc<Plugin>>>,
 }
 
 impl Plugins {

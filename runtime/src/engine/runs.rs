@@ -107,7 +107,7 @@ pub(super) async fn list(
         next[place] = page.cursor;
         items.extend(page.items.iter().map(view::summary));
     }
-    items.sort_by(|a, b| (b.started_at, b.id).cmp(&(a.started_at, a.id)));
+    items.sort_by_key(|run| std::cmp::Reverse((run.started_at, run.id)));
     Ok(List { items, cursor: write_cursors(&next) })
 }
 

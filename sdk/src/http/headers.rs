@@ -28,7 +28,10 @@ impl Serialize for HeaderMap {
             match same {
                 [(name, value)] if name != "set-cookie" => map.serialize_entry(name, value)?,
                 _ => {
-                    map.serialize_entry(&same[0].0, &same.iter().map(|(_, value)| value).collect::<Vec<_>>())?
+                    map.serialize_entry(
+                        &same[0].0,
+                        &same.iter().map(|(_, value)| value).collect::<Vec<_>>(),
+                    )?;
                 }
             }
         }
