@@ -1,9 +1,9 @@
 //! Compiles the guests to components, for `include_bytes!` in src/lib.rs.
 
+use flowcell_sdk_build::{Target, for_build_script};
+
 fn main() {
-    flowcell_sdk_build::for_build_script(&[
-        "flowcell-plugin-http-request",
-        "flowcell-plugin-webhook",
-        "flowcell-plugin-jq",
-    ]);
+    // On the path of every request: what they do not import need not be linked for each sandbox.
+    for_build_script(Target::Bare, &["flowcell-plugin-http-request", "flowcell-plugin-webhook"]);
+    for_build_script(Target::Wasi, &["flowcell-plugin-jq"]);
 }

@@ -8,13 +8,23 @@ use crate::bindings::action::flowcell::plugin::types::{Outcome as WitOutcome, Pr
 use crate::bindings::trigger::exports::flowcell::plugin::trigger;
 use crate::context::Context;
 use crate::host::Here;
+#[cfg(target_os = "unknown")]
+use crate::host::Host as _;
 use crate::plugin::Exports;
 
 /// A plugin in the shape that the interface asks for.
 pub struct Exported<P>(PhantomData<P>);
 
 fn context() -> Context {
+    report_panics();
     Context { host: Here::default() }
+}
+
+/// Without WASI there is no standard error that a panic's message could go to; the run's log is read by the same
+/// people.
+fn report_panics() {
+    #[cfg(target_os = "unknown")]
+    std::panic::set_hook(Box::new(|panic| Here::default().log("error", &panic.to_string(), "")));
 }
 
 impl<P: Exports> action::Guest for Exported<P> {

@@ -47,6 +47,8 @@ mod action;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod bindings;
+#[cfg(any(test, all(target_arch = "wasm32", target_os = "unknown")))]
+mod blocks;
 mod context;
 mod descriptor;
 #[cfg(target_arch = "wasm32")]
@@ -56,6 +58,8 @@ mod host;
 pub mod http;
 pub mod input;
 pub mod json;
+#[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+mod memory;
 mod plugin;
 pub mod problem;
 #[cfg(not(target_arch = "wasm32"))]

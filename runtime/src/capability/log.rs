@@ -113,6 +113,11 @@ impl StepLog {
         String::from_utf8_lossy(&self.stderr).trim().to_owned()
     }
 
+    /// The message of the last line, where it is an error.
+    pub fn last_error(&self) -> Option<&str> {
+        self.lines.last().filter(|line| line.level == Level::Error).map(|line| line.message.as_str())
+    }
+
     /// The lines, and one more that says how many were dropped.
     pub fn finish(mut self) -> Vec<LogLine> {
         for stdio in [Stdio::Out, Stdio::Err] {

@@ -206,8 +206,8 @@ mod tests {
             plugin: None,
             status,
             attempts: vec![],
-            input: json!({ "n": 1 }),
-            output: Value::Null,
+            input: json!({ "n": 1 }).into(),
+            output: Value::Null.into(),
             started_at: at(0),
             ended_at: None,
             problem: None,
@@ -286,8 +286,11 @@ mod tests {
 
     #[test]
     fn tracing_shows_what_a_step_was_given_and_what_it_gave() {
-        let done =
-            StepRecord { output: json!([2]), ended_at: Some(at(3)), ..step("/do/0/one", Status::Completed) };
+        let done = StepRecord {
+            output: json!([2]).into(),
+            ended_at: Some(at(3)),
+            ..step("/do/0/one", Status::Completed)
+        };
         let expected = "+3 ms    ✓ one 3 ms\n   +3 ms      in  {\"n\":1}\n   +3 ms      out [2]";
         let text = told(true, &[run(0, Status::Running, None), change(3, done)]);
         assert_eq!(text.split_once('\n').unwrap().1.trim_start(), expected);

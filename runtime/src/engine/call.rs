@@ -21,7 +21,7 @@ pub(super) struct Call {
     pub step: u32,
     pub attempt: u32,
     pub plugin: PluginRef,
-    pub input: Value,
+    pub input: Arc<Value>,
 }
 
 /// Never fails: whatever goes wrong is an outcome that the flow may catch.

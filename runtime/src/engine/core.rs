@@ -16,7 +16,7 @@ use super::tenant::Tenant;
 use super::view::{self, RunChange};
 use super::waiters::Waiters;
 use crate::clock::Clock;
-use crate::flow::{Document, Effect, Event, Flow, RunState};
+use crate::flow::{Document, Event, Flow, RunState};
 use crate::host::{Evaluator, Host};
 use crate::id::{FlowId, TenantId};
 use crate::journal::{DataLock, Journal, RunKey, RunRow, StorageError};
@@ -182,14 +182,11 @@ impl Core {
         }
     }
 
-    /// Begins to drive a run that was just created.
-    pub fn launch(self: &Arc<Self>, tenant: Arc<Tenant>, key: RunKey, driver: Driver, effects: Vec<Effect>) {
+    /// The way to a run that is being created.
+    pub fn enter(&self, key: &RunKey) -> UnboundedReceiver<Event> {
         let (sender, inbox) = unbounded_channel();
-        self.active.lock().expect("no panic while held").insert(key, sender);
-        tokio::spawn(async move {
-            let _slot = tenant.slot().await;
-            driver.drive(effects, inbox).await;
-        });
+        self.active.lock().expect("no panic while held").insert(key.clone(), sender);
+        inbox
     }
 
     /// The run and how many entries it has.

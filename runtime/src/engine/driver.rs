@@ -70,6 +70,10 @@ impl Driver {
         }
     }
 
+    pub fn key(&self) -> &RunKey {
+        &self.row.key
+    }
+
     /// Journals the run's first event. The error leaves nothing behind.
     pub async fn create(&mut self, input: serde_json::Value) -> Result<Vec<Effect>, StorageError> {
         let at = self.row.started_at;

@@ -6,6 +6,7 @@
 //! [`core::Core::deliver`]. This module knows nothing of HTTP servers, terminals or SQL.
 
 mod call;
+mod carried;
 mod catalog;
 mod check;
 mod core;

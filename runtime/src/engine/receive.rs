@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::call;
 use super::catalog::Trigger;
 use super::core::{Core, Lifetime};
-use super::runs::{self, Start};
+use super::runs::{self, Begun, Start};
 use super::tenant::Tenant;
 use super::waiters::Told;
 use crate::flow::{End, Event, Reply};
@@ -126,7 +126,7 @@ impl Hook {
         };
         match respond {
             Respond::AtOnce(given) => {
-                self.begin(RunId::mint(), begin.event).await?;
+                self.begin(RunId::mint(), begin.event)?.journalled().await?;
                 Ok(given.into())
             }
             Respond::Flow { within_ms } => {
@@ -162,8 +162,7 @@ impl Hook {
             .map_err(|error| self.broken(&format!("its verdict cannot be read: {error}")))
     }
 
-    /// The journal has the run when this returns; says whether that is the durable one.
-    async fn begin(&self, id: RunId, event: Value) -> Result<bool, Problem> {
+    fn begin(&self, id: RunId, event: Value) -> Result<Begun, Problem> {
         let reference = &self.trigger.document.flow;
         let flow = {
             let catalog = self.core.catalog.read().expect("no panic while held");
@@ -176,16 +175,20 @@ impl Hook {
                 "the flow `{reference}` of this address is not deployed; deploy it, then send again"
             ))
         })?;
-        let (durable, trigger) = (flow.durable, Some(self.trigger.full_name()));
-        runs::start(&self.core, &self.tenant, Start { id, flow, trigger, input: event }).await?;
-        Ok(durable)
+        let trigger = Some(self.trigger.full_name());
+        runs::begin(&self.core, &self.tenant, Start { id, flow, trigger, input: event })
     }
 
     async fn answer_from_flow(&self, event: Value, within: Duration) -> Result<Answer, Problem> {
         let id = RunId::mint();
         let mut told = self.core.waiters.caller(id);
-        let durable = match self.begin(id, event).await {
-            Ok(durable) => durable,
+        let begun = async {
+            let mut begun = self.begin(id, event)?;
+            begun.journalled().await?;
+            Ok(begun)
+        };
+        let mut begun = match begun.await {
+            Ok(begun) => begun,
             Err(problem) => {
                 self.core.waiters.caller_left(id);
                 return Err(problem);
@@ -193,11 +196,20 @@ impl Hook {
         };
         let deadline = crate::clock::after(self.core.clock.now(), within);
         // Dropped when the caller hangs up: the run goes on, and an answer is a conflict from then on.
+        let durable = begun.durable;
         let mut left = CallerLeft { hook: self, run: id, durable, reason: "the caller hung up", told: false };
+        let waiting = async {
+            tokio::select! {
+                told = &mut told => told.ok(),
+                () = self.core.clock.sleep_until(deadline) => None,
+                () = self.core.drained() => None,
+            }
+        };
         let told = tokio::select! {
-            told = &mut told => told.ok(),
-            () = self.core.clock.sleep_until(deadline) => None,
-            () = self.core.drained() => None,
+            biased;
+            // First: what it tells is then seen in the same turn.
+            never = async { begun.moves().await; std::future::pending().await } => never,
+            told = waiting => told,
         };
         match told {
             Some(Told::Reply(reply)) => {
@@ -257,7 +269,9 @@ fn unavailable(detail: &str) -> Problem {
 /// The answer of a run that ended without `respond`.
 fn end_answer(end: End, run: RunId) -> Answer {
     match end {
-        End::Completed(Value::Null) => Answer { status: 204, headers: vec![], body: Bytes::new() },
+        End::Completed(output) if output.is_null() => {
+            Answer { status: 204, headers: vec![], body: Bytes::new() }
+        }
         End::Completed(output) => json_answer(200, "application/json", &output),
         End::Faulted(problem) => {
             let status = if problem.kind == kind::VALIDATION { 400 } else { 500 };

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::oneshot;
 
+use super::carried::Carried;
 use super::core::{Core, LoadError};
 use super::driver::Driver;
 use super::tenant::Tenant;
@@ -25,12 +27,37 @@ pub(super) struct Start {
     pub input: Value,
 }
 
-/// The journal has the run when this returns.
-pub(super) async fn start(core: &Arc<Core>, tenant: &Arc<Tenant>, start: Start) -> Result<(), Problem> {
+/// A run that is being begun: polled by whoever waits for it, finished in any case.
+pub(super) struct Begun {
+    work: Carried,
+    journalled: oneshot::Receiver<Result<(), Problem>>,
+    /// Whether its journal is the durable one.
+    pub durable: bool,
+}
+
+impl Begun {
+    /// The journal has the run when this returns without an error.
+    pub async fn journalled(&mut self) -> Result<(), Problem> {
+        let journalled = tokio::select! {
+            biased;
+            journalled = &mut self.journalled => journalled.ok(),
+            () = &mut self.work => self.journalled.try_recv().ok(),
+        };
+        journalled.expect("work tells what became of the run before it ends")
+    }
+
+    /// Moves the run on until it is over or waits for the world.
+    pub async fn moves(&mut self) {
+        (&mut self.work).await;
+    }
+}
+
+/// Begins a run; the error is about a run too many. Dropping what is returned leaves the run to itself.
+pub(super) fn begin(core: &Arc<Core>, tenant: &Arc<Tenant>, start: Start) -> Result<Begun, Problem> {
     tenant.admit_run()?;
     let key = RunKey { tenant: tenant.id.clone(), run: start.id };
     let row = RunRow {
-        key: key.clone(),
+        key,
         flow: start.flow.id.clone(),
         trigger: start.trigger,
         status: String::new(),
@@ -38,20 +65,41 @@ pub(super) async fn start(core: &Arc<Core>, tenant: &Arc<Tenant>, start: Start) 
         started_at: core.clock.now(),
         ended_at: None,
     };
+    let durable = start.flow.durable;
     let state = RunState::new(start.flow, start.id);
-    let mut driver = Driver::new(core.clone(), tenant.clone(), row, state, 0);
-    match driver.create(start.input).await {
+    let driver = Driver::new(core.clone(), tenant.clone(), row, state, 0);
+    let (tell, journalled) = oneshot::channel();
+    let work = Carried::new(carry(core.clone(), tenant.clone(), driver, start.input, tell));
+    Ok(Begun { work, journalled, durable })
+}
+
+async fn carry(
+    core: Arc<Core>,
+    tenant: Arc<Tenant>,
+    mut driver: Driver,
+    input: Value,
+    tell: oneshot::Sender<Result<(), Problem>>,
+) {
+    let inbox = core.enter(driver.key());
+    match driver.create(input).await {
         Ok(effects) => {
             core.metrics.run_started(&tenant.id);
-            core.launch(tenant.clone(), key, driver, effects);
-            Ok(())
+            let _ = tell.send(Ok(()));
+            let _slot = tenant.slot().await;
+            driver.drive(effects, inbox).await;
         }
         Err(error) => {
+            core.retire(driver.key());
             tenant.run_is_over();
             core.metrics.journal_failed();
-            Err(storage_problem(&error))
+            let _ = tell.send(Err(storage_problem(&error)));
         }
     }
+}
+
+/// Begins a run and leaves it to itself. The journal has it when this returns.
+pub(super) async fn start(core: &Arc<Core>, tenant: &Arc<Tenant>, start: Start) -> Result<(), Problem> {
+    begin(core, tenant, start)?.journalled().await
 }
 
 pub(super) async fn get(core: &Core, tenant: &TenantId, run: RunId) -> Result<Option<RunView>, Problem> {

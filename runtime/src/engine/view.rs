@@ -225,7 +225,7 @@ pub(super) fn summary(row: &RunRow) -> RunSummary {
 /// A run from its head and its folded state.
 pub(super) fn run(row: &RunRow, state: &RunState) -> RunView {
     let (output, problem) = match state.end() {
-        Some(End::Completed(output)) => (output.clone(), None),
+        Some(End::Completed(output)) => (Value::clone(output), None),
         Some(End::Faulted(problem)) => (Value::Null, Some(problem.clone())),
         Some(End::Cancelled { .. }) | None => (Value::Null, None),
     };

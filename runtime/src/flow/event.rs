@@ -2,6 +2,7 @@
 //!
 //! Events are journalled, so their JSON form is a file format: additions only, every new field with a default.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -100,7 +101,7 @@ pub enum Effect {
         /// What to call.
         plugin: PluginRef,
         /// Its input.
-        input: Value,
+        input: Arc<Value>,
     },
     /// Stop a call that is under way; its answer is no longer wanted.
     Abort {
@@ -145,7 +146,7 @@ pub struct Reply {
 #[derive(Clone, Debug, PartialEq)]
 pub enum End {
     /// With an output.
-    Completed(Value),
+    Completed(Arc<Value>),
     /// With an error that nothing caught.
     Faulted(Problem),
     /// On request.
@@ -204,9 +205,9 @@ pub struct StepRecord {
     /// Its attempts in order; a task without a plugin has none.
     pub attempts: Vec<AttemptRecord>,
     /// What it was given: a call's evaluated `with`, any other task's input.
-    pub input: Value,
+    pub input: Arc<Value>,
     /// What it gave: after `output.as`. Null until it ends well.
-    pub output: Value,
+    pub output: Arc<Value>,
     /// When the task was entered.
     pub started_at: Timestamp,
     /// When it was left.

@@ -180,9 +180,14 @@ fn below_memory(error: &wasmtime::Error) -> bool {
     })
 }
 
-/// `panicked at src/lib.rs:3:5: the message`, from what Rust's standard library prints.
+/// `panicked at src/lib.rs:3:5: the message`, from what Rust's standard library prints; from the log where the guest
+/// has no standard error.
 fn panic_message(log: &StepLog) -> Option<String> {
     let stderr = log.stderr();
+    if stderr.is_empty() {
+        let message = log.last_error().filter(|message| message.starts_with("panicked at "))?;
+        return Some(message.replacen(":\n", ": ", 1));
+    }
     let message = match stderr.rfind("panicked at ") {
         Some(at) => &stderr[at..],
         None => stderr.lines().last()?,

@@ -2,9 +2,11 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
@@ -17,8 +19,8 @@ use super::{State, api, callback, webhook};
 
 /// Answers; never fails.
 ///
-/// The work is a task of its own: what a caller began is finished although he hangs up, so no event is left half
-/// journalled, and a panic in it is an answer like any other error.
+/// A panic is an answer like any other error. What a caller of the admin API began is finished although he hangs up: it
+/// is a task of its own. A hook sees to that itself, and is not handed to another thread.
 pub(super) async fn answer(
     state: Arc<State>,
     remote: SocketAddr,
@@ -26,8 +28,13 @@ pub(super) async fn answer(
 ) -> Result<Response<Body>, Infallible> {
     let began = Instant::now();
     let kind = Kind::of(request.uri().path());
-    let work = tokio::spawn(carry_out(state.clone(), remote, request));
-    let response = work.await.unwrap_or_else(|panic| response::problem(response::internal(&panic)));
+    let work = carry_out(state.clone(), remote, request);
+    let response = if matches!(kind, Kind::Hook) {
+        let done = AssertUnwindSafe(work).catch_unwind().await;
+        done.unwrap_or_else(|_| response::problem(response::internal(&"a panic in the path of a hook")))
+    } else {
+        tokio::spawn(work).await.unwrap_or_else(|panic| response::problem(response::internal(&panic)))
+    };
     state.metrics.answered(kind, response.status(), began.elapsed());
     Ok(response)
 }

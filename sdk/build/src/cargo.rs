@@ -1,4 +1,4 @@
-//! One cargo call for `wasm32-wasip2`, in an environment that the outer build has not touched.
+//! One cargo call for a target of components, in an environment that the outer build has not touched.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::BuildError;
-use crate::target::TARGET;
+use crate::target::Target;
 
 /// What an outer cargo, clippy or coverage run sets for its own compilations, and must not reach the nested one.
 /// `CARGO_NET_OFFLINE`, `CARGO_HOME`, the job server and the toolchain are kept.
@@ -17,6 +17,7 @@ const REMOVED: &[&str] = &[
     "CARGO_BUILD_RUSTFLAGS",
     "CARGO_ENCODED_RUSTDOCFLAGS",
     "CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS",
+    "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
     "RUSTC_WRAPPER",
     "RUSTC_WORKSPACE_WRAPPER",
     "CARGO_BUILD_RUSTC_WRAPPER",
@@ -52,16 +53,16 @@ pub struct Call(Command);
 
 impl Call {
     /// `cargo build` for a manifest.
-    pub fn new(manifest: &Path) -> Self {
+    pub fn new(manifest: &Path, target: Target) -> Self {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
         let mut command = Command::new(cargo);
-        command.args(["build", "--message-format=json-render-diagnostics", "--target", TARGET]);
+        command.args(["build", "--message-format=json-render-diagnostics", "--target", target.triple()]);
         command.arg("--manifest-path").arg(manifest);
         for name in REMOVED {
             command.env_remove(name);
         }
-        // Set and empty, it also keeps flags in configuration files away, which are meant for native code.
-        command.env("CARGO_ENCODED_RUSTFLAGS", "");
+        // Set, be it empty, it also keeps flags in configuration files away, which are meant for native code.
+        command.env("CARGO_ENCODED_RUSTFLAGS", target.flags());
         command.stdin(Stdio::null()).stderr(Stdio::inherit());
         Self(command)
     }

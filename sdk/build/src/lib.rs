@@ -1,8 +1,7 @@
 //! Turns plugin packages into WebAssembly components.
 //!
 //! Two callers: build scripts of crates that carry components ([`for_build_script`]), and tools for authors
-//! ([`build_plugin`]). Both make one cargo call for `wasm32-wasip2`; a missing target is installed where rustup is
-//! there. What a component may import is not checked here: the host does that.
+//! ([`build_plugin`]). Both make one cargo call for a [`Target`]; a missing one is installed where rustup is there. What a component may import is not checked here: the host does that.
 
 mod cargo;
 mod target;
@@ -10,6 +9,7 @@ mod target;
 use std::path::{Path, PathBuf};
 
 use cargo::{Artifact, Call};
+pub use target::Target;
 
 /// A component that was built.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,10 +25,15 @@ pub struct Component {
 pub enum BuildError {
     /// The target is not installed and could not be.
     #[error(
-        "the Rust target wasm32-wasip2 is missing and {0}; install it: `rustup target add wasm32-wasip2`, or the \
-         package of your distribution that has it"
+        "the Rust target {triple} is missing and {why}; install it: `rustup target add {triple}`, or the package of \
+         your distribution that has it"
     )]
-    Target(String),
+    Target {
+        /// Which one.
+        triple: &'static str,
+        /// Why not.
+        why: String,
+    },
     /// A program could not be started.
     #[error("`{program}` could not be started: {source}")]
     Start {
@@ -65,17 +70,28 @@ pub enum BuildError {
 /// `guest`, and puts each component to `OUT_DIR/NAME.wasm`. An error ends the script with its sentence as the build's
 /// error.
 ///
+/// Where [`Target::Bare`] cannot be had, cargo says so and the packages are built for [`Target::Wasi`], which does the
+/// same with slower sandboxes.
+///
 /// NAME is the package's name without the prefix `flowcell-plugin-`. The nested build has target folders of its own
 /// in OUT_DIR, for cargo locks those in use, and sees neither the flags nor the wrappers of the outer one. Cargo is
 /// told to run the script again when a source of the packages, the interface or the lock file changes.
 ///
 /// ```no_run
 /// // In build.rs; the crate says include_bytes!(concat!(env!("OUT_DIR"), "/webhook.wasm")).
-/// flowcell_sdk_build::for_build_script(&["flowcell-plugin-webhook"]);
+/// use flowcell_sdk_build::{Target, for_build_script};
+/// for_build_script(Target::Bare, &["flowcell-plugin-webhook"]);
 /// ```
 #[expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
-pub fn for_build_script(packages: &[&str]) -> Vec<Component> {
-    match build_in_workspace(packages) {
+pub fn for_build_script(target: Target, packages: &[&str]) -> Vec<Component> {
+    let target = match target.ensure() {
+        Err(error) if target == Target::Bare => {
+            println!("cargo::warning={error}; until then {} is built over WASI", packages.join(", "));
+            Target::Wasi
+        }
+        _ => target,
+    };
+    match build_in_workspace(target, packages) {
         Ok((components, sources)) => {
             for source in sources {
                 println!("cargo::rerun-if-changed={}", source.display());
@@ -102,8 +118,8 @@ pub fn build_plugin(folder: &Path) -> Result<Component, BuildError> {
     if !manifest.is_file() {
         return Err(BuildError::NoPlugin(folder.to_owned()));
     }
-    target::ensure()?;
-    let artifacts = Call::new(&manifest).profile("release").run()?;
+    Target::Wasi.ensure()?;
+    let artifacts = Call::new(&manifest, Target::Wasi).profile("release").run()?;
     // The folder's own package is the one that the call was about: all others are libraries that it uses.
     let manifest = manifest.canonicalize().unwrap_or(manifest);
     let own = artifacts.iter().find(|artifact| artifact.manifest == manifest && artifact.component.is_some());
@@ -111,11 +127,14 @@ pub fn build_plugin(folder: &Path) -> Result<Component, BuildError> {
     place(own, folder)
 }
 
-fn build_in_workspace(packages: &[&str]) -> Result<(Vec<Component>, Vec<PathBuf>), BuildError> {
+fn build_in_workspace(
+    target: Target,
+    packages: &[&str],
+) -> Result<(Vec<Component>, Vec<PathBuf>), BuildError> {
     let out = variable("OUT_DIR")?;
     let manifest = workspace_manifest(&variable("CARGO_MANIFEST_DIR")?);
-    target::ensure()?;
-    let artifacts = Call::new(&manifest)
+    target.ensure()?;
+    let artifacts = Call::new(&manifest, target)
         .profile("guest")
         .locked()
         .packages(packages)

@@ -1,5 +1,7 @@
 //! Step records: what the history shows of a run. Bounded in bytes, because a loop may carry a large value round.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::flow::event::{Status, StepId, StepRecord};
@@ -28,12 +30,12 @@ impl Turn<'_> {
         Some(record)
     }
 
-    pub(super) fn record_input(&mut self, input: &Value) {
+    pub(super) fn record_input(&mut self, input: &Arc<Value>) {
         let input = self.kept(input);
         self.record().input = input;
     }
 
-    pub(super) fn record_output(&mut self, output: &Value) {
+    pub(super) fn record_output(&mut self, output: &Arc<Value>) {
         let output = self.kept(output);
         self.record().output = output;
     }
@@ -42,7 +44,7 @@ impl Turn<'_> {
     pub(crate) fn record_call(&mut self, with: Value) -> StepId {
         self.run.history_bytes = self.run.history_bytes.saturating_add(bytes(&with));
         let record = self.record();
-        record.input = with;
+        record.input = Arc::new(with);
         record.id
     }
 
@@ -62,18 +64,22 @@ impl Turn<'_> {
             attempt.ended_at.get_or_insert(at);
         }
         if full && record.plugin.is_some() && !record.input.is_null() {
-            record.input = Value::String(LEFT_OUT.to_owned());
+            record.input = left_out();
         }
     }
 
-    fn kept(&mut self, value: &Value) -> Value {
+    fn kept(&mut self, value: &Arc<Value>) -> Arc<Value> {
         let bytes = bytes(value);
         if self.run.history_bytes.saturating_add(bytes) > HISTORY_BYTES && bytes > LEFT_OUT.len() {
-            return Value::String(LEFT_OUT.to_owned());
+            return left_out();
         }
         self.run.history_bytes += bytes;
-        value.clone()
+        Arc::clone(value)
     }
+}
+
+fn left_out() -> Arc<Value> {
+    Arc::new(Value::String(LEFT_OUT.to_owned()))
 }
 
 fn bytes(value: &Value) -> usize {

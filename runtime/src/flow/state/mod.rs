@@ -58,6 +58,8 @@ pub struct RunState {
     /// After `input.from`.
     input: Arc<Value>,
     context: Arc<Value>,
+    /// What stands in a record where there is nothing yet.
+    null: Arc<Value>,
     frames: Vec<Frame>,
     timers: BTreeMap<TimerId, Armed>,
     next_timer: TimerId,
@@ -136,7 +138,8 @@ impl RunState {
             started_at: Timestamp::UNIX_EPOCH,
             raw: Arc::clone(&null),
             input: Arc::clone(&null),
-            context: null,
+            context: Arc::clone(&null),
+            null,
             frames: Vec::new(),
             timers: BTreeMap::new(),
             next_timer: 0,

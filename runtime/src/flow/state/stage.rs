@@ -57,7 +57,7 @@ impl Turn<'_> {
                 let output = self
                     .transform_output(&flow.output, &raw, "the run's output")
                     .map_err(|stop| located(stop, "/output"))?;
-                self.finish(End::Completed(Arc::unwrap_or_clone(output)));
+                self.finish(End::Completed(output));
                 Ok(())
             }
             Phase::Pending | Phase::Tasks | Phase::Over => Err(Stop::Park),
@@ -138,8 +138,8 @@ impl Turn<'_> {
             plugin: task.kind.plugin(),
             status: Status::Running,
             attempts: Vec::new(),
-            input: Value::Null,
-            output: Value::Null,
+            input: Arc::clone(&self.run.null),
+            output: Arc::clone(&self.run.null),
             started_at: self.at,
             ended_at: None,
             problem: None,

@@ -125,7 +125,7 @@ impl Driver {
 fn output(rest: &str, input: Value) -> Value {
     let (driver, effects) = Driver::started(rest, input);
     match effects.last() {
-        Some(Effect::Finish(End::Completed(output))) => output.clone(),
+        Some(Effect::Finish(End::Completed(output))) => Value::clone(output),
         _ => panic!("{:?}", driver.lines(&effects)),
     }
 }

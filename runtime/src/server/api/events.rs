@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(
             event(&change),
             "event: log\ndata: {\"kind\":\"log\",\"at\":\"1970-01-01T00:00:00Z\",\"tenant\":\"default\",\
-             \"run\":\"00000000-0000-0000-0000-000000000000\",\"step\":1,\"level\":\"info\",\
+             \"run\":\"00000000000000000000000000000000\",\"step\":1,\"level\":\"info\",\
              \"message\":\"two\\nlines\",\"fields\":{}}\n\n"
         );
     }

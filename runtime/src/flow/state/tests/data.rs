@@ -84,7 +84,7 @@ fn a_false_condition_skips_the_task_and_its_then() {
     assert_eq!(output(rest, json!({"x": 1})), json!({"y": 1}));
     let (driver, _) = Driver::started(rest, json!({"x": 1}));
     assert_eq!(driver.steps(), ["/do/0/a skipped", "/do/1/b completed"]);
-    assert_eq!(driver.state.steps()[0].output, json!({"x": 1}));
+    assert_eq!(*driver.state.steps()[0].output, json!({"x": 1}));
 }
 
 #[test]
