@@ -1,6 +1,6 @@
 //! Guests that break every rule: each is ended within its limits, says why, and the next request is served as ever.
 
-use flowcell_tests::{Call, Folder, Output, Server, component_importing, core_module, probe};
+use flowcell_tests::{Call, Folder, Output, Server, bare_probe, component_importing, core_module, probe};
 use serde_json::{Value, json};
 
 use crate::FLOWCELL;
@@ -12,7 +12,11 @@ fn probing(action: &str) -> String {
 }
 
 async fn serve(quota: &str, actions: &[&str]) -> Server {
-    let wasm = std::fs::read(probe()).unwrap_or_else(|error| panic!("the probe is not built: {error}"));
+    serve_guest(probe(), quota, actions).await
+}
+
+async fn serve_guest(guest: &std::path::Path, quota: &str, actions: &[&str]) -> Server {
+    let wasm = std::fs::read(guest).unwrap_or_else(|error| panic!("the probe is not built: {error}"));
     let setup =
         FLOWCELL.serve().config(local(quota)).file("probe.wasm", wasm).file("echo.yaml", probing("echo"));
     let setup =
@@ -78,6 +82,30 @@ async fn a_panic_reaches_the_author_with_its_text_and_function() {
         "{problem}"
     );
     still_serves(&server).await;
+}
+
+#[tokio::test]
+async fn a_guest_without_wasi_is_held_to_the_same() {
+    let actions = ["grow", "recurse", "trap"];
+    let server = serve_guest(bare_probe(), "memory = \"16MiB\"\ncpu = \"5s\"", &actions).await;
+    says(&problem(&server, "grow", &json!({})).await, &["memory", "tenant.quota.memory", "16.0 MiB"]);
+    says(&problem(&server, "recurse", &json!({})).await, &["stack"]);
+    let panicked = problem(&server, "trap", &json!({ "message": "no city called Atlantis" })).await;
+    says(&panicked, &["panicked at", "no city called Atlantis", "greed.rs", "trap"]);
+    still_serves(&server).await;
+}
+
+#[tokio::test]
+async fn values_of_every_size_pass_through_the_allocator_of_a_guest_without_wasi() {
+    let server = serve_guest(bare_probe(), "cpu = \"5s\"", &[]).await;
+    let rows = |count: usize| -> Vec<Value> {
+        (0..count).map(|n| json!({ "n": n, "text": "é".repeat(n % 97), "list": vec![n; n % 7] })).collect()
+    };
+    for count in [0, 1, 10, 300, 5000] {
+        let input = json!({ "rows": rows(count), "long": "x".repeat(count * 200) });
+        let run = server.run("shop/echo", &input).await;
+        assert_eq!(run["output"], input, "{count} rows came back changed");
+    }
 }
 
 #[tokio::test]

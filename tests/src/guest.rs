@@ -7,6 +7,11 @@ pub fn probe() -> &'static Path {
     Path::new(env!("FLOWCELL_PROBE"))
 }
 
+/// The same guest without WASI, as the plugins of the bundle are built.
+pub fn bare_probe() -> &'static Path {
+    Path::new(env!("FLOWCELL_BARE_PROBE"))
+}
+
 /// A component that wants an interface, for example `wasi:sockets/tcp@0.2.0`.
 ///
 /// # Panics

@@ -17,7 +17,7 @@ mod wait;
 
 pub use call::{Answer, Broken, Call, Stream};
 pub use folder::Folder;
-pub use guest::{component_importing, core_module, probe};
+pub use guest::{bare_probe, component_importing, core_module, probe};
 pub use process::{Output, Process};
 pub use product::{Command, Product};
 pub use server::{Server, Setup};

@@ -252,7 +252,7 @@ fn duration(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capability::log::Stdio;
+    use crate::capability::log::{Level, Stdio};
 
     #[test]
     fn the_message_of_a_panic_is_found_in_what_was_printed() {
@@ -274,6 +274,15 @@ mod tests {
         log.print(Stdio::Err, b"memory allocation of 99 bytes failed\n");
         assert_eq!(panic_message(&log).unwrap(), "memory allocation of 99 bytes failed");
         assert_eq!(panic_message(&StepLog::default()), None);
+    }
+
+    #[test]
+    fn without_standard_error_the_message_of_a_panic_is_found_in_the_log() {
+        let mut log = StepLog::default();
+        log.write(Level::Error, "panicked at src/lib.rs:7:9:\nno city `Atlantis`", "");
+        assert_eq!(panic_message(&log).unwrap(), "panicked at src/lib.rs:7:9: no city `Atlantis`");
+        log.write(Level::Error, "something else", "");
+        assert_eq!(panic_message(&log), None);
     }
 
     #[test]
