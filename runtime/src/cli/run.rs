@@ -35,7 +35,7 @@ pub(super) struct Args {
     /// Show what each step is given and what it gives
     #[arg(long)]
     trace: bool,
-    /// A plugin that the flow uses; may be given several times. Those in a folder `plugins` beside FILE are found
+    /// A plugin that the flow uses; may be given several times. Those beside FILE and in a folder `plugins` there are found
     #[arg(long, value_name = "FILE.wasm")]
     plugin: Vec<PathBuf>,
 }
@@ -154,10 +154,18 @@ fn as_json(problem: &Problem) -> String {
 
 /// The flow's file, and the plugins beside it.
 fn paths(file: &std::path::Path) -> Vec<PathBuf> {
-    let beside = file.parent().unwrap_or(std::path::Path::new("")).join("plugins");
+    let folder = match file.parent() {
+        Some(folder) if folder != std::path::Path::new("") => folder,
+        _ => std::path::Path::new("."),
+    };
     let mut paths = vec![file.to_owned()];
-    let plugins = std::fs::read_dir(beside).into_iter().flatten().flatten().map(|entry| entry.path());
-    paths.extend(plugins.filter(|path| path.extension().is_some_and(|extension| extension == "wasm")));
+    for folder in [folder.to_owned(), folder.join("plugins")] {
+        let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut plugins: Vec<_> =
+            files.filter(|path| path.extension().is_some_and(|extension| extension == "wasm")).collect();
+        plugins.sort();
+        paths.extend(plugins);
+    }
     paths
 }
 
@@ -204,12 +212,12 @@ mod tests {
     }
 
     #[test]
-    fn plugins_are_found_in_the_folder_of_that_name_only() {
+    fn plugins_are_found_beside_the_flow_and_in_the_folder_of_that_name() {
         let scratch = Scratch::new();
         let file = scratch.write("flow.yaml", "");
-        scratch.write("beside.wasm", "");
+        let beside = scratch.write("beside.wasm", "");
         let plugin = scratch.write("plugins/a.wasm", "");
         scratch.write("plugins/readme.md", "");
-        assert_eq!(paths(&file), [file, plugin]);
+        assert_eq!(paths(&file), [file, beside, plugin]);
     }
 }

@@ -56,7 +56,7 @@ async fn attempt(core: &Core, tenant: &Tenant, call: Call) -> Result<Value, Prob
         trace_parent: format!("00-{}-{:016x}-01", call.run, u64::from(call.step) + 1),
     };
     let grants = Grants { egress: tenant.egress.clone() };
-    let input = call.input.to_string();
+    let input = json_text(&call.input);
     let ended = core
         .host
         .start(&plugin, &action.name, &input, grants, limits, context)
@@ -95,9 +95,14 @@ pub(super) async fn evaluate(
     let key = (tenant.id.clone(), flow_digest.to_owned());
     let text = core
         .evaluator
-        .evaluate(&key, program, &input.to_string(), &variables.to_string(), limits(tenant))
+        .evaluate(&key, program, &json_text(input), &json_text(variables), limits(tenant))
         .await?;
     serde_json::from_str(&text).map_err(|error| format!("the result is not JSON: {error}"))
+}
+
+/// JSON text. A value's own `to_string` says the same by way of a formatter, in twice the time.
+pub(super) fn json_text(value: &Value) -> String {
+    serde_json::to_string(value).expect("a value is JSON")
 }
 
 fn invalid_input(plugin: &PluginRef, findings: Vec<(String, String)>) -> Problem {

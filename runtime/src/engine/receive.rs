@@ -302,7 +302,7 @@ fn json_answer(status: u16, content_type: &str, body: &Value) -> Answer {
     Answer {
         status,
         headers: vec![("content-type".to_owned(), content_type.to_owned())],
-        body: body.to_string().into(),
+        body: call::json_text(body).into(),
     }
 }
 
@@ -321,7 +321,7 @@ impl From<Given> for Answer {
         let (body, content_type) = match given.body {
             Value::Null => (Bytes::new(), None),
             Value::String(text) => (text.into(), Some("text/plain; charset=utf-8")),
-            other => (other.to_string().into(), Some("application/json")),
+            other => (call::json_text(&other).into(), Some("application/json")),
         };
         if let (false, Some(content_type)) = (typed, content_type) {
             headers.push(("content-type".to_owned(), content_type.to_owned()));

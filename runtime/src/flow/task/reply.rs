@@ -78,7 +78,10 @@ fn body(with: &Value, chosen: Option<&str>) -> Result<(Vec<u8>, &'static str), (
         (Value::String(text), Value::Null) if !chosen.is_some_and(is_json) => {
             Ok((text.clone().into_bytes(), "text/plain; charset=utf-8"))
         }
-        (value, Value::Null) => Ok((value.to_string().into_bytes(), "application/json")),
+        (value, Value::Null) => {
+            let json = serde_json::to_vec(value).expect("a value is JSON");
+            Ok((json, "application/json"))
+        }
         _ => Err(("base64", "`body` and `base64` exclude each other".to_owned())),
     }
 }
