@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
+// Its channel is a few words until something is sent; tokio's begins with a block for 32 events, for each run.
+use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use jiff::Timestamp;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, broadcast, watch};
 
 use super::catalog::Catalog;
@@ -138,14 +139,14 @@ impl Core {
         let mut active = self.active.lock().expect("no panic while held");
         let event = match active.get(&key) {
             // The driver leaves only under this lock, so what is sent here is taken.
-            Some(driver) => match driver.send(event) {
+            Some(driver) => match driver.unbounded_send(event) {
                 Ok(()) => return,
-                Err(refused) => refused.0,
+                Err(refused) => refused.into_inner(),
             },
             None => event,
         };
-        let (sender, inbox) = unbounded_channel();
-        let _ = sender.send(event);
+        let (sender, inbox) = unbounded();
+        let _ = sender.unbounded_send(event);
         active.insert(key.clone(), sender);
         drop(active);
         tokio::spawn(self.clone().wake(durable, key, inbox));
@@ -153,7 +154,7 @@ impl Core {
 
     /// Continues a run that was at work when the host stopped.
     pub fn resume(self: &Arc<Self>, key: RunKey) {
-        let (sender, inbox) = unbounded_channel();
+        let (sender, inbox) = unbounded();
         if self.active.lock().expect("no panic while held").insert(key.clone(), sender).is_none() {
             tokio::spawn(self.clone().wake(true, key, inbox));
         }
@@ -184,7 +185,7 @@ impl Core {
 
     /// The way to a run that is being created.
     pub fn enter(&self, key: &RunKey) -> UnboundedReceiver<Event> {
-        let (sender, inbox) = unbounded_channel();
+        let (sender, inbox) = unbounded();
         self.active.lock().expect("no panic while held").insert(key.clone(), sender);
         inbox
     }

@@ -9,11 +9,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_channel::mpsc::UnboundedReceiver;
 use futures_util::StreamExt as _;
 use futures_util::future::{AbortHandle, Abortable};
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
-use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::call;
 use super::core::Core;
@@ -137,7 +137,7 @@ impl Driver {
                             continue;
                         }
                     },
-                    Some(event) = inbox.recv() => event,
+                    Some(event) = inbox.next() => event,
                 },
             };
             effects = match self.take(event).await {
