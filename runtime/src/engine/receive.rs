@@ -200,9 +200,11 @@ impl Hook {
         let mut left = CallerLeft { hook: self, run: id, durable, reason: "the caller hung up", told: false };
         let waiting = async {
             tokio::select! {
-                told = &mut told => told.ok(),
-                () = self.core.clock.sleep_until(deadline) => None,
-                () = self.core.drained() => None,
+                biased;
+                // First: the last run's end is also what ends the draining.
+                told = &mut told => told.map_err(|_| broken_off(id)),
+                () = self.core.clock.sleep_until(deadline) => Err(late(id, within)),
+                () = self.core.drained() => Err(broken_off(id)),
             }
         };
         let told = tokio::select! {
@@ -212,17 +214,17 @@ impl Hook {
             told = waiting => told,
         };
         match told {
-            Some(Told::Reply(reply)) => {
+            Ok(Told::Reply(reply)) => {
                 left.told = true;
                 Ok(reply.into())
             }
-            Some(Told::End(end)) => {
+            Ok(Told::End(end)) => {
                 left.told = true;
                 Ok(end_answer(end, id))
             }
-            None => {
+            Err(problem) => {
                 left.reason = "the caller's time was over";
-                Err(late(id, within))
+                Err(problem)
             }
         }
     }
@@ -257,6 +259,11 @@ impl Drop for CallerLeft<'_> {
 fn late(run: RunId, within: Duration) -> Problem {
     Problem::new(kind::TIMEOUT, "the flow has not answered in time", 504)
         .detail(format!("no answer within {within:?}; the run {run} goes on"))
+        .data(json!({ "run": run }))
+}
+
+fn broken_off(run: RunId) -> Problem {
+    unavailable(&format!("the host is stopping; the run {run} goes on when it is started again"))
         .data(json!({ "run": run }))
 }
 
