@@ -45,7 +45,7 @@ impl Memory {
             if memory_grow::<0>(pages) == usize::MAX {
                 return false;
             }
-            self.end.set(memory_size::<0>() * PAGE);
+            self.end.set(memory_size::<0>().saturating_mul(PAGE));
         }
         self.next.set(to);
         true
@@ -54,7 +54,7 @@ impl Memory {
     #[cold]
     fn begin(&self) {
         self.next.set((&raw const __heap_base).addr().next_multiple_of(ALIGN));
-        self.end.set(memory_size::<0>() * PAGE);
+        self.end.set(memory_size::<0>().saturating_mul(PAGE));
     }
 }
 
@@ -71,7 +71,9 @@ unsafe impl GlobalAlloc for Memory {
         if self.next.get() == 0 {
             self.begin();
         }
-        let at = self.next.get().next_multiple_of(layout.align().max(ALIGN));
+        let Some(at) = self.next.get().checked_next_multiple_of(layout.align().max(ALIGN)) else {
+            return null_mut();
+        };
         match at.checked_add(size).is_some_and(|to| self.reach(to)) {
             true => core::ptr::with_exposed_provenance_mut(at),
             false => null_mut(),

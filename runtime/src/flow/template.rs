@@ -191,7 +191,13 @@ impl Part {
 
     fn build(&self, scope: &Scope<'_>) -> Result<Value, Stop> {
         match self {
-            Part::Literal(value) => Ok(value.clone()),
+            Part::Literal(value) => {
+                if scope.budget.copy(value) {
+                    Ok(value.clone())
+                } else {
+                    Err(Stop::Guest)
+                }
+            }
             Part::Expression(expression) => match expression.evaluate(scope) {
                 Evaluation::Value(value) => Ok(value),
                 Evaluation::Failed(reason) => Err(Stop::Failed { tokens: Vec::new(), reason }),
@@ -310,10 +316,11 @@ fn push_token(pointer: &mut String, token: &str) {
 mod tests {
     use serde_json::json;
 
+    use super::super::expression::Budget;
     use super::*;
 
     fn evaluate(template: &Template, input: &Value) -> Evaluation {
-        template.evaluate(&Scope { input, variables: &[] })
+        template.evaluate(&Scope { input, variables: &[], budget: &Budget::new(1 << 20) })
     }
 
     #[test]

@@ -8,12 +8,16 @@ use proptest::strategy::ValueTree;
 use serde_json::{Value, json};
 
 use super::super::template::Template;
-use super::{Evaluation, Expression, Scope};
+use super::{Budget, Evaluation, Expression, Scope};
 
 /// Fails where both answer and the answers differ. Says whether the native evaluator answered at all.
 fn agree(source: &str, input: &Value, x: &Value) -> Result<bool, TestCaseError> {
     let variables = [("x", x), ("y", input)];
-    let native = match Expression::new(source).evaluate(&Scope { input, variables: &variables }) {
+    let native = match Expression::new(source).evaluate(&Scope {
+        input,
+        variables: &variables,
+        budget: &Budget::new(1 << 20),
+    }) {
         Evaluation::Guest => return Ok(false),
         Evaluation::Value(value) => Ok(value),
         Evaluation::Failed(reason) => Err(reason),
@@ -67,7 +71,7 @@ proptest! {
             "fixed": fixed, "list": [fixed, format!("${{ {source} }}")], "a/~ \"\\(b)": "${ .a? // $x }"
         }));
         let variables = [("x", &x), ("y", &input)];
-        if let Evaluation::Value(built) = template.evaluate(&Scope { input: &input, variables: &variables }) {
+        if let Evaluation::Value(built) = template.evaluate(&Scope { input: &input, variables: &variables, budget: &Budget::new(1 << 20) }) {
             let variables = json!({"x": x, "y": input}).to_string();
             let guest = flowcell_plugin_jq::evaluate(&template.program(), &input.to_string(), &variables);
             prop_assert_eq!(Ok(built), guest.map(|text| serde_json::from_str::<Value>(&text).unwrap()));

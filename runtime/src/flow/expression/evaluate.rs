@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::syntax::{Comparison, Node, Operator, Piece, Step, Target};
-use super::{Scope, function, number, order};
+use super::{Budget, Scope, function, number, order};
 
 /// Why there is no value.
 #[derive(Debug)]
@@ -24,88 +24,130 @@ const NULL: &Value = &Value::Null;
 
 /// Evaluates a whole program.
 pub(super) fn evaluate<'v>(node: &'v Node, scope: &Scope<'v>) -> Outcome<'v> {
-    run(node, scope.input, scope.variables)
+    run(node, scope.input, Around { variables: scope.variables, budget: scope.budget })
 }
 
-type Variables<'v> = &'v [(&'v str, &'v Value)];
+/// Whether the budget allows to own the value, which is then copied if it is borrowed.
+pub(super) fn affords(value: &Cow<'_, Value>, budget: &Budget) -> bool {
+    match value {
+        Cow::Borrowed(value) => budget.copy(value),
+        Cow::Owned(_) => true,
+    }
+}
 
-fn run<'v>(node: &'v Node, input: &'v Value, variables: Variables<'v>) -> Outcome<'v> {
+/// What is the same everywhere in a program.
+#[derive(Clone, Copy)]
+struct Around<'v> {
+    variables: &'v [(&'v str, &'v Value)],
+    budget: &'v Budget,
+}
+
+impl Around<'_> {
+    /// The guest goes on where the budget is used up.
+    fn charge(self, bytes: usize) -> Result<(), Stop> {
+        if self.budget.charge(bytes) { Ok(()) } else { Err(Stop::Guest) }
+    }
+
+    fn copy(self, value: &Value) -> Result<(), Stop> {
+        if self.budget.copy(value) { Ok(()) } else { Err(Stop::Guest) }
+    }
+
+    fn own(self, value: Cow<'_, Value>) -> Result<Value, Stop> {
+        if affords(&value, self.budget) { Ok(value.into_owned()) } else { Err(Stop::Guest) }
+    }
+}
+
+fn run<'v>(node: &'v Node, input: &'v Value, around: Around<'v>) -> Outcome<'v> {
+    if !around.budget.step() {
+        return Err(Stop::Guest);
+    }
     match node {
         Node::Input => Ok(Cow::Borrowed(input)),
         Node::Literal(value) => Ok(Cow::Borrowed(value)),
-        Node::Variable(name) => variable(name, variables),
+        Node::Variable(name) => variable(name, around),
         Node::Path(base, steps) => {
-            let outcome = path(base, steps, input, variables);
+            let outcome = path(base, steps, input, around);
             // The guest evaluates the indices before it goes the first step; which of two failures counts is its to say.
             let is_computed = steps.iter().any(|step| matches!(step.to, Target::Computed(_)));
             if is_computed { outcome.map_err(|_| Stop::Guest) } else { outcome }
         }
-        Node::Try(inner) => match run(inner, input, variables) {
+        Node::Try(inner) => match run(inner, input, around) {
             Err(Stop::Failed(_)) => Err(Stop::Empty),
             outcome => outcome,
         },
-        Node::Negate(inner) => match run(inner, input, variables)?.as_ref() {
+        Node::Negate(inner) => match run(inner, input, around)?.as_ref() {
             Value::Number(number) => owned(number::negate(number).map(Value::Number)),
             _ => Err(Stop::Guest),
         },
         Node::Arithmetic(operator, left, right) => {
-            let (left, right) = both(left, right, input, variables)?;
-            owned(arithmetic(*operator, left, right))
+            let (left, right) = both(left, right, input, around)?;
+            arithmetic(*operator, left, right, around)
         }
         Node::Compare(comparison, left, right) => {
-            let (left, right) = both(left, right, input, variables)?;
+            let (left, right) = both(left, right, input, around)?;
+            // Two of one type are looked at to their ends, where they are alike so far.
+            if let (Value::Array(_), Value::Array(_))
+            | (Value::Object(_), Value::Object(_))
+            | (Value::String(_), Value::String(_)) = (&*left, &*right)
+            {
+                around.copy(&left)?;
+            }
             Ok(boolean(compare(*comparison, &left, &right)))
         }
         Node::And(left, right) => {
-            let holds = is_true(&*run(left, input, variables)?) && is_true(&*run(right, input, variables)?);
+            let holds = is_true(&*run(left, input, around)?) && is_true(&*run(right, input, around)?);
             Ok(boolean(holds))
         }
         Node::Or(left, right) => {
-            let holds = is_true(&*run(left, input, variables)?) || is_true(&*run(right, input, variables)?);
+            let holds = is_true(&*run(left, input, around)?) || is_true(&*run(right, input, around)?);
             Ok(boolean(holds))
         }
-        Node::Alternative(left, right) => match run(left, input, variables) {
+        Node::Alternative(left, right) => match run(left, input, around) {
             Ok(value) if is_true(&value) => Ok(value),
-            Ok(_) | Err(Stop::Empty) => run(right, input, variables),
+            Ok(_) | Err(Stop::Empty) => run(right, input, around),
             Err(stop) => Err(stop),
         },
-        Node::Array(items) => array(items, input, variables),
-        Node::Object(fields) => object(fields, input, variables),
-        Node::Text(pieces) => text(pieces, input, variables),
+        Node::Array(items) => array(items, input, around),
+        Node::Object(fields) => object(fields, input, around),
+        Node::Text(pieces) => text(pieces, input, around),
         Node::If(condition, then, otherwise) => {
-            let branch = if is_true(&*run(condition, input, variables)?) { then } else { otherwise };
-            run(branch, input, variables)
+            let branch = if is_true(&*run(condition, input, around)?) { then } else { otherwise };
+            run(branch, input, around)
         }
-        Node::Pipe(left, right) => match run(left, input, variables)? {
-            Cow::Borrowed(between) => run(right, between, variables),
+        Node::Pipe(left, right) => match run(left, input, around)? {
+            Cow::Borrowed(between) => run(right, between, around),
             Cow::Owned(between) => {
-                run(right, &between, variables).map(|value| Cow::Owned(value.into_owned()))
+                run(right, &between, around).and_then(|value| around.own(value)).map(Cow::Owned)
             }
         },
         Node::Call(function, arguments) => {
             let mut values = Vec::with_capacity(arguments.len());
             for argument in arguments {
-                values.push(operand(argument, input, variables)?);
+                values.push(operand(argument, input, around)?);
+            }
+            // Each looks at its input once, and makes nothing that is longer.
+            if !around.budget.look(input) {
+                return Err(Stop::Guest);
             }
             function::call(*function, input, &values)
         }
     }
 }
 
-fn variable<'v>(name: &str, variables: Variables<'v>) -> Outcome<'v> {
-    let found = variables.iter().find(|(known, _)| *known == name);
+fn variable<'v>(name: &str, around: Around<'v>) -> Outcome<'v> {
+    let found = around.variables.iter().find(|(known, _)| *known == name);
     found.map(|(_, value)| Cow::Borrowed(*value)).ok_or(Stop::Guest)
 }
 
-fn path<'v>(base: &'v Node, steps: &'v [Step], input: &'v Value, variables: Variables<'v>) -> Outcome<'v> {
-    let mut here = run(base, input, variables)?;
+fn path<'v>(base: &'v Node, steps: &'v [Step], input: &'v Value, around: Around<'v>) -> Outcome<'v> {
+    let mut here = run(base, input, around)?;
     for step in steps {
         let reached = match &step.to {
-            Target::Key(key) => follow(here, |value| key_of(value, key)),
-            Target::Index(index) => follow(here, |value| item_of(value, *index)),
+            Target::Key(key) => follow(here, around, |value| key_of(value, key)),
+            Target::Index(index) => follow(here, around, |value| item_of(value, *index)),
             Target::Computed(inner) => {
-                let at = operand(inner, input, variables)?;
-                follow(here, |value| computed(value, &at))
+                let at = operand(inner, input, around)?;
+                follow(here, around, |value| computed(value, &at))
             }
         };
         here = match reached {
@@ -119,11 +161,16 @@ fn path<'v>(base: &'v Node, steps: &'v [Step], input: &'v Value, variables: Vari
 /// Goes one step, keeping a borrowed value borrowed.
 fn follow<'v>(
     here: Cow<'v, Value>,
+    around: Around<'v>,
     step: impl for<'r> FnOnce(&'r Value) -> Result<&'r Value, Stop>,
 ) -> Outcome<'v> {
     match here {
         Cow::Borrowed(value) => step(value).map(Cow::Borrowed),
-        Cow::Owned(value) => step(&value).map(|found| Cow::Owned(found.clone())),
+        Cow::Owned(value) => {
+            let found = step(&value)?;
+            around.copy(found)?;
+            Ok(Cow::Owned(found.clone()))
+        }
     }
 }
 
@@ -159,27 +206,35 @@ fn item_of(value: &Value, index: i64) -> Result<&Value, Stop> {
 }
 
 /// An operand of what combines several: where one fails and another yields nothing, the guest decides which counts.
-fn operand<'v>(node: &'v Node, input: &'v Value, variables: Variables<'v>) -> Outcome<'v> {
-    run(node, input, variables).map_err(|_| Stop::Guest)
+fn operand<'v>(node: &'v Node, input: &'v Value, around: Around<'v>) -> Outcome<'v> {
+    run(node, input, around).map_err(|_| Stop::Guest)
 }
 
 fn both<'v>(
     left: &'v Node,
     right: &'v Node,
     input: &'v Value,
-    variables: Variables<'v>,
+    around: Around<'v>,
 ) -> Result<(Cow<'v, Value>, Cow<'v, Value>), Stop> {
-    Ok((operand(left, input, variables)?, operand(right, input, variables)?))
+    Ok((operand(left, input, around)?, operand(right, input, around)?))
 }
 
-fn arithmetic(operator: Operator, left: Cow<'_, Value>, right: Cow<'_, Value>) -> Option<Value> {
+fn arithmetic(
+    operator: Operator,
+    left: Cow<'_, Value>,
+    right: Cow<'_, Value>,
+    around: Around<'_>,
+) -> Outcome<'static> {
     if let (Value::Number(left), Value::Number(right)) = (left.as_ref(), right.as_ref()) {
-        return number::calculate(operator, left, right).map(Value::Number);
+        return owned(number::calculate(operator, left, right).map(Value::Number));
     }
     if operator != Operator::Add {
-        return None;
+        return Err(Stop::Guest);
     }
-    match (left.into_owned(), right.into_owned()) {
+    // A list or a text that grows is moved, be it owned.
+    around.copy(&left)?;
+    around.copy(&right)?;
+    owned(match (left.into_owned(), right.into_owned()) {
         (Value::Null, other) | (other, Value::Null) => Some(other),
         (Value::String(mut left), Value::String(right)) => {
             left.push_str(&right);
@@ -194,7 +249,7 @@ fn arithmetic(operator: Operator, left: Cow<'_, Value>, right: Cow<'_, Value>) -
             Some(Value::Object(left))
         }
         _ => None,
-    }
+    })
 }
 
 fn compare(comparison: Comparison, left: &Value, right: &Value) -> bool {
@@ -209,11 +264,11 @@ fn compare(comparison: Comparison, left: &Value, right: &Value) -> bool {
     }
 }
 
-fn array<'v>(items: &'v [Node], input: &'v Value, variables: Variables<'v>) -> Outcome<'v> {
+fn array<'v>(items: &'v [Node], input: &'v Value, around: Around<'v>) -> Outcome<'v> {
     let mut values = Vec::with_capacity(items.len());
     for item in items {
-        match run(item, input, variables) {
-            Ok(value) => values.push(value.into_owned()),
+        match run(item, input, around) {
+            Ok(value) => values.push(around.own(value)?),
             Err(Stop::Empty) => {}
             Err(stop) => return Err(stop),
         }
@@ -221,25 +276,28 @@ fn array<'v>(items: &'v [Node], input: &'v Value, variables: Variables<'v>) -> O
     Ok(Cow::Owned(Value::Array(values)))
 }
 
-fn object<'v>(fields: &'v [(Node, Node)], input: &'v Value, variables: Variables<'v>) -> Outcome<'v> {
+fn object<'v>(fields: &'v [(Node, Node)], input: &'v Value, around: Around<'v>) -> Outcome<'v> {
     let mut object = Map::new();
     for (key, value) in fields {
-        let Value::String(key) = operand(key, input, variables)?.into_owned() else {
+        let Value::String(key) = around.own(operand(key, input, around)?)? else {
             return Err(Stop::Guest);
         };
-        object.insert(key, operand(value, input, variables)?.into_owned());
+        let value = around.own(operand(value, input, around)?)?;
+        object.insert(key, value);
     }
     Ok(Cow::Owned(Value::Object(object)))
 }
 
-fn text<'v>(pieces: &'v [Piece], input: &'v Value, variables: Variables<'v>) -> Outcome<'v> {
+fn text<'v>(pieces: &'v [Piece], input: &'v Value, around: Around<'v>) -> Outcome<'v> {
     let mut text = String::new();
     for piece in pieces {
         match piece {
             Piece::Plain(plain) => text.push_str(plain),
             Piece::Inner(inner) => {
-                let value = operand(inner, input, variables)?;
-                text.push_str(&function::to_text(&value).ok_or(Stop::Guest)?);
+                let value = operand(inner, input, around)?;
+                let piece = function::to_text(&value).ok_or(Stop::Guest)?;
+                around.charge(piece.len())?;
+                text.push_str(&piece);
             }
         }
     }

@@ -3,13 +3,15 @@
 //! An [`Expression`] is parsed once, when the flow is loaded. If it lies in the subset of [`syntax`] it is evaluated
 //! in place, without a sandbox: paths, literals, comparisons, logic, `//`, constructions, interpolation, arithmetic
 //! and a few functions. Everything else, and everything in doubt at run time (an error whose wording is the guest's,
-//! numbers that the two might treat differently, no value or several), is answered with [`Evaluation::Guest`]: the
+//! numbers that the two might treat differently, no value or several; a program that wants more than its [`Budget`]),
+//! is answered with [`Evaluation::Guest`]: the
 //! engine then asks the `jq` guest. The property test in `agreement` holds the two together.
 //!
 //! Whole values with expressions in them are [`Template`](super::template::Template)s.
 
 #[cfg(test)]
 mod agreement;
+mod budget;
 mod evaluate;
 mod function;
 mod number;
@@ -23,6 +25,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+pub(crate) use budget::Budget;
+
 /// How deep a result may nest: the guest's limit, and below what every JSON reader accepts.
 const DEEPEST_RESULT: usize = 100;
 
@@ -33,6 +37,8 @@ pub(crate) struct Scope<'a> {
     pub input: &'a Value,
     /// Names without `$`, and their values.
     pub variables: &'a [(&'a str, &'a Value)],
+    /// What native evaluation may still do.
+    pub budget: &'a Budget,
 }
 
 /// What came of an evaluation.
@@ -92,7 +98,9 @@ impl Expression {
             return Evaluation::Guest;
         }
         match evaluate::evaluate(node, scope) {
-            Ok(value) if nests_within(&value, DEEPEST_RESULT) => Evaluation::Value(Cow::into_owned(value)),
+            Ok(value) if nests_within(&value, DEEPEST_RESULT) && evaluate::affords(&value, scope.budget) => {
+                Evaluation::Value(Cow::into_owned(value))
+            }
             Err(evaluate::Stop::Failed(reason)) => Evaluation::Failed(reason),
             Ok(_) | Err(_) => Evaluation::Guest,
         }
@@ -117,7 +125,8 @@ mod tests {
         let who = json!({"name": "Ada"});
         let three = json!(3);
         let variables = [("who", &who), ("n", &three)];
-        Expression::new(source).evaluate(&Scope { input: &input, variables: &variables })
+        let budget = Budget::new(1 << 20);
+        Expression::new(source).evaluate(&Scope { input: &input, variables: &variables, budget: &budget })
     }
 
     #[test]
@@ -223,6 +232,27 @@ mod tests {
         assert_eq!(names("$context.a + $input"), ["context", "input"]);
         assert_eq!(names("{$x, y: \"\\($z)\"}"), ["x", "z"]);
         assert_eq!(names("map($task.name)"), ["task"]);
+    }
+
+    #[test]
+    fn what_wants_more_than_its_budget_is_left_to_the_guest() {
+        let doubled = |times: usize| format!("\"{}\"{} | length", "x".repeat(16), " | . + .".repeat(times));
+        assert_eq!(evaluate(&doubled(10), Value::Null), Evaluation::Value(json!(16 << 10)));
+        for times in [17, 40, 60] {
+            assert_eq!(evaluate(&doubled(times), Value::Null), Evaluation::Guest);
+        }
+        let wide = |source: &str| evaluate(source, json!("x".repeat(1 << 18)));
+        for source in [
+            "[., ., ., ., .]",
+            "{a: ., b: ., c: ., d: ., e: .}",
+            "\"\\(.)\\(.)\\(.)\\(.)\\(.)\"",
+            "[ascii_upcase, ascii_downcase, ascii_upcase, ascii_downcase, length]",
+            "[[.], [.]] == [[.], [.]]",
+            "[. == ., . == ., . == ., . == ., . == .]",
+        ] {
+            assert_eq!(wide(source), Evaluation::Guest, "{source}");
+        }
+        assert_eq!(wide("length"), Evaluation::Value(json!(1 << 18)));
     }
 
     #[test]

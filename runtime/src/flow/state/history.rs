@@ -68,8 +68,21 @@ impl Turn<'_> {
         }
     }
 
+    /// About how long the value is as JSON text, on the event's account.
+    pub(super) fn measure(&mut self, value: &Arc<Value>) -> usize {
+        match &self.measured {
+            Some((known, bytes)) if Arc::ptr_eq(known, value) => *bytes,
+            _ => {
+                let bytes = bytes(value);
+                self.budget.charge(bytes);
+                self.measured = Some((Arc::clone(value), bytes));
+                bytes
+            }
+        }
+    }
+
     fn kept(&mut self, value: &Arc<Value>) -> Arc<Value> {
-        let bytes = bytes(value);
+        let bytes = self.measure(value);
         if self.run.history_bytes.saturating_add(bytes) > HISTORY_BYTES && bytes > LEFT_OUT.len() {
             return left_out();
         }

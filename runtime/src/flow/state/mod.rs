@@ -22,6 +22,7 @@ use crate::problem::Problem;
 
 use super::definition::{Flow, ListIndex};
 use super::event::{Effect, End, EvaluationId, Event, Status, StepId, StepRecord, TimerId};
+use super::expression::Budget;
 use super::task::{Then, call};
 
 mod frame;
@@ -42,6 +43,12 @@ use timer::Armed;
 
 /// The most tasks that one event may enter: a loop of jumps in which nothing waits ends here.
 const TASKS_PER_EVENT: u32 = 10_000;
+/// How many bytes the native evaluator may copy and make for one event, about: what it takes to build the largest values
+/// that a run may hold. Then the expression guest evaluates, under the tenant's quotas and off this thread. A run
+/// that began under a larger figure is found again under a smaller one only if neither was reached.
+const BYTES_PER_EVENT: i64 = 256 * 1024 * 1024;
+/// How far one event may overdraw that by what is no evaluation: schemas, records, variables.
+const OVERDRAFT_PER_EVENT: i64 = 16 * BYTES_PER_EVENT;
 /// The most tasks that a run may enter.
 const TASKS_PER_RUN: u32 = 100_000;
 
@@ -124,6 +131,9 @@ pub(crate) struct Turn<'a> {
     at: Timestamp,
     effects: Vec<Effect>,
     entered: u32,
+    budget: Budget,
+    /// The value that was measured last, which the next task often hands on.
+    measured: Option<(Arc<Value>, usize)>,
 }
 
 impl RunState {
@@ -157,7 +167,15 @@ impl RunState {
     /// Takes an event that happened at that time, and says what is to be done about it.
     pub fn advance(&mut self, at: Timestamp, event: Event) -> Vec<Effect> {
         let flow = Arc::clone(&self.flow);
-        let mut turn = Turn { run: self, flow: &flow, at, effects: Vec::new(), entered: 0 };
+        let mut turn = Turn {
+            run: self,
+            flow: &flow,
+            at,
+            effects: Vec::new(),
+            entered: 0,
+            budget: Budget::new(BYTES_PER_EVENT),
+            measured: None,
+        };
         if turn.take(event) {
             turn.go_on();
         }

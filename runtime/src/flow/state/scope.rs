@@ -63,7 +63,7 @@ impl Turn<'_> {
             .filter_map(|name| Some((name.as_str(), self.variable(name)?)))
             .collect();
         let variables: Vec<(&str, &Value)> = bindings.iter().map(|(name, value)| (*name, &**value)).collect();
-        let scope = Scope { input, variables: &variables };
+        let scope = Scope { input, variables: &variables, budget: &self.budget };
         match template.evaluate(&scope) {
             Evaluation::Value(value) => Ok(value),
             Evaluation::Failed(reason) => Err(failed(reason).into()),
@@ -105,10 +105,16 @@ impl Turn<'_> {
             "input" => Some(self.input_variable(frame)),
             "output" => self.output_variable(frame),
             "runtime" => Some(Arc::new(runtime())),
-            "workflow" => Some(Arc::new(self.workflow())),
-            "task" => frame.map(|frame| Arc::new(self.task_variable(frame))),
+            "workflow" => Some(self.made(self.workflow())),
+            "task" => frame.map(|frame| self.made(self.task_variable(frame))),
             _ => self.caught(name),
         }
+    }
+
+    /// A variable that holds copies.
+    fn made(&self, value: Value) -> Arc<Value> {
+        self.budget.copy(&value);
+        Arc::new(value)
     }
 
     fn input_variable(&self, frame: Option<&Frame>) -> Arc<Value> {

@@ -13,7 +13,7 @@ use crate::problem::{Problem, kind};
 use super::frame::{Frame, Stage};
 use super::scope::admit;
 use super::timer::Why;
-use super::{Body, Next, Phase, Stop, TASKS_PER_EVENT, TASKS_PER_RUN, Turn, truthy};
+use super::{Body, Next, OVERDRAFT_PER_EVENT, Phase, Stop, TASKS_PER_EVENT, TASKS_PER_RUN, Turn, truthy};
 
 impl Turn<'_> {
     pub(super) fn start(&mut self, input: Value) {
@@ -111,6 +111,9 @@ impl Turn<'_> {
                         Some(template) => Arc::new(self.evaluate(template, &output)?),
                         None => before,
                     };
+                    if task.export.schema.is_some() {
+                        self.look_through(&context);
+                    }
                     task.export.validate(&context, "the context")?;
                     self.run.context = context;
                 }
@@ -168,6 +171,9 @@ impl Turn<'_> {
             )
         } else if self.run.entered > TASKS_PER_RUN {
             format!("the run entered {TASKS_PER_RUN} tasks: split the work into several runs")
+        } else if self.budget.overdraft() > OVERDRAFT_PER_EVENT {
+            "too much data was moved without a call or a wait: does a `then` loop over a large value?"
+                .to_owned()
         } else {
             return Ok(());
         };
@@ -243,6 +249,9 @@ impl Turn<'_> {
     }
 
     fn transform_input(&mut self, input: &Input, raw: &Arc<Value>, what: &str) -> Result<Arc<Value>, Stop> {
+        if input.schema.is_some() {
+            self.look_through(raw);
+        }
         input.validate(raw, what)?;
         self.transform(input.from.as_ref(), raw)
     }
@@ -254,8 +263,17 @@ impl Turn<'_> {
         what: &str,
     ) -> Result<Arc<Value>, Stop> {
         let value = self.transform(output.as_.as_ref(), raw)?;
+        if output.schema.is_some() {
+            self.look_through(&value);
+        }
         output.validate(&value, what)?;
         Ok(value)
+    }
+
+    /// A schema looks at the whole value, each time.
+    fn look_through(&mut self, value: &Arc<Value>) {
+        let bytes = self.measure(value);
+        self.budget.charge(bytes);
     }
 
     fn transform(&mut self, template: Option<&Template>, value: &Arc<Value>) -> Result<Arc<Value>, Stop> {

@@ -189,6 +189,41 @@ fn a_value_that_grows_or_nests_without_end_is_refused() {
 }
 
 #[test]
+fn a_program_that_wants_too_much_of_the_host_goes_to_the_guest() {
+    let doubled = " | . + .".repeat(44);
+    let rest = format!("do:\n  - a: {{ set: {{ n: '${{ \"0123456789abcdef\"{doubled} | length }}' }} }}\n");
+    let (driver, effects) = Driver::started(&rest, json!({}));
+    assert!(matches!(&effects[..], [Effect::Evaluate { .. }]), "{:?}", driver.lines(&effects));
+    // Each turn of the loop is cheap; together they are not.
+    let doubled = " | . + .".repeat(20);
+    let rest = format!(
+        "do:\n  - a: {{ set: {{ n: '${{ \"0123456789abcdef\"{doubled} | length }}' }}, then: b }}\n  - b: {{ set: {{}}, then: a }}\n"
+    );
+    let (driver, effects) = Driver::started(&rest, json!({}));
+    assert!(matches!(&effects[..], [Effect::Evaluate { .. }]), "{:?}", driver.lines(&effects));
+    assert!(driver.steps().len() < 100);
+    // What is copied into every field of a template is on the same account.
+    let fields: Vec<String> = (0..300).map(|n| format!("k{n}: '${{ . }}'")).collect();
+    let rest = format!("do:\n  - a: {{ set: {{ {} }} }}\n", fields.join(", "));
+    let (driver, effects) = Driver::started(&rest, json!("x".repeat(1 << 20)));
+    assert!(matches!(&effects[..], [Effect::Evaluate { .. }]), "{:?}", driver.lines(&effects));
+}
+
+#[test]
+fn a_loop_that_looks_through_a_large_value_again_and_again_ends_in_a_fault() {
+    let task = |name: &str, then: &str| {
+        format!(
+            "  - {name}:\n      input: {{ schema: {{ format: json, document: {{ type: string }} }} }}\n      switch: [ {{ on: {{ then: {then} }} }} ]\n"
+        )
+    };
+    let rest = format!("do:\n{}{}", task("a", "b"), task("b", "a"));
+    let (driver, _) = Driver::started(&rest, json!("x".repeat(24 << 20)));
+    assert_eq!(driver.problem().code(), Some("too-many-steps"));
+    assert!(driver.problem().detail.as_ref().unwrap().contains("too much data"), "{}", driver.problem());
+    assert!(driver.steps().len() < 1000);
+}
+
+#[test]
 fn a_program_that_is_not_native_goes_to_the_guest_once_per_stage() {
     let rest = "do:\n  - a: { set: { n: '${ [.[] | tojson] | sort_by(.) }', m: '${ $context }' } }\n";
     let (mut driver, effects) = Driver::started(rest, json!([2, 1]));
