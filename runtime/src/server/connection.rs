@@ -2,7 +2,7 @@
 
 use std::future::pending;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -11,9 +11,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
 
 use super::metrics::Metrics;
 use super::{Access, Listener, State, limits, request};
@@ -72,6 +74,7 @@ async fn accept(
             let _open = state.metrics.connection();
             // Small answers must not wait for the acknowledgement of the one before.
             let _ = tcp.set_nodelay(true);
+            let tcp = patient(tcp);
             match tls {
                 None => drive(TokioIo::new(tcp), remote, state.clone(), &protocol, watcher).await,
                 Some(tls) => {
@@ -85,11 +88,20 @@ async fn accept(
     }
 }
 
+type Patient<S> = Pin<Box<TimeoutStream<S>>>;
+
+/// The stream, which fails where its peer does not read: otherwise who never does keeps a place for ever.
+fn patient<S: AsyncRead + AsyncWrite>(stream: S) -> Patient<S> {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(limits::WRITE_WITHIN));
+    Box::pin(stream)
+}
+
 async fn handshake(
     tls: &tokio_rustls::TlsAcceptor,
-    tcp: TcpStream,
+    tcp: Patient<TcpStream>,
     remote: SocketAddr,
-) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
+) -> Option<tokio_rustls::server::TlsStream<Patient<TcpStream>>> {
     match timeout(limits::HANDSHAKE_WITHIN, tls.accept(tcp)).await {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
@@ -158,6 +170,25 @@ mod tests {
 
     use super::super::testing;
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_reads_nothing_is_cut_off_and_a_slow_one_is_not() {
+        let (near, mut far) = tokio::io::duplex(16);
+        let mut near = patient(near);
+        let slow = tokio::spawn(async move {
+            for _ in 0..4 {
+                sleep(limits::WRITE_WITHIN / 2).await;
+                far.read_exact(&mut [0; 16]).await.unwrap();
+            }
+            far
+        });
+        near.write_all(&[7; 64]).await.unwrap();
+        let _far = slow.await.unwrap();
+        let begun = tokio::time::Instant::now();
+        let error = near.write_all(&[7; 64]).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+        assert_eq!(begun.elapsed().as_secs(), limits::WRITE_WITHIN.as_secs());
+    }
 
     #[tokio::test]
     async fn a_signal_ends_idle_connections_and_the_server() {

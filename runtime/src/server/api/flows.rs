@@ -14,6 +14,7 @@ use super::query::Query;
 use crate::{Document, FlowView, Problem, RunId, RunView, Status};
 
 pub(super) fn list(call: &Call<'_>) -> Outcome {
+    Query::read(call.head, &[])?;
     response::list(&call.state.runtime.flows(&call.tenant), None)
 }
 

@@ -50,10 +50,13 @@ pub(super) async fn answer(
     endpoint: Endpoint,
     places: [&str; 2],
 ) -> Outcome {
-    if !endpoint.is_open() {
+    // Without the token nobody learns which tenants there are.
+    let tenant = if endpoint.is_open() {
+        TenantId::default_tenant()
+    } else {
         state.access.admit(remote, head)?;
-    }
-    let tenant = tenant(state, head)?;
+        tenant(state, head)?
+    };
     let call = &mut Call { state, head, payload, tenant, places };
     match endpoint {
         Endpoint::Healthz => health::alive(),

@@ -6,9 +6,11 @@ use semver::Version;
 use super::super::limits;
 use super::super::response::{self, Outcome};
 use super::Call;
+use super::query::Query;
 use crate::PluginView;
 
 pub(super) fn list(call: &Call<'_>) -> Outcome {
+    Query::read(call.head, &[])?;
     response::list(&call.state.runtime.plugins(&call.tenant), None)
 }
 

@@ -4,9 +4,11 @@ use hyper::StatusCode;
 
 use super::super::response::{self, Outcome};
 use super::Call;
+use super::query::Query;
 use crate::{Document, Problem, TriggerView};
 
 pub(super) fn list(call: &Call<'_>) -> Outcome {
+    Query::read(call.head, &[])?;
     response::list(&call.state.runtime.triggers(&call.tenant), None)
 }
 
