@@ -89,7 +89,8 @@ async fn runs_are_listed_newest_first_filtered_and_page_by_page() {
     let page = server.get("/api/v1/runs?limit=2").await.is(200).json();
     assert_eq!(page["items"].as_array().map(Vec::len), Some(2));
     assert!(page["cursor"].is_string(), "{page}");
-    for wrong in ["status=done", "since=yesterday", "limit=many", "flwo=a"] {
+    for wrong in ["status=done", "since=yesterday", "limit=many", "limit=0", "flow=shop/echo:1.0.0", "flwo=a"]
+    {
         server.get(&format!("/api/v1/runs?{wrong}")).await.problem(400);
     }
 }

@@ -14,9 +14,9 @@ use tokio::sync::broadcast::error::RecvError;
 use super::hosting::{self, Host, Name};
 use super::terminal::Style;
 use super::timeline::Timeline;
-use super::{Stop, sources, terminal};
+use super::{Stop, signal, sources, terminal};
 use crate::server::Access;
-use crate::{Config, Runtime, TenantId};
+use crate::{Config, Document, Finding, FlowId, Runtime, Severity, TenantId, TriggerDocument};
 
 /// How long files must be quiet before they are read: editors save in several steps.
 const QUIET: Duration = Duration::from_millis(100);
@@ -45,28 +45,33 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Stop> {
+    let end = signal::asked_to_end();
     let config = hosting::config(args.config.as_deref(), Config::local)?;
-    let sources = sources::read(&args.paths)?;
-    let names = sources.documents.iter().map(Name::of).collect();
+    // What is wrong with the files is said before a port or a folder is taken.
+    sources::read(&args.paths)?;
 
     let listener = hosting::bind(&config, args.listen).await?;
     let host = Host::open(config, listener, &hosting::data_folder(args.data)).await?;
-    let warnings = hosting::deploy(&host.runtime, &TenantId::default_tenant(), sources).await?;
+    let mut follower = Follower::new(host.runtime.clone(), args.paths.clone());
+    let applied = follower.apply().await?;
 
     host.announce_address();
     if args.config.is_none() {
         terminal::note(Config::LOCAL_EGRESS);
     }
-    warnings.iter().for_each(|warning| terminal::note(&warning.to_string()));
+    if applied.removed > 0 {
+        let removed = terminal::count(applied.removed, "document");
+        terminal::note(&format!(
+            "removed {removed} that an earlier start deployed and the files no longer hold"
+        ));
+    }
     host.announce_triggers();
 
     let edited = Arc::new(Notify::new());
     let _watcher = watch(&args.paths, edited.clone());
-    let follower =
-        Follower { runtime: host.runtime.clone(), paths: args.paths, names, told: BTreeSet::new() };
     tokio::spawn(follower.follow(edited));
     tokio::spawn(show_runs(host.runtime.clone(), args.trace));
-    host.serve_until_signalled(Access::Loopback).await?;
+    host.serve(Access::Loopback, end).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -139,7 +144,23 @@ struct Follower {
     told: BTreeSet<String>,
 }
 
+/// What a reading of the files changed.
+struct Applied {
+    documents: usize,
+    removed: usize,
+}
+
 impl Follower {
+    /// Follows the files from what is deployed already, by an earlier start perhaps.
+    fn new(runtime: Runtime, paths: Vec<PathBuf>) -> Self {
+        let tenant = TenantId::default_tenant();
+        let flows = runtime.flows(&tenant).into_iter().map(|flow| Name::Flow(flow.namespace, flow.name));
+        let triggers = runtime.triggers(&tenant).into_iter();
+        let triggers = triggers.map(|trigger| Name::Trigger(trigger.namespace, trigger.name));
+        let names = flows.chain(triggers).collect();
+        Self { runtime, paths, names, told: BTreeSet::new() }
+    }
+
     async fn follow(mut self, edited: Arc<Notify>) {
         self.told = hosting::trigger_lines(&self.runtime).into_iter().collect();
         loop {
@@ -156,32 +177,89 @@ impl Follower {
         }
     }
 
-    async fn reload(&mut self) -> Result<String, Stop> {
+    /// Makes the host what the files say, or leaves it as it is and says what is wrong with them.
+    async fn apply(&mut self) -> Result<Applied, Stop> {
         let sources = sources::read(&self.paths)?;
         let names: BTreeSet<_> = sources.documents.iter().map(Name::of).collect();
+        let gone: Vec<_> = self.names.difference(&names).cloned().collect();
         let tenant = TenantId::default_tenant();
+        let orphans = orphans(&sources.documents, &gone);
+        if !orphans.is_empty() {
+            return Err(Stop::wrong(sources::lines(&orphans)));
+        }
+        hosting::check(&self.runtime, &tenant, &sources).await?;
+        for name in outdated(&self.runtime, &tenant, &sources.documents) {
+            self.remove(&tenant, &name).await?;
+        }
         let warnings = hosting::deploy(&self.runtime, &tenant, sources).await?;
         warnings.iter().for_each(|warning| terminal::note(&warning.to_string()));
-        let gone: Vec<_> = self.names.difference(&names).cloned().collect();
         for name in &gone {
-            let removed = match name {
-                Name::Trigger(namespace, name) => self.runtime.remove_trigger(&tenant, namespace, name).await,
-                Name::Flow(namespace, name) => self.runtime.remove_flow(&tenant, namespace, name).await,
-            };
-            removed.map_err(|problem| Stop::failed(problem.to_string()))?;
+            self.remove(&tenant, name).await?;
         }
+        let applied = Applied { documents: names.len(), removed: gone.len() };
+        self.names = names;
+        Ok(applied)
+    }
+
+    async fn remove(&self, tenant: &TenantId, name: &Name) -> Result<(), Stop> {
+        let removed = match name {
+            Name::Trigger(namespace, name) => self.runtime.remove_trigger(tenant, namespace, name).await,
+            Name::Flow(namespace, name) => self.runtime.remove_flow(tenant, namespace, name).await,
+        };
+        removed.map(drop).map_err(|problem| Stop::failed(problem.to_string()))
+    }
+
+    async fn reload(&mut self) -> Result<String, Stop> {
+        let applied = self.apply().await?;
         let lines: BTreeSet<_> = hosting::trigger_lines(&self.runtime).into_iter().collect();
         for line in lines.difference(&self.told) {
             terminal::say(line);
         }
         self.told = lines;
-        let mut text = format!("reloaded: {}", terminal::count(names.len(), "document"));
-        if !gone.is_empty() {
-            text.push_str(&format!(", {} removed", gone.len()));
+        let mut text = format!("reloaded: {}", terminal::count(applied.documents, "document"));
+        if applied.removed > 0 {
+            text.push_str(&format!(", {} removed", applied.removed));
         }
-        self.names = names;
         Ok(text)
     }
+}
+
+/// Triggers that start a flow which the files no longer hold: it is still deployed when they are checked.
+fn orphans(documents: &[Document], gone: &[Name]) -> Vec<Finding> {
+    let finding = |trigger: &TriggerDocument| {
+        let flow = &trigger.flow;
+        let (line, column) = trigger.place("/flow");
+        let message = format!("the flow `{flow}` is in none of the files any more: name another one");
+        let is_gone = gone.contains(&Name::Flow(flow.namespace.clone(), flow.name.clone()));
+        let file = trigger.file.clone();
+        is_gone.then_some(Finding { file, line, column, message, severity: Severity::Error })
+    };
+    documents
+        .iter()
+        .filter_map(|document| match document {
+            Document::Trigger(trigger) => finding(trigger),
+            Document::Flow(_) => None,
+        })
+        .collect()
+}
+
+/// Flows of which a version is deployed that the files no longer hold, and that would be newer than what they do.
+fn outdated(runtime: &Runtime, tenant: &TenantId, documents: &[Document]) -> BTreeSet<Name> {
+    let flows = || {
+        documents.iter().filter_map(|document| match document {
+            Document::Flow(flow) => Some(&flow.id),
+            Document::Trigger(_) => None,
+        })
+    };
+    let is_outdated = |id: &&FlowId| {
+        runtime.flow(tenant, &id.namespace, &id.name).is_some_and(|deployed| {
+            !flows().any(|other| {
+                (&other.namespace, &other.name) == (&id.namespace, &id.name)
+                    && other.version == deployed.version
+            })
+        })
+    };
+    flows().filter(is_outdated).map(|id| Name::Flow(id.namespace.clone(), id.name.clone())).collect()
 }
 
 #[cfg(test)]
@@ -217,8 +295,7 @@ mod tests {
         let file = scratch.write("one.yaml", &flow("one"));
         let runtime = hosting::in_memory(Config::local()).await.unwrap();
         let paths = vec![scratch.0.clone()];
-        let mut follower =
-            Follower { runtime: runtime.clone(), paths, names: BTreeSet::new(), told: BTreeSet::new() };
+        let mut follower = Follower::new(runtime.clone(), paths.clone());
         let names = || {
             let flows = runtime.flows(&TenantId::default_tenant());
             flows.into_iter().map(|flow| flow.name).collect::<Vec<_>>()
@@ -235,5 +312,39 @@ mod tests {
         std::fs::write(&file, flow("two")).unwrap();
         assert_eq!(follower.reload().await.unwrap(), "reloaded: 1 document, 1 removed");
         assert_eq!(names(), ["two"]);
+
+        // Another process that is started on the same data folder takes over from there.
+        std::fs::write(&file, flow("three")).unwrap();
+        let mut follower = Follower::new(runtime.clone(), paths);
+        assert_eq!(follower.apply().await.unwrap().removed, 1);
+        assert_eq!(names(), ["three"]);
+    }
+
+    #[tokio::test]
+    async fn a_lower_version_counts_and_a_renamed_flow_does_not_leave_its_trigger_alone() {
+        let flow = |name: &str, version: &str| {
+            format!(
+                "document: {{ dsl: 1.0.3, namespace: shop, name: {name}, version: {version} }}\ndo:\n- one: {{ set: {{ a: 1 }} }}\n\
+                 ---\ntrigger: in\nnamespace: shop\nuses: webhook:1.0.0@default\nwith: {{}}\nflow: one\n"
+            )
+        };
+        let scratch = Scratch::new();
+        let file = scratch.write("one.yaml", &flow("one", "1.0.0"));
+        let runtime = hosting::in_memory(Config::local()).await.unwrap();
+        let mut follower = Follower::new(runtime.clone(), vec![scratch.0.clone()]);
+        let version = || runtime.flow(&TenantId::default_tenant(), "shop", "one").unwrap().version;
+        for written in ["1.0.0", "2.0.0", "1.0.0"] {
+            std::fs::write(&file, flow("one", written)).unwrap();
+            follower.reload().await.unwrap();
+            assert_eq!(version(), written);
+        }
+        std::fs::write(&file, flow("two", "1.0.0")).unwrap();
+        let stop = follower.reload().await.unwrap_err();
+        assert!(
+            stop.text.contains("one.yaml:9:7: the flow `shop/one` is in none of the files"),
+            "{}",
+            stop.text
+        );
+        assert_eq!(version(), "1.0.0");
     }
 }

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 
 use super::data::DataFolder;
 use super::sources::{self, Sources};
-use super::{Stop, signal, terminal};
+use super::{Stop, terminal};
 use crate::server::{self, Access, ListenError, Listener};
-use crate::{Clock, Config, Data, DeployError, Document, Finding, Options, Runtime, TenantId};
+use crate::{
+    Clock, Config, Data, DeployError, Document, Finding, FlowId, Options, Runtime, Severity, TenantId,
+};
 
 /// A host that is open and not yet serving.
 pub(super) struct Host {
@@ -79,11 +81,6 @@ impl Host {
         self.folder.forget_address();
         Ok(())
     }
-
-    /// Serves until Ctrl-C or SIGTERM.
-    pub(super) async fn serve_until_signalled(self, access: Access) -> Result<(), Stop> {
-        self.serve(access, signal::asked_to_end()).await
-    }
 }
 
 /// `namespace/name  URL` of every enabled trigger.
@@ -100,12 +97,27 @@ pub(super) async fn in_memory(config: Config) -> Result<Runtime, Stop> {
     Runtime::open(options).await.map_err(|error| Stop::wrong(error.to_string()))
 }
 
+/// Refuses a tenant that the configuration does not name: nothing that is deployed for it would ever be reached.
+fn known(runtime: &Runtime, tenant: &TenantId) -> Result<(), Stop> {
+    let tenants = runtime.tenants();
+    if tenants.contains(tenant) {
+        return Ok(());
+    }
+    let names: Vec<_> = tenants.iter().map(|tenant| format!("`{tenant}`")).collect();
+    Err(Stop::wrong(format!(
+        "the tenant `{tenant}` is not configured; there is {}: name it with --tenant where that is taken, or add  \
+         [[tenant]] name = \"{tenant}\"  to the configuration",
+        names.join(", ")
+    )))
+}
+
 /// Installs the plugins that the paths hold.
 pub(super) async fn install(
     runtime: &Runtime,
     tenant: &TenantId,
     plugins: &[sources::Plugin],
 ) -> Result<(), Stop> {
+    known(runtime, tenant)?;
     for sources::Plugin { path, wasm } in plugins {
         let installed = runtime.install_plugin(tenant, wasm).await;
         installed.map_err(|problem| Stop::wrong(format!("{}: {problem}", path.display())))?;
@@ -119,16 +131,52 @@ pub(super) async fn deploy(
     tenant: &TenantId,
     sources: Sources,
 ) -> Result<Vec<Finding>, Stop> {
-    install(runtime, tenant, &sources.plugins).await?;
-    let findings = runtime.check(tenant, &sources.documents).await;
-    if findings.iter().any(Finding::is_error) {
-        return Err(Stop::wrong(sources::lines(&findings)));
-    }
+    let mut findings = check(runtime, tenant, &sources).await?;
+    let flows: Vec<_> = sources.documents.iter().filter_map(flow_and_file).collect();
     runtime.deploy(tenant, sources.documents).await.map_err(|error| match error {
         DeployError::Findings(findings) => Stop::wrong(sources::lines(&findings)),
         DeployError::Problem(problem) => Stop::wrong(problem.to_string()),
     })?;
+    let overtaken = |(id, file): &(FlowId, String)| {
+        let newest = runtime.flow(tenant, &id.namespace, &id.name)?.version;
+        let others = flows.iter().any(|(other, _)| {
+            (&other.namespace, &other.name, &other.version) == (&id.namespace, &id.name, &newest)
+        });
+        (!others).then(|| Finding {
+            file: file.clone(),
+            line: 1,
+            column: 1,
+            message: format!(
+                "version {} of {}/{} is deployed, but {newest} is newer and is what runs: raise the version, or remove \
+                 the flow first",
+                id.version, id.namespace, id.name
+            ),
+            severity: Severity::Warning,
+        })
+    };
+    findings.extend(flows.iter().filter_map(overtaken));
     Ok(findings)
+}
+
+/// Installs the plugins and checks the documents. Gives the warnings; errors are the refusal.
+pub(super) async fn check(
+    runtime: &Runtime,
+    tenant: &TenantId,
+    sources: &Sources,
+) -> Result<Vec<Finding>, Stop> {
+    install(runtime, tenant, &sources.plugins).await?;
+    let findings = runtime.check(tenant, &sources.documents).await;
+    match findings.iter().any(Finding::is_error) {
+        true => Err(Stop::wrong(sources::lines(&findings))),
+        false => Ok(findings),
+    }
+}
+
+fn flow_and_file(document: &Document) -> Option<(FlowId, String)> {
+    match document {
+        Document::Flow(flow) => Some((flow.id.clone(), flow.file.clone())),
+        Document::Trigger(_) => None,
+    }
 }
 
 /// What a deployed document is called.

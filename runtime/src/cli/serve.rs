@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::hosting::{self, Host};
-use super::{Stop, sources, terminal};
+use super::{Stop, signal, sources, terminal};
 use crate::server::Access;
 use crate::{Config, TenantId};
 
@@ -34,6 +34,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Stop> {
+    let end = signal::asked_to_end();
     let config = hosting::config(args.config.as_deref(), Config::default)?;
     if args.config.is_none() && Path::new("flowcell.toml").exists() {
         tracing::warn!("flowcell.toml is here and not used: pass --config flowcell.toml");
@@ -54,6 +55,6 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Stop> {
     host.announce_address();
     terminal::say(&format!("operator token in {}", file.display()));
     host.announce_triggers();
-    host.serve_until_signalled(Access::token(&token)).await?;
+    host.serve(Access::token(&token), end).await?;
     Ok(ExitCode::SUCCESS)
 }

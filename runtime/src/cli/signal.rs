@@ -2,34 +2,57 @@
 
 use std::process;
 
-/// Returns when the process is asked to end. From then on a second request ends it without waiting.
-pub(super) async fn asked_to_end() {
-    let code = next().await;
-    tokio::spawn(async move {
-        next().await;
-        process::exit(code);
-    });
+/// Listens from the call on, so that a request which comes while the host still starts is not its death. Returns when
+/// the process is asked to end. From then on a second request ends it without waiting.
+pub(super) fn asked_to_end() -> impl Future<Output = ()> {
+    let mut signals = Signals::listen();
+    async move {
+        let code = signals.next().await;
+        tokio::spawn(async move {
+            signals.next().await;
+            process::exit(code);
+        });
+    }
 }
 
-/// The exit code that a shell gives to a process which the signal ended.
 #[cfg(unix)]
-async fn next() -> i32 {
-    use tokio::signal::unix::{SignalKind, signal};
-    let both = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
-    let (Ok(mut interrupt), Ok(mut terminate)) = both else {
-        tracing::warn!("signals cannot be received: Ctrl-C ends the process at once");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => 130,
-        _ = terminate.recv() => 143,
+struct Signals(Option<[tokio::signal::unix::Signal; 2]>);
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        let both = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+        let (Ok(interrupt), Ok(terminate)) = both else {
+            tracing::warn!("signals cannot be received: Ctrl-C ends the process at once");
+            return Self(None);
+        };
+        Self(Some([interrupt, terminate]))
+    }
+
+    /// The exit code that a shell gives to a process which the signal ended.
+    async fn next(&mut self) -> i32 {
+        let Some([interrupt, terminate]) = &mut self.0 else { return std::future::pending().await };
+        tokio::select! {
+            _ = interrupt.recv() => 130,
+            _ = terminate.recv() => 143,
+        }
     }
 }
 
 #[cfg(not(unix))]
-async fn next() -> i32 {
-    if tokio::signal::ctrl_c().await.is_err() {
-        return std::future::pending().await;
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> Self {
+        Self
     }
-    130
+
+    async fn next(&mut self) -> i32 {
+        if tokio::signal::ctrl_c().await.is_err() {
+            return std::future::pending().await;
+        }
+        130
+    }
 }

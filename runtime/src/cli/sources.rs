@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Stop;
-use crate::{Document, Finding};
+use crate::{Document, Finding, Severity};
 
 /// Folders that hold no documents of one's own.
 const SKIPPED: [&str; 2] = ["node_modules", "target"];
@@ -59,13 +59,32 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Sources, Refusal> {
             sources.plugins.push(Plugin { path, wasm });
             continue;
         }
-        let text = fs::read_to_string(&path).map_err(|error| unreadable(&error))?;
+        let bytes = fs::read(&path).map_err(|error| unreadable(&error))?;
+        let text = match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                findings.push(not_utf8(&path, &error));
+                continue;
+            }
+        };
         match crate::read(&text, &path.display().to_string()) {
             Ok(documents) => sources.documents.extend(documents),
             Err(wrong) => findings.extend(wrong),
         }
     }
     if findings.is_empty() { Ok(sources) } else { Err(Refusal::Findings(findings)) }
+}
+
+fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Finding {
+    let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+    let line = before.split(|byte| *byte == b'\n').next_back().unwrap_or_default();
+    Finding {
+        file: path.display().to_string(),
+        line: before.iter().filter(|byte| **byte == b'\n').count() as u64 + 1,
+        column: String::from_utf8_lossy(line).chars().count() as u64 + 1,
+        message: "this is not UTF-8 text: save the file as UTF-8".to_owned(),
+        severity: Severity::Error,
+    }
 }
 
 /// One component.

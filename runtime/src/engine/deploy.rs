@@ -51,7 +51,7 @@ pub(super) async fn deploy(
                 flows.push(Deployed { flow, installed_at: now });
             }
             Document::Trigger(document) => {
-                let (token, enabled) = (token_of(core, tenant, &document), document.enabled);
+                let (token, enabled) = standing(core, tenant, &document);
                 let trigger = trigger(core, tenant, document, token, enabled).map_err(|reason| {
                     DeployError::Problem(
                         Problem::new(kind::CONFIGURATION, "the trigger cannot be served", 409).detail(reason),
@@ -73,12 +73,16 @@ pub(super) async fn deploy(
     Ok(())
 }
 
-/// A trigger's token is minted once and stays through every edit.
-fn token_of(core: &Core, tenant: &TenantId, document: &TriggerDocument) -> String {
+/// A trigger's token, which is minted once and stays through every edit; and whether it is on, which is what the
+/// operator last said as long as the document is the same.
+fn standing(core: &Core, tenant: &TenantId, document: &TriggerDocument) -> (String, bool) {
     let catalog = core.catalog.read().expect("no panic while held");
     match catalog.trigger(tenant, &document.namespace, &document.name) {
-        Some(trigger) => trigger.token.clone(),
-        None => mint_token(),
+        Some(trigger) if trigger.document.source == document.source => {
+            (trigger.token.clone(), trigger.enabled)
+        }
+        Some(trigger) => (trigger.token.clone(), document.enabled),
+        None => (mint_token(), document.enabled),
     }
 }
 

@@ -35,7 +35,10 @@ pub(super) async fn open(options: Options) -> Result<Arc<Core>, OpenError> {
         Some(folder) => Some(code_cache(folder)?),
         None => user_folder().and_then(|folder| code_cache(&folder).ok()),
     };
-    let host = Host::new(HostSettings { cache, ..HostSettings::default() })
+    let usual = HostSettings::default();
+    let largest = options.config.tenants.iter().map(|tenant| tenant.quota.memory).max().unwrap_or_default();
+    let max_memory_bytes = largest.max(usual.max_memory_bytes);
+    let host = Host::new(HostSettings { cache, max_memory_bytes, ..usual })
         .map_err(|error| OpenError::Host(error.to_string()))?;
 
     let shared = Shared::new(options.listeners);

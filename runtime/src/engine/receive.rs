@@ -251,6 +251,10 @@ impl Drop for CallerLeft<'_> {
         }
         let Hook { core, tenant, .. } = self.hook;
         core.waiters.caller_left(self.run);
+        // The journal is closed then, and the next start has no callers from before.
+        if core.lifetime() == Lifetime::Drained {
+            return;
+        }
         let key = RunKey { tenant: tenant.id.clone(), run: self.run };
         core.deliver(self.durable, key, Event::CallerLeft { reason: self.reason.to_owned() });
     }
@@ -262,8 +266,12 @@ fn late(run: RunId, within: Duration) -> Problem {
         .data(json!({ "run": run }))
 }
 
+/// Not to be sent again: the event is in the journal.
 fn broken_off(run: RunId) -> Problem {
-    unavailable(&format!("the host is stopping; the run {run} goes on when it is started again"))
+    Problem::new(kind::RUNTIME, "the host is stopping", 503)
+        .detail(format!(
+            "the run {run} goes on when the host is started again; do not send this a second time"
+        ))
         .data(json!({ "run": run }))
 }
 

@@ -132,7 +132,14 @@ pub(super) async fn list(
     tenant: &TenantId,
     filter: RunFilter,
 ) -> Result<List<RunSummary>, Problem> {
-    let limit = filter.limit.unwrap_or(PAGE.1).clamp(1, PAGE.0);
+    let wrong = |detail: &str| Problem::new(kind::VALIDATION, "a parameter is wrong", 400).detail(detail);
+    if filter.limit == Some(0) {
+        return Err(wrong("`limit` is 0: ask for at least one run, or leave it out"));
+    }
+    if filter.flow.as_deref().is_some_and(|flow| flow.contains(':')) {
+        return Err(wrong("`flow` is `namespace/name`, without a version"));
+    }
+    let limit = filter.limit.unwrap_or(PAGE.1).min(PAGE.0);
     let query = RunQuery {
         flow: filter.flow,
         status: filter.status.map(|status| view::spell(status).to_owned()),

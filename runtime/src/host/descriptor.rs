@@ -166,27 +166,64 @@ fn check_name(what: &str, name: &str) -> Result<(), String> {
 
 /// A JSON Schema that values are checked with.
 #[derive(Debug)]
-pub(crate) struct Schema(Validator);
+pub(crate) struct Schema {
+    validator: Validator,
+    source: Value,
+}
 
 impl Schema {
     /// The error says what is wrong with the schema.
     pub(super) fn compile(schema: &Value) -> Result<Self, String> {
         // Linear-time patterns only: a tenant's schema meets a stranger's values. Nothing is fetched.
-        jsonschema::options()
+        let validator = jsonschema::options()
             .with_draft(Draft::Draft202012)
             .with_pattern_options(PatternOptions::regex())
             .build(schema)
-            .map(Self)
-            .map_err(|error| format!("at `{}`: {error}", error.instance_path()))
+            .map_err(|error| format!("at `{}`: {error}", error.instance_path()))?;
+        Ok(Self { validator, source: schema.clone() })
     }
 
     /// What is wrong with the value: a JSON pointer and a sentence each.
     pub(crate) fn validate(&self, value: &Value) -> Result<(), Vec<(String, String)>> {
-        if self.0.is_valid(value) {
+        if self.validator.is_valid(value) {
             return Ok(());
         }
-        let errors = self.0.iter_errors(value).take(MAX_FINDINGS);
-        Err(errors.map(|error| (error.instance_path().to_string(), shortened(&error.to_string()))).collect())
+        let errors = self.validator.iter_errors(value).take(MAX_FINDINGS);
+        Err(errors.flat_map(|error| self.findings(&error)).collect())
+    }
+
+    /// An error as pointers and sentences; of keys that do not exist, one for each.
+    fn findings(&self, error: &ValidationError<'_>) -> Vec<(String, String)> {
+        let at = error.instance_path().to_string();
+        let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() else {
+            return vec![(at, shortened(&error.to_string()))];
+        };
+        let schema_path = error.schema_path().to_string();
+        let known = schema_path
+            .strip_suffix("/additionalProperties")
+            .and_then(|object| self.source.pointer(&format!("{object}/properties")))
+            .and_then(Value::as_object);
+        let finding = |key: &String| {
+            let token = key.replace('~', "~0").replace('/', "~1");
+            (format!("{at}/{token}"), shortened(&unknown_key(key, known)))
+        };
+        unexpected.iter().map(finding).collect()
+    }
+}
+
+/// The sentence for a key that the schema does not have.
+fn unknown_key(key: &str, known: Option<&serde_json::Map<String, Value>>) -> String {
+    let known = || known.into_iter().flat_map(|known| known.keys());
+    let nearest = known().min_by_key(|right| strsim::damerau_levenshtein(key, right));
+    match nearest {
+        Some(right) if strsim::damerau_levenshtein(key, right) <= key.len().max(right.len()) / 2 => {
+            format!("there is no `{key}`: did you mean `{right}`?")
+        }
+        Some(_) => {
+            let names: Vec<_> = known().map(|name| format!("`{name}`")).collect();
+            format!("there is no `{key}`: known are {}", names.join(", "))
+        }
+        None => format!("there is no `{key}`"),
     }
 }
 
@@ -205,8 +242,8 @@ impl Schema {
             );
             !unknown.iter().any(|unknown| inside(unknown, &at) || (chooses && inside(&at, unknown)))
         };
-        let errors = self.0.iter_errors(value).filter(decided).take(MAX_FINDINGS);
-        errors.map(|error| (error.instance_path().to_string(), shortened(&error.to_string()))).collect()
+        let errors = self.validator.iter_errors(value).filter(decided).take(MAX_FINDINGS);
+        errors.flat_map(|error| self.findings(&error)).collect()
     }
 }
 

@@ -5,7 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use hyper::Method;
 use ipnet::IpNet;
+use url::Host;
 
+use super::super::address;
 use super::{Miss, Subject};
 use crate::config::{HostRule, PathPattern, Ports};
 
@@ -66,13 +68,13 @@ impl Denial {
                 )
             }
         };
-        // No rule opens clear text on the port of https.
+        // No rule opens clear text on the port of https, and none that names a host opens an address which is not public.
         let possible = subject.https || subject.port != 443;
-        Self {
-            reason,
-            add: possible.then(|| host_lines(subject, nearest.map(|(rule, _)| rule))),
-            wants_rule: false,
-        }
+        let add = match literal(subject) {
+            Some(ip) if address::special(ip).is_some() => Some(network_lines(ip)),
+            _ => possible.then(|| host_lines(subject, nearest.map(|(rule, _)| rule))),
+        };
+        Self { reason, add, wants_rule: false }
     }
 
     /// The same, told of the name that was looked up.
@@ -89,6 +91,15 @@ impl fmt::Display for Denial {
             None => Ok(()),
             Some(lines) => write!(f, "; to allow it add  {}", lines.replace('\n', " ")),
         }
+    }
+}
+
+/// The address that stands in the URL in place of a name.
+fn literal(subject: &Subject<'_>) -> Option<IpAddr> {
+    match subject.host {
+        Host::Domain(_) => None,
+        Host::Ipv4(ip) => Some(address::canonical(ip.into())),
+        Host::Ipv6(ip) => Some(address::canonical(ip.into())),
     }
 }
 
