@@ -118,6 +118,10 @@ async fn unknown_plugins_and_versions_are_refused() {
     refused(&[
         (flow("NAME", "- one: { call: nowhere:1.0.0@default }"), &["nowhere"]),
         (
+            flow("NAME", "- one: { call: http-request:1.0.0@default, with: { urll: 'http://a.example' } }"),
+            &["there is no `urll`: did you mean `url`?"],
+        ),
+        (
             flow("NAME", "- one: { call: http-reqest:1.0.0@default, with: { url: 'http://a.example' } }"),
             &["http-reqest", "http-request"],
         ),
@@ -162,7 +166,7 @@ async fn a_jump_to_nowhere_is_refused() {
 #[tokio::test]
 async fn a_task_that_is_never_reached_is_reported() {
     let text = flow("NAME", "- one: { set: { a: 1 }, then: end }\n- orphan: { set: { a: 2 } }");
-    check(&text).await.says(&["doc.yaml:", "orphan"]);
+    check(&text).await.exited(2).says(&["doc.yaml:", "orphan"]);
 }
 
 #[tokio::test]

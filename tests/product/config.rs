@@ -98,6 +98,22 @@ async fn a_data_folder_that_cannot_be_made_is_named() {
 }
 
 #[tokio::test]
+async fn a_tenant_that_the_configuration_lacks_is_refused_by_every_command() {
+    let folder = flowcell_tests::Folder::new();
+    folder.write("c.toml", "[[tenant]]\nname = \"other\"\n");
+    folder.write("flows/one.yaml", flow("one", "- one: { set: { a: 1 } }"));
+    for command in [
+        ["serve", "flows", "--listen=127.0.0.1:0", "--data=data", "--config=c.toml"].as_slice(),
+        &["dev", "flows", "--listen=127.0.0.1:0", "--data=data", "--config=c.toml"],
+        &["check", "flows", "--config=c.toml"],
+        &["run", "flows/one.yaml", "--config=c.toml"],
+    ] {
+        let output = FLOWCELL.command(command.iter().copied()).in_folder(folder.path()).output().await;
+        output.exited(2).says(&["`default` is not configured", "`other`", "[[tenant]]"]);
+    }
+}
+
+#[tokio::test]
 async fn a_data_folder_in_use_is_refused_and_its_host_goes_on() {
     let first = setup().start().await;
     let second = first.setup().refused().await;

@@ -46,6 +46,25 @@ fn nothing_is_allowed_without_a_rule() {
 }
 
 #[test]
+fn an_address_that_no_host_rule_opens_gets_the_line_of_a_network() {
+    for (url, network) in [
+        ("http://127.0.0.1:9000/x", "127.0.0.1/32"),
+        ("https://10.1.2.3/", "10.1.2.3/32"),
+        ("http://169.254.169.254/latest", "169.254.169.254/32"),
+        ("http://[::1]/", "::1/128"),
+        ("http://[::ffff:127.0.0.1]/", "127.0.0.1/32"),
+    ] {
+        let denial = admit(&policy(""), &Method::GET, url).unwrap_err();
+        assert_eq!(denial.add, Some(format!("[[tenant.allow]]\nnetwork = \"{network}\"")), "{url}");
+        let opened = policy(&format!("- network = \"{network}\""));
+        assert!(
+            judge(&opened, admit(&opened, &Method::GET, url).unwrap(), network.split('/').next().unwrap())
+                .is_ok()
+        );
+    }
+}
+
+#[test]
 fn a_host_rule_is_about_name_port_method_and_path() {
     let policy = policy(
         "- host = \"api.example.com\"\nmethods = [\"GET\", \"POST\"]\npaths = [\"/v1/*\"]\n\
