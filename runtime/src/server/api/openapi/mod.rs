@@ -75,6 +75,9 @@ fn operation(route: &Route) -> Value {
         if let Some((media, schema)) = content.parts() {
             answer["content"] = json!({ media: { "schema": schema } });
         }
+        if let Content::Events = content {
+            answer["content"]["text/event-stream"] = json!({ "schema": { "type": "string" } });
+        }
         responses.insert(status.to_string(), answer);
     }
     responses.insert("default".into(), json!({ "$ref": "#/components/responses/Problem" }));

@@ -8,9 +8,10 @@ use super::reference;
 pub(super) fn all() -> Value {
     let text = || json!({ "type": "string" });
     let time = || json!({ "type": "string", "format": "date-time" });
-    let status = json!({ "enum": [
-        "pending", "running", "waiting", "suspended", "cancelled", "faulted", "completed", "skipped",
-    ] });
+    let of_runs = ["pending", "running", "waiting", "suspended", "cancelled", "faulted", "completed"];
+    let status = json!({ "enum": of_runs });
+    let of_steps = [&of_runs[..], &["skipped"]].concat();
+    let of_step = json!({ "enum": of_steps });
     let run = json!({
         "id": text(), "tenant": text(), "flow": text(), "trigger": text(), "status": status,
         "startedAt": time(), "endedAt": time(),
@@ -36,7 +37,7 @@ pub(super) fn all() -> Value {
         }))] },
         "Step": object(&["id", "name", "reference", "status", "attempts", "input", "output"], json!({
             "id": { "type": "integer" }, "name": text(), "reference": text(), "kind": text(), "plugin": text(),
-            "status": status, "input": true, "output": true, "startedAt": time(), "endedAt": time(),
+            "status": of_step, "input": true, "output": true, "startedAt": time(), "endedAt": time(),
             "dueAt": time(), "problem": reference("Problem"),
             "attempts": { "type": "array", "items": object(&["startedAt"], json!({
                 "startedAt": time(), "endedAt": time(), "problem": reference("Problem"),
