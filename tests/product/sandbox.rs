@@ -109,6 +109,16 @@ async fn values_of_every_size_pass_through_the_allocator_of_a_guest_without_wasi
 }
 
 #[tokio::test]
+async fn an_expression_that_doubles_without_end_is_its_runs_fault_alone() {
+    let doubled = " | . + .".repeat(44);
+    let task = format!("- a: {{ set: {{ n: '${{ \"0123456789abcdef\"{doubled} | length }}' }} }}");
+    let setup = FLOWCELL.serve().config(local("")).file("bomb.yaml", flow("bomb", &task));
+    let server = setup.file("fine.yaml", flow("fine", "- a: { set: { n: '${ .n + 1 }' } }")).start().await;
+    says(&problem(&server, "bomb", &json!({})).await, &["expression", "tenant.quota.memory"]);
+    assert_eq!(server.run("shop/fine", &json!({ "n": 1 })).await["output"], json!({ "n": 2 }));
+}
+
+#[tokio::test]
 async fn floods_end_in_a_problem_or_are_cut() {
     let server = serve(
         "cpu = \"2s\"\nstep_time = \"5s\"",

@@ -27,11 +27,11 @@ pub(super) fn evaluate<'v>(node: &'v Node, scope: &Scope<'v>) -> Outcome<'v> {
     run(node, scope.input, Around { variables: scope.variables, budget: scope.budget })
 }
 
-/// Whether the budget allows to own the value, which is then copied if it is borrowed.
-pub(super) fn affords(value: &Cow<'_, Value>, budget: &Budget) -> bool {
+/// The value as one's own: a borrowed one is copied, if the budget allows.
+pub(super) fn own(value: Cow<'_, Value>, budget: &Budget) -> Option<Value> {
     match value {
-        Cow::Borrowed(value) => budget.copy(value),
-        Cow::Owned(_) => true,
+        Cow::Borrowed(value) => budget.copy(value).then(|| value.clone()),
+        Cow::Owned(value) => Some(value),
     }
 }
 
@@ -53,7 +53,7 @@ impl Around<'_> {
     }
 
     fn own(self, value: Cow<'_, Value>) -> Result<Value, Stop> {
-        if affords(&value, self.budget) { Ok(value.into_owned()) } else { Err(Stop::Guest) }
+        own(value, self.budget).ok_or(Stop::Guest)
     }
 }
 

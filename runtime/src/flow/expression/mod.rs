@@ -20,7 +20,6 @@ mod parse;
 pub(crate) mod scan;
 mod syntax;
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde_json::Value;
@@ -98,8 +97,8 @@ impl Expression {
             return Evaluation::Guest;
         }
         match evaluate::evaluate(node, scope) {
-            Ok(value) if nests_within(&value, DEEPEST_RESULT) && evaluate::affords(&value, scope.budget) => {
-                Evaluation::Value(Cow::into_owned(value))
+            Ok(value) if nests_within(&value, DEEPEST_RESULT) => {
+                evaluate::own(value, scope.budget).map_or(Evaluation::Guest, Evaluation::Value)
             }
             Err(evaluate::Stop::Failed(reason)) => Evaluation::Failed(reason),
             Ok(_) | Err(_) => Evaluation::Guest,
