@@ -241,6 +241,39 @@ async fn a_drain_leaves_waiting_runs_in_the_journal() {
 }
 
 #[tokio::test]
+async fn a_caller_whose_run_outlives_the_drain_learns_that_it_goes_on() {
+    let mut server = setup(
+        &flow("work", "- rest: { wait: PT2S }\n- tell: { set: { done: true } }"),
+        "{ respond: { from: flow } }",
+    )
+    .start()
+    .await;
+    let hook = server.hook("shop/in").await;
+    let asked = tokio::spawn(Call::post(&hook, &json!({})).try_send());
+    until("the run", async || server.runs("limit=1").await.pop()).await;
+    let (setup, output) = server.terminate().await;
+    let output = output.exited(0);
+    assert!(!output.text().contains("ERROR"), "{output}");
+    let problem = asked.await.expect("no panic").expect("the answer comes whole").problem(503);
+    assert!(problem["detail"].as_str().unwrap().contains("do not send this a second time"), "{problem}");
+    let run = problem["data"]["run"].as_str().unwrap().to_owned();
+    let server = setup.start().await;
+    assert_eq!(server.wait_for(&run, "completed").await["output"], json!({ "done": true }));
+}
+
+#[tokio::test]
+async fn a_trigger_that_was_switched_off_stays_off_until_its_document_changes() {
+    let mut server = setup(&flow("work", "- one: { set: { a: 1 } }"), "{}").start().await;
+    let hook = server.hook("shop/in").await;
+    Call::post(&hook, &json!({})).send().await.is(200);
+    server.post("/api/v1/triggers/shop/in/disable", &json!(null)).await.is(200);
+    let (setup, _) = server.terminate().await;
+    let server = setup.start().await;
+    let again = format!("{}/hooks/{}", server.url(), token(&hook));
+    Call::post(&again, &json!({})).send().await.is(404);
+}
+
+#[tokio::test]
 async fn ctrl_c_drains_like_sigterm() {
     let mut server = setup(&flow("work", "- one: { set: { a: 1 } }"), "{}").start().await;
     server.process().interrupt();
