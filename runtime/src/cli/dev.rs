@@ -16,7 +16,7 @@ use super::terminal::Style;
 use super::timeline::Timeline;
 use super::{Stop, signal, sources, terminal};
 use crate::server::Access;
-use crate::{Config, Document, Finding, FlowId, Runtime, Severity, TenantId, TriggerDocument};
+use crate::{Config, Document, Finding, Runtime, Severity, TenantId, TriggerDocument};
 
 /// How long files must be quiet before they are read: editors save in several steps.
 const QUIET: Duration = Duration::from_millis(100);
@@ -187,12 +187,17 @@ impl Follower {
         if !orphans.is_empty() {
             return Err(Stop::wrong(sources::lines(&orphans)));
         }
-        hosting::check(&self.runtime, &tenant, &sources).await?;
-        for name in outdated(&self.runtime, &tenant, &sources.documents) {
-            self.remove(&tenant, &name).await?;
-        }
+        let documents = sources.documents.clone();
         let warnings = hosting::deploy(&self.runtime, &tenant, sources).await?;
         warnings.iter().for_each(|warning| terminal::note(&warning.to_string()));
+        // What runs is what the files say, be its version lower than the one before.
+        let overtaken = hosting::overtaken(&self.runtime, &tenant, &documents);
+        if !overtaken.is_empty() {
+            for flow in overtaken {
+                self.remove(&tenant, &Name::Flow(flow.id.namespace, flow.id.name)).await?;
+            }
+            hosting::deploy_documents(&self.runtime, &tenant, documents).await?;
+        }
         for name in &gone {
             self.remove(&tenant, name).await?;
         }
@@ -241,25 +246,6 @@ fn orphans(documents: &[Document], gone: &[Name]) -> Vec<Finding> {
             Document::Flow(_) => None,
         })
         .collect()
-}
-
-/// Flows of which a version is deployed that the files no longer hold, and that would be newer than what they do.
-fn outdated(runtime: &Runtime, tenant: &TenantId, documents: &[Document]) -> BTreeSet<Name> {
-    let flows = || {
-        documents.iter().filter_map(|document| match document {
-            Document::Flow(flow) => Some(&flow.id),
-            Document::Trigger(_) => None,
-        })
-    };
-    let is_outdated = |id: &&FlowId| {
-        runtime.flow(tenant, &id.namespace, &id.name).is_some_and(|deployed| {
-            !flows().any(|other| {
-                (&other.namespace, &other.name) == (&id.namespace, &id.name)
-                    && other.version == deployed.version
-            })
-        })
-    };
-    flows().filter(is_outdated).map(|id| Name::Flow(id.namespace.clone(), id.name.clone())).collect()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::sources::{self, Sources};
 use super::{Stop, terminal};
 use crate::server::{self, Access, ListenError, Listener};
 use crate::{
-    Clock, Config, Data, DeployError, Document, Finding, FlowId, Options, Runtime, Severity, TenantId,
+    Clock, Config, Data, DeployError, Document, Finding, Flow, FlowId, Options, Runtime, Severity, TenantId,
 };
 
 /// A host that is open and not yet serving.
@@ -131,52 +131,63 @@ pub(super) async fn deploy(
     tenant: &TenantId,
     sources: Sources,
 ) -> Result<Vec<Finding>, Stop> {
-    let mut findings = check(runtime, tenant, &sources).await?;
-    let flows: Vec<_> = sources.documents.iter().filter_map(flow_and_file).collect();
-    runtime.deploy(tenant, sources.documents).await.map_err(|error| match error {
-        DeployError::Findings(findings) => Stop::wrong(sources::lines(&findings)),
-        DeployError::Problem(problem) => Stop::wrong(problem.to_string()),
-    })?;
-    let overtaken = |(id, file): &(FlowId, String)| {
-        let newest = runtime.flow(tenant, &id.namespace, &id.name)?.version;
-        let others = flows.iter().any(|(other, _)| {
-            (&other.namespace, &other.name, &other.version) == (&id.namespace, &id.name, &newest)
-        });
-        (!others).then(|| Finding {
-            file: file.clone(),
-            line: 1,
-            column: 1,
-            message: format!(
-                "version {} of {}/{} is deployed, but {newest} is newer and is what runs: raise the version, or remove \
-                 the flow first",
-                id.version, id.namespace, id.name
-            ),
-            severity: Severity::Warning,
-        })
-    };
-    findings.extend(flows.iter().filter_map(overtaken));
+    install(runtime, tenant, &sources.plugins).await?;
+    let findings = runtime.check(tenant, &sources.documents).await;
+    if findings.iter().any(Finding::is_error) {
+        return Err(Stop::wrong(sources::lines(&findings)));
+    }
+    deploy_documents(runtime, tenant, sources.documents).await?;
     Ok(findings)
 }
 
-/// Installs the plugins and checks the documents. Gives the warnings; errors are the refusal.
-pub(super) async fn check(
+pub(super) async fn deploy_documents(
     runtime: &Runtime,
     tenant: &TenantId,
-    sources: &Sources,
-) -> Result<Vec<Finding>, Stop> {
-    install(runtime, tenant, &sources.plugins).await?;
-    let findings = runtime.check(tenant, &sources.documents).await;
-    match findings.iter().any(Finding::is_error) {
-        true => Err(Stop::wrong(sources::lines(&findings))),
-        false => Ok(findings),
+    documents: Vec<Document>,
+) -> Result<(), Stop> {
+    runtime.deploy(tenant, documents).await.map_err(|error| match error {
+        DeployError::Findings(findings) => Stop::wrong(sources::lines(&findings)),
+        DeployError::Problem(problem) => Stop::wrong(problem.to_string()),
+    })
+}
+
+/// A flow that was deployed, and does not run: a newer version of it, from an earlier deployment, does.
+pub(super) struct Overtaken {
+    pub id: FlowId,
+    file: String,
+    newest: String,
+}
+
+impl Overtaken {
+    pub(super) fn warning(self) -> Finding {
+        let Self { id: FlowId { namespace, name, version, .. }, file, newest } = self;
+        let message = format!(
+            "version {version} of {namespace}/{name} is deployed, but {newest} is newer and is what runs: raise the \
+             version, or remove the flow first"
+        );
+        Finding { file, line: 1, column: 1, message, severity: Severity::Warning }
     }
 }
 
-fn flow_and_file(document: &Document) -> Option<(FlowId, String)> {
-    match document {
-        Document::Flow(flow) => Some((flow.id.clone(), flow.file.clone())),
-        Document::Trigger(_) => None,
-    }
+/// Which of the documents, all of them deployed, a version overtakes that is none of them.
+pub(super) fn overtaken(runtime: &Runtime, tenant: &TenantId, documents: &[Document]) -> Vec<Overtaken> {
+    let flows: Vec<_> = documents
+        .iter()
+        .filter_map(|document| match document {
+            Document::Flow(flow) => Some(flow),
+            Document::Trigger(_) => None,
+        })
+        .collect();
+    let overtaken = |flow: &&std::sync::Arc<Flow>| {
+        let id = &flow.id;
+        let newest = runtime.flow(tenant, &id.namespace, &id.name)?.version;
+        let is_newest = |other: &FlowId| {
+            (&other.namespace, &other.name, &other.version) == (&id.namespace, &id.name, &newest)
+        };
+        let is_ours = flows.iter().any(|other| is_newest(&other.id));
+        (!is_ours).then(|| Overtaken { id: id.clone(), file: flow.file.clone(), newest })
+    };
+    flows.iter().filter_map(overtaken).collect()
 }
 
 /// What a deployed document is called.

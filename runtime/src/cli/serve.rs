@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::hosting::{self, Host};
+use super::hosting::{self, Host, Overtaken};
 use super::{Stop, signal, sources, terminal};
 use crate::server::Access;
 use crate::{Config, TenantId};
@@ -45,7 +45,10 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Stop> {
     let listener = hosting::bind(&config, args.listen).await?;
     let host = Host::open(config, listener, &hosting::data_folder(args.data)).await?;
     if !args.paths.is_empty() {
-        let warnings = hosting::deploy(&host.runtime, &tenant, sources).await?;
+        let documents = sources.documents.clone();
+        let mut warnings = hosting::deploy(&host.runtime, &tenant, sources).await?;
+        let overtaken = hosting::overtaken(&host.runtime, &tenant, &documents).into_iter();
+        warnings.extend(overtaken.map(Overtaken::warning));
         for warning in warnings {
             terminal::note(&warning.to_string());
         }
