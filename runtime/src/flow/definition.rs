@@ -9,7 +9,6 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::id::{FlowId, PluginRef};
-use crate::problem::Problem;
 
 use super::finding::Finding;
 use super::node::{Node, Place};
@@ -66,18 +65,6 @@ pub(crate) struct Input {
 pub(crate) struct Output {
     pub as_: Option<Template>,
     pub schema: Option<Schema>,
-}
-
-impl Input {
-    pub(crate) fn validate(&self, value: &Value, what: &str) -> Result<(), Box<Problem>> {
-        self.schema.as_ref().map_or(Ok(()), |schema| schema.validate(value, what))
-    }
-}
-
-impl Output {
-    pub(crate) fn validate(&self, value: &Value, what: &str) -> Result<(), Box<Problem>> {
-        self.schema.as_ref().map_or(Ok(()), |schema| schema.validate(value, what))
-    }
 }
 
 /// A place in a flow that calls a plugin.

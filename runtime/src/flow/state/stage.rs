@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::flow::definition::{Input, ListIndex, Output};
 use crate::flow::event::{End, Status, StepRecord};
+use crate::flow::schema::Schema;
 use crate::flow::task::{Kind, Then, try_};
 use crate::flow::template::Template;
 use crate::problem::{Problem, kind};
@@ -111,10 +112,7 @@ impl Turn<'_> {
                         Some(template) => Arc::new(self.evaluate(template, &output)?),
                         None => before,
                     };
-                    if task.export.schema.is_some() {
-                        self.look_through(&context);
-                    }
-                    task.export.validate(&context, "the context")?;
+                    self.validate(task.export.schema.as_ref(), &context, "the context")?;
                     self.run.context = context;
                 }
                 return self.leave(Status::Completed);
@@ -249,10 +247,7 @@ impl Turn<'_> {
     }
 
     fn transform_input(&mut self, input: &Input, raw: &Arc<Value>, what: &str) -> Result<Arc<Value>, Stop> {
-        if input.schema.is_some() {
-            self.look_through(raw);
-        }
-        input.validate(raw, what)?;
+        self.validate(input.schema.as_ref(), raw, what)?;
         self.transform(input.from.as_ref(), raw)
     }
 
@@ -263,17 +258,21 @@ impl Turn<'_> {
         what: &str,
     ) -> Result<Arc<Value>, Stop> {
         let value = self.transform(output.as_.as_ref(), raw)?;
-        if output.schema.is_some() {
-            self.look_through(&value);
-        }
-        output.validate(&value, what)?;
+        self.validate(output.schema.as_ref(), &value, what)?;
         Ok(value)
     }
 
-    /// A schema looks at the whole value, each time.
-    fn look_through(&mut self, value: &Arc<Value>) {
+    /// A schema looks at the whole value, each time: on the event's account.
+    pub(crate) fn validate(
+        &mut self,
+        schema: Option<&Schema>,
+        value: &Arc<Value>,
+        what: &str,
+    ) -> Result<(), Box<Problem>> {
+        let Some(schema) = schema else { return Ok(()) };
         let bytes = self.measure(value);
         self.budget.charge(bytes);
+        schema.validate(value, what)
     }
 
     fn transform(&mut self, template: Option<&Template>, value: &Arc<Value>) -> Result<Arc<Value>, Stop> {

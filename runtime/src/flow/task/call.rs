@@ -284,7 +284,7 @@ impl Call {
         }
         let input = turn.input();
         let value = Arc::new(turn.evaluate(&arguments.value, &input)?);
-        arguments.input.validate(&value, "the function's arguments")?;
+        turn.validate(arguments.input.schema.as_ref(), &value, "the function's arguments")?;
         if let Body::Call(progress) = turn.body() {
             progress.arguments = Some(Arc::clone(&value));
         }
