@@ -160,13 +160,16 @@ impl<'a> Field<'a> {
     }
 }
 
+/// The key that was probably meant.
+pub(crate) fn nearest<'k>(key: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let right = known.min_by_key(|right| strsim::damerau_levenshtein(key, right))?;
+    (strsim::damerau_levenshtein(key, right) <= right.len().max(key.len()) / 2).then_some(right)
+}
+
 fn unknown(section: &str, key: &str, known: &[&str]) -> String {
     let place = if section.is_empty() { String::new() } else { format!(" in `{section}`") };
-    let nearest = known.iter().min_by_key(|right| strsim::damerau_levenshtein(key, right));
-    match nearest {
-        Some(right) if strsim::damerau_levenshtein(key, right) <= right.len().max(key.len()) / 2 => {
-            format!("unknown key `{key}`{place}: did you mean `{right}`?")
-        }
-        _ => format!("unknown key `{key}`{place}: the keys are {}", known.join(", ")),
+    match nearest(key, known.iter().copied()) {
+        Some(right) => format!("unknown key `{key}`{place}: did you mean `{right}`?"),
+        None => format!("unknown key `{key}`{place}: the keys are {}", known.join(", ")),
     }
 }

@@ -213,17 +213,13 @@ impl Schema {
 
 /// The sentence for a key that the schema does not have.
 fn unknown_key(key: &str, known: Option<&serde_json::Map<String, Value>>) -> String {
-    let known = || known.into_iter().flat_map(|known| known.keys());
-    let nearest = known().min_by_key(|right| strsim::damerau_levenshtein(key, right));
-    match nearest {
-        Some(right) if strsim::damerau_levenshtein(key, right) <= key.len().max(right.len()) / 2 => {
-            format!("there is no `{key}`: did you mean `{right}`?")
-        }
-        Some(_) => {
-            let names: Vec<_> = known().map(|name| format!("`{name}`")).collect();
-            format!("there is no `{key}`: known are {}", names.join(", "))
-        }
-        None => format!("there is no `{key}`"),
+    let known: Vec<&str> = known.into_iter().flat_map(|known| known.keys()).map(String::as_str).collect();
+    if known.is_empty() {
+        return format!("there is no `{key}`");
+    }
+    match crate::config::nearest(key, known.iter().copied()) {
+        Some(right) => format!("there is no `{key}`: did you mean `{right}`?"),
+        None => format!("there is no `{key}`: known are `{}`", known.join("`, `")),
     }
 }
 
