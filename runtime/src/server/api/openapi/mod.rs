@@ -72,11 +72,8 @@ fn operation(route: &Route) -> Value {
     let mut responses = Map::new();
     for (status, what, content) in about.answers {
         let mut answer = json!({ "description": what });
-        if let Some((media, schema)) = content.parts() {
-            answer["content"] = json!({ media: { "schema": schema } });
-        }
-        if let Content::Events = content {
-            answer["content"]["text/event-stream"] = json!({ "schema": { "type": "string" } });
+        for (media, schema) in content.parts() {
+            answer["content"][media] = json!({ "schema": schema });
         }
         responses.insert(status.to_string(), answer);
     }
@@ -105,15 +102,17 @@ enum Content {
 }
 
 impl Content {
-    fn parts(&self) -> Option<(&'static str, Value)> {
+    /// Media types and their schemas.
+    fn parts(&self) -> Vec<(&'static str, Value)> {
         let json = "application/json";
+        let text = || json!({ "type": "string" });
         match self {
-            Self::Nothing => None,
-            Self::Text => Some(("text/plain", json!({ "type": "string" }))),
-            Self::Events => Some((json, list_of("Change"))),
-            Self::Any => Some((json, json!({ "type": "object" }))),
-            Self::One(name) => Some((json, reference(name))),
-            Self::List(name) => Some((json, list_of(name))),
+            Self::Nothing => vec![],
+            Self::Text => vec![("text/plain", text())],
+            Self::Events => vec![(json, list_of("Change")), ("text/event-stream", text())],
+            Self::Any => vec![(json, json!({ "type": "object" }))],
+            Self::One(name) => vec![(json, reference(name))],
+            Self::List(name) => vec![(json, list_of(name))],
         }
     }
 }
