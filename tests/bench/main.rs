@@ -7,7 +7,9 @@
 //! | B | the same with `durable: false` | the same proxy |
 //! | C | one call of a fresh sandbox | the same guest in an instance that is kept |
 //!
-//! Load generator, proxy or host, and upstream are processes of their own, for both sides alike. `--quick` takes a
+//! Load generator, proxy or host, and upstream are processes of their own, for both sides alike, and all of them run
+//! under `SCHED_BATCH` where there is a `chrt`: on few cores a peer that is woken would otherwise push the measured
+//! process from its core in the middle of a request, which peers on machines of their own do not. `--quick` takes a
 //! second per round instead of four; `--record` writes recorded.json; without it a ratio that fell by more than a
 //! third below the recorded one ends the run with exit code 1.
 
@@ -38,9 +40,35 @@ fn main() -> ExitCode {
         Some("upstream") => runtime.block_on(peers::upstream()),
         Some("proxy") => runtime.block_on(peers::proxy(arguments[1].parse().expect("an address"))),
         Some("sandbox") => host::sandbox(),
-        _ => return runtime.block_on(measure(&arguments)),
+        Some(IN_BATCH) => return runtime.block_on(measure(&arguments[1..])),
+        _ => {
+            let error = run_in_batch(&arguments);
+            println!("without SCHED_BATCH, which lowers the ratios on few cores: chrt: {error}");
+            return runtime.block_on(measure(&arguments));
+        }
     }
     ExitCode::SUCCESS
+}
+
+/// The role of a benchmark that has been given its scheduling.
+const IN_BATCH: &str = "in-batch";
+
+/// This program again, with the scheduling that its children inherit. Returns only when that cannot be had.
+#[cfg(unix)]
+fn run_in_batch(arguments: &[String]) -> std::io::Error {
+    use std::os::unix::process::CommandExt as _;
+    let program = std::env::current_exe().expect("this program");
+    std::process::Command::new("chrt")
+        .args(["--batch", "0"])
+        .arg(program)
+        .arg(IN_BATCH)
+        .args(arguments)
+        .exec()
+}
+
+#[cfg(not(unix))]
+fn run_in_batch(_: &[String]) -> std::io::Error {
+    std::io::ErrorKind::Unsupported.into()
 }
 
 async fn measure(arguments: &[String]) -> ExitCode {
