@@ -10,6 +10,10 @@ use rand::TryRng as _;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+mod callback;
+
+pub(crate) use callback::{CallbackAddress, CallbackKey, CallbackTarget};
+
 /// Whose it is. Every key in the journal begins with it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -162,7 +166,19 @@ impl FromStr for PluginRef {
 /// # Panics
 /// When the operating system has no randomness to give, which none of the supported ones reports after boot.
 pub fn mint_token() -> String {
-    let mut bytes = [0u8; 24];
+    URL_SAFE_NO_PAD.encode(random::<24>())
+}
+
+/// A key that nobody can guess.
+///
+/// # Panics
+/// As [`mint_token`].
+pub(crate) fn mint_key() -> [u8; 32] {
+    random()
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
     rand::rngs::SysRng.try_fill_bytes(&mut bytes).expect("the operating system gives random bytes");
-    URL_SAFE_NO_PAD.encode(bytes)
+    bytes
 }

@@ -24,11 +24,12 @@ pub use cli::main;
 pub use clock::Clock;
 pub use config::{AllowRule, Config, ConfigError, Quota, TenantConfig, TlsConfig};
 pub use engine::{
-    Answer, Data, DeployError, FlowView, Hook, Inbound, List, OpenError, Options, PluginView, RunChange,
-    RunFilter, RunSummary, RunView, Runtime, TriggerView,
+    Answer, Callback, Data, DeployError, FlowView, Hook, Inbound, List, OpenError, Options, PluginView,
+    RunChange, RunFilter, RunSummary, RunView, Runtime, TriggerView,
 };
 pub use flow::{
-    AttemptRecord, Document, Finding, Flow, Severity, Status, StepId, StepRecord, TriggerDocument, read,
+    AttemptRecord, CleanupRecord, Document, Finding, Flow, Severity, Status, StepId, StepRecord,
+    TriggerDocument, read,
 };
 pub use host::{SandboxCost, measure_sandbox};
 pub use id::{FlowId, PluginRef, RunId, TenantId, mint_token};

@@ -104,17 +104,18 @@ pub struct Wait<S> {
     callback: bool,
     timer: Option<Duration>,
     deadline: Option<Duration>,
+    cleanup: bool,
 }
 
 impl<S> Wait<S> {
     /// Waits for a request to the step's callback address.
     pub fn for_callback(state: S) -> Self {
-        Self { state, callback: true, timer: None, deadline: None }
+        Self { state, callback: true, timer: None, deadline: None, cleanup: false }
     }
 
     /// Waits for this time to pass.
     pub fn for_time(state: S, time: Duration) -> Self {
-        Self { state, callback: false, timer: Some(time), deadline: None }
+        Self { state, callback: false, timer: Some(time), deadline: None, cleanup: false }
     }
 
     /// Wakes the step after this time as well; it may go on waiting then.
@@ -128,6 +129,15 @@ impl<S> Wait<S> {
     #[must_use]
     pub fn at_most(mut self, time: Duration) -> Self {
         self.deadline = Some(time);
+        self
+    }
+
+    /// Has the host call `cancel` however the step ends, with what it was: `completed`, `failed`, `timeout` or
+    /// `cancelled`. Otherwise `cancel` is called only when the step is cut off while it waits or is resumed. The host
+    /// tries again until it succeeds, beside the run, whose result stands.
+    #[must_use]
+    pub fn with_cleanup(mut self) -> Self {
+        self.cleanup = true;
         self
     }
 }
@@ -208,6 +218,9 @@ fn suspend(wait: &Wait<impl Serialize>) -> Result<Outcome, Problem> {
     let state = serde_json::to_vec(&wait.state)
         .map_err(|error| Problem::runtime(format!("the state cannot be written as JSON: {error}")))?;
     let mut wake = json!({ "callback": wait.callback });
+    if wait.cleanup {
+        wake["cleanup"] = true.into();
+    }
     for (key, time) in [("timerMs", wait.timer), ("deadlineMs", wait.deadline)] {
         if let Some(time) = time {
             wake[key] = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).into();

@@ -80,6 +80,12 @@ impl Context {
         self.host.trace_parent()
     }
 
+    /// Where the world may answer this step: a POST to it resumes the step once it waits for a callback, or at once when
+    /// it came before. Unguessable, and this step's alone.
+    pub fn callback_url(&self) -> String {
+        self.host.callback_url()
+    }
+
     /// The HTTP client. Requests pass the tenant's policy.
     pub fn http(&self) -> Client<'_> {
         Client { host: &self.host }

@@ -23,6 +23,7 @@ pub(crate) trait Host {
     fn idempotency_key(&self) -> String;
     fn deadline_ms(&self) -> u64;
     fn trace_parent(&self) -> String;
+    fn callback_url(&self) -> String;
     fn send(&self, request: RawRequest) -> Result<RawResponse, HttpError>;
     fn log(&self, level: &str, message: &str, fields: &str);
     fn head(&self) -> Head;
@@ -66,6 +67,9 @@ mod imported {
         }
         fn trace_parent(&self) -> String {
             context::trace_parent()
+        }
+        fn callback_url(&self) -> String {
+            context::callback_url()
         }
         fn send(&self, request: RawRequest) -> Result<RawResponse, HttpError> {
             let RawRequest { method, url, headers, body, options } = request;

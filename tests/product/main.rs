@@ -4,6 +4,7 @@
 //! with the outside: commands, files, addresses, statuses and the words that an error cannot do without.
 
 mod admin;
+mod callbacks;
 mod check;
 mod config;
 mod demo;

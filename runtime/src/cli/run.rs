@@ -13,7 +13,8 @@ use tokio::time::timeout;
 use super::terminal::Style;
 use super::timeline::Timeline;
 use super::{Stop, hosting, signal, sources, terminal};
-use crate::{Config, Document, Problem, RunChange, RunId, RunView, Runtime, Status, TenantId};
+use crate::problem::kind;
+use crate::{Config, Document, Problem, RunChange, RunId, RunView, Runtime, Status, StepRecord, TenantId};
 
 /// How long the timeline is waited for when the run itself is over.
 const LAST_CHANGES_WITHIN: Duration = Duration::from_millis(200);
@@ -79,12 +80,19 @@ async fn carry_out(
     let mut asked_to_end = pin!(signal::asked_to_end());
     let mut over = pin!(wait(runtime, tenant, id));
     let mut interrupted = false;
+    let mut stranded = None;
     let mut shown_to_end = false;
     let run = loop {
         tokio::select! {
             biased;
             change = changes.recv() => match change {
-                Ok(change) => shown_to_end |= show(timeline, &change, id),
+                Ok(change) => {
+                    shown_to_end |= show(timeline, &change, id);
+                    if let Some(step) = waits_for_ever(&change, id).filter(|_| stranded.is_none()) {
+                        stranded = Some(unreachable(step));
+                        runtime.cancel(tenant, id, "nobody can call it back").await.map_err(failed)?;
+                    }
+                }
                 Err(RecvError::Lagged(count)) => terminal::note(&format!("({count} changes not shown)")),
                 Err(RecvError::Closed) => {}
             },
@@ -101,7 +109,30 @@ async fn carry_out(
         shown_to_end = show(timeline, &change, id);
     }
     runtime.drain(Duration::from_secs(1)).await;
-    Ok(if interrupted { ExitCode::from(130) } else { report(&run) })
+    match stranded {
+        Some(problem) => Err(failed(problem)),
+        None if interrupted => Ok(ExitCode::from(130)),
+        None => Ok(report(&run)),
+    }
+}
+
+/// The step that only a callback would wake.
+fn waits_for_ever(change: &RunChange, id: RunId) -> Option<&StepRecord> {
+    match change {
+        RunChange::Step { run, step, .. } if *run == id => {
+            (step.status == Status::Suspended && step.due_at.is_none()).then_some(step)
+        }
+        _ => None,
+    }
+}
+
+fn unreachable(step: &StepRecord) -> Problem {
+    let mut problem = Problem::new(kind::CONFIGURATION, "nobody can call the step back", 500).detail(format!(
+        "`{}` waits for a request to its callback address, and `flowcell run` serves none: try the flow with `flowcell dev`",
+        step.name
+    ));
+    problem.instance = Some(step.reference.clone());
+    problem
 }
 
 async fn wait(runtime: &Runtime, tenant: &TenantId, id: RunId) -> Result<RunView, Problem> {

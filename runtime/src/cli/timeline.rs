@@ -212,6 +212,7 @@ mod tests {
             ended_at: None,
             problem: None,
             due_at: None,
+            cleanup: None,
         }
     }
 

@@ -3,79 +3,174 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::core::Core;
 use super::tenant::Tenant;
 use super::view::RunChange;
-use crate::flow::Outcome;
-use crate::host::{self, CallLimits, Ended, Grants, HostError, StepContext};
+use crate::capability::log::LogLine;
+use crate::flow::{Ask, Outcome, Suspension};
+use crate::host::{self, Action, CallLimits, Grants, HostError, Plugin, StepContext};
 use crate::id::{PluginRef, RunId};
 use crate::problem::{Problem, kind};
 
 /// How long a step waits when the host, not the plugin, is the reason that it could not be called.
 const HOST_PAUSE_MS: u64 = 1000;
 
-pub(super) struct Call {
+/// The most bytes that a suspended step may leave behind.
+const LEFT_BYTES: usize = 1 << 20;
+/// The longest time that a suspension may name: a century is for ever, and keeps within every clock.
+const LONGEST_WAIT_MS: u64 = 100 * 365 * 24 * 3600 * 1000;
+
+/// Which attempt of which step, and of what.
+pub(super) struct Attempt {
     pub run: RunId,
     pub step: u32,
     pub attempt: u32,
     pub plugin: PluginRef,
-    pub input: Arc<Value>,
+}
+
+/// What a plugin says of a wait; wit/types.wit has the JSON.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Wake {
+    #[serde(default)]
+    callback: bool,
+    timer_ms: Option<u64>,
+    deadline_ms: Option<u64>,
+    #[serde(default)]
+    cleanup: bool,
 }
 
 /// Never fails: whatever goes wrong is an outcome that the flow may catch.
-pub(super) async fn call(core: Arc<Core>, tenant: Arc<Tenant>, call: Call) -> Outcome {
-    let name = call.plugin.to_string();
+pub(super) async fn call(core: Arc<Core>, tenant: Arc<Tenant>, attempt: Attempt, ask: Ask) -> Outcome {
+    let name = attempt.plugin.to_string();
     let started = std::time::Instant::now();
-    let outcome = match attempt(&core, &tenant, call).await {
-        Ok(output) => Outcome::Done(output),
-        Err(problem) => Outcome::Failed(problem),
-    };
+    let outcome = carry_out(&core, &tenant, &attempt, ask).await.unwrap_or_else(Outcome::Failed);
     core.metrics.step_ended(&tenant.id, &name, &outcome, started.elapsed());
     outcome
 }
 
-async fn attempt(core: &Core, tenant: &Tenant, call: Call) -> Result<Value, Problem> {
-    let plugin = core.plugins.get(&tenant.id, &call.plugin).map_err(|reason| {
-        Problem::new(kind::CONFIGURATION, "the plugin is not installed", 500).detail(reason)
-    })?;
-    let action = plugin.action(call.plugin.action.as_deref()).map_err(|reason| {
-        Problem::new(kind::CONFIGURATION, "the plugin has no such action", 500).detail(reason)
-    })?;
-    action.validate(&call.input).map_err(|findings| invalid_input(&call.plugin, findings))?;
+async fn carry_out(core: &Core, tenant: &Tenant, attempt: &Attempt, ask: Ask) -> Result<Outcome, Problem> {
+    let plugin = installed(core, tenant, &attempt.plugin)?;
+    let action = action(&plugin, &attempt.plugin)?;
+    let Surroundings { grants, limits, context } = surroundings(core, tenant, attempt);
+    let host = &core.host;
+    let ended = match ask {
+        Ask::Start { input } => {
+            action.validate(&input).map_err(|findings| invalid_input(&attempt.plugin, findings))?;
+            host.start(&plugin, &action.name, &json_text(&input), grants, limits, context).await
+        }
+        Ask::Resume { state, event } => {
+            let (state, event) = (left(&state)?, json_text(&event));
+            host.resume(&plugin, &action.name, (&state, &event), grants, limits, context).await
+        }
+    };
+    let ended = ended.map_err(|error| host_failed(&error))?;
+    core.metrics.guest_ended(&tenant.id, &attempt.plugin.name, &ended.usage);
+    show_logs(core, tenant, attempt, &ended.logs);
+    match ended.outcome {
+        host::Outcome::Done(output) => match serde_json::from_str(&output) {
+            Ok(output) => Ok(Outcome::Done(output)),
+            Err(error) => Err(Problem::new(kind::RUNTIME, "the plugin's output is not JSON", 500)
+                .detail(format!("{}: {error}", attempt.plugin))),
+        },
+        host::Outcome::Suspend { state, wake } => suspension(&attempt.plugin, &state, &wake),
+        host::Outcome::Fail(problem) => Err(problem),
+    }
+}
 
+/// Calls the plugin's `cancel` for a step that is over. None: what the step left in the world is undone.
+pub(super) async fn undo(
+    core: Arc<Core>,
+    tenant: Arc<Tenant>,
+    attempt: Attempt,
+    state: Arc<str>,
+    reason: &'static str,
+) -> Option<Problem> {
+    let undo = async {
+        let plugin = installed(&core, &tenant, &attempt.plugin)?;
+        let action = action(&plugin, &attempt.plugin)?;
+        let state = left(&state)?;
+        let Surroundings { grants, limits, context } = surroundings(&core, &tenant, &attempt);
+        let over = (state.as_slice(), reason);
+        let undone = core.host.cancel(&plugin, &action.name, over, grants, limits, context).await;
+        let undone = undone.map_err(|error| host_failed(&error))?;
+        core.metrics.guest_ended(&tenant.id, &attempt.plugin.name, &undone.usage);
+        show_logs(&core, &tenant, &attempt, &undone.logs);
+        undone.result
+    };
+    let problem = undo.await.err();
+    if let Some(problem) = &problem {
+        let Attempt { run, step, attempt, plugin } = &attempt;
+        tracing::warn!(%run, step, attempt, %plugin, %problem, "what a step left in the world could not be undone");
+    }
+    problem
+}
+
+fn installed(core: &Core, tenant: &Tenant, wanted: &PluginRef) -> Result<Arc<Plugin>, Problem> {
+    core.plugins.get(&tenant.id, wanted).map_err(|reason| {
+        Problem::new(kind::CONFIGURATION, "the plugin is not installed", 500).detail(reason)
+    })
+}
+
+fn action<'p>(plugin: &'p Plugin, wanted: &PluginRef) -> Result<&'p Action, Problem> {
+    plugin.action(wanted.action.as_deref()).map_err(|reason| {
+        Problem::new(kind::CONFIGURATION, "the plugin has no such action", 500).detail(reason)
+    })
+}
+
+/// What a call of a step is given beside its errand.
+struct Surroundings {
+    grants: Grants,
+    limits: CallLimits,
+    context: StepContext,
+}
+
+fn surroundings(core: &Core, tenant: &Tenant, attempt: &Attempt) -> Surroundings {
+    let Attempt { run, step, attempt, .. } = *attempt;
     let limits = limits(tenant);
     let deadline = crate::clock::after(core.clock.now(), limits.wall);
     let context = StepContext {
-        run: call.run.to_string(),
-        step: call.step.to_string(),
-        attempt: call.attempt,
-        idempotency_key: format!("{}-{}", call.run, call.step),
+        run,
+        step,
+        attempt,
         deadline_ms: deadline.as_millisecond().try_into().unwrap_or(0),
-        trace_parent: format!("00-{}-{:016x}-01", call.run, u64::from(call.step) + 1),
+        callbacks: core.callback_address(&tenant.id, run),
     };
-    let grants = Grants { egress: tenant.egress.clone() };
-    let input = json_text(&call.input);
-    let ended = core
-        .host
-        .start(&plugin, &action.name, &input, grants, limits, context)
-        .await
-        .map_err(|error| host_failed(&error))?;
-    core.metrics.guest_ended(&tenant.id, &call.plugin.name, &ended.usage);
-    show_logs(core, tenant, &call, &ended);
-    match ended.outcome {
-        host::Outcome::Done(output) => serde_json::from_str(&output).map_err(|error| {
-            Problem::new(kind::RUNTIME, "the plugin's output is not JSON", 500)
-                .detail(format!("{}: {error}", call.plugin))
-        }),
-        host::Outcome::Suspend => Err(Problem::new(kind::CONFIGURATION, "the step cannot suspend here", 501)
-            .detail(format!(
-                "{} asks to be suspended; this host carries out steps that answer at once",
-                call.plugin
-            ))),
-        host::Outcome::Fail(problem) => Err(problem),
+    Surroundings { grants: Grants { egress: tenant.egress.clone() }, limits, context }
+}
+
+/// What a plugin left behind, as the journal has it.
+fn left(state: &str) -> Result<Vec<u8>, Problem> {
+    STANDARD.decode(state).map_err(|error| {
+        Problem::new(kind::RUNTIME, "the step's state cannot be read", 500)
+            .detail(format!("what the journal keeps of it is not base64: {error}"))
+    })
+}
+
+fn suspension(plugin: &PluginRef, state: &[u8], wake: &str) -> Result<Outcome, Problem> {
+    let refused = |detail: String| {
+        Problem::new(kind::RUNTIME, "the step cannot be suspended", 500).detail(format!("{plugin}: {detail}"))
+    };
+    if state.len() > LEFT_BYTES {
+        return Err(refused(format!(
+            "its state has {} bytes; at most {LEFT_BYTES} are kept while a step waits",
+            state.len()
+        )));
     }
+    let wake: Wake = serde_json::from_str(wake)
+        .map_err(|error| refused(format!("what should wake it cannot be read: {error}")))?;
+    Ok(Outcome::Suspended(Suspension {
+        state: STANDARD.encode(state).into(),
+        callback: wake.callback,
+        timer_ms: wake.timer_ms.map(|ms| ms.min(LONGEST_WAIT_MS)),
+        deadline_ms: wake.deadline_ms.map(|ms| ms.min(LONGEST_WAIT_MS)),
+        cleanup: wake.cleanup,
+    }))
 }
 
 /// What the tenant's quota allows one call.
@@ -123,15 +218,15 @@ fn host_failed(error: &HostError) -> Problem {
     problem
 }
 
-fn show_logs(core: &Core, tenant: &Tenant, call: &Call, ended: &Ended) {
-    for line in &ended.logs {
-        tracing::debug!(run = %call.run, step = call.step, level = %line.level, "{}", line.message);
+fn show_logs(core: &Core, tenant: &Tenant, attempt: &Attempt, logs: &[LogLine]) {
+    for line in logs {
+        tracing::debug!(run = %attempt.run, step = attempt.step, level = %line.level, "{}", line.message);
         if core.changes.receiver_count() > 0 {
             let _ = core.changes.send(RunChange::Log {
                 at: core.clock.now(),
                 tenant: tenant.id.clone(),
-                run: call.run,
-                step: call.step,
+                run: attempt.run,
+                step: attempt.step,
                 level: line.level.to_string(),
                 message: line.message.clone(),
                 fields: line.fields.clone(),

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, RwLock};
 // Its channel is a few words until something is sent; tokio's begins with a block for 32 events, for each run.
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use jiff::Timestamp;
-use tokio::sync::{Notify, broadcast, watch};
+use serde_json::Value;
+use tokio::sync::{Notify, broadcast, oneshot, watch};
 
 use super::catalog::Catalog;
 use super::driver::Driver;
@@ -17,9 +18,9 @@ use super::tenant::Tenant;
 use super::view::{self, RunChange};
 use super::waiters::Waiters;
 use crate::clock::Clock;
-use crate::flow::{Document, Event, Flow, RunState};
+use crate::flow::{CallbackNow, Document, Event, Flow, RunState, StepId};
 use crate::host::{Evaluator, Host};
-use crate::id::{FlowId, TenantId};
+use crate::id::{CallbackAddress, CallbackKey, FlowId, RunId, TenantId};
 use crate::journal::{DataLock, Journal, RunKey, RunRow, StorageError};
 
 /// How many changes a slow watcher may be behind before it loses the oldest.
@@ -34,7 +35,8 @@ pub(super) struct Core {
     pub tenants: HashMap<TenantId, Arc<Tenant>>,
     pub durable: Journal,
     pub volatile: Journal,
-    pub base_url: String,
+    pub base_url: Arc<str>,
+    pub callback_key: CallbackKey,
     /// Where tenants' plugins are kept; none when nothing is.
     pub plugin_folder: Option<std::path::PathBuf>,
     /// Held as long as the host lives.
@@ -43,7 +45,7 @@ pub(super) struct Core {
     pub changes: broadcast::Sender<RunChange>,
     pub metrics: Metrics,
     /// The runs in memory, and the way to their drivers.
-    active: Mutex<HashMap<RunKey, UnboundedSender<Event>>>,
+    active: Mutex<HashMap<RunKey, UnboundedSender<Delivery>>>,
     /// Signalled when a run leaves memory.
     left: Notify,
     /// Timers that were given to their runs and are still rows.
@@ -51,6 +53,15 @@ pub(super) struct Core {
     pub durable_alarm: Alarm,
     pub volatile_alarm: Alarm,
     phase: watch::Sender<Lifetime>,
+}
+
+/// What a run is given from outside.
+pub(super) enum Delivery {
+    /// What has happened.
+    Event(Event),
+    /// A request to the callback address of one of its steps. Whoever sent it is told what it comes to; when the run
+    /// takes it, after that is in the journal. Dropped when the run cannot say.
+    Callback { step: StepId, request: Arc<Value>, told: oneshot::Sender<CallbackNow> },
 }
 
 /// From start to end; it only moves forward.
@@ -85,6 +96,7 @@ pub(super) struct Parts {
     pub durable: Journal,
     pub volatile: Journal,
     pub base_url: String,
+    pub callback_key: CallbackKey,
     pub lock: Option<DataLock>,
     pub plugin_folder: Option<std::path::PathBuf>,
 }
@@ -115,7 +127,8 @@ impl Core {
             tenants: parts.tenants,
             durable: parts.durable,
             volatile: parts.volatile,
-            base_url: parts.base_url,
+            base_url: parts.base_url.into(),
+            callback_key: parts.callback_key,
             plugin_folder: parts.plugin_folder,
             _lock: parts.lock,
             waiters: Waiters::default(),
@@ -136,17 +149,22 @@ impl Core {
 
     /// Gives an event to a run: to its driver where it is in memory, else by bringing it there.
     pub fn deliver(self: &Arc<Self>, durable: bool, key: RunKey, event: Event) {
+        self.send(durable, key, Delivery::Event(event));
+    }
+
+    /// The same for anything.
+    pub fn send(self: &Arc<Self>, durable: bool, key: RunKey, delivery: Delivery) {
         let mut active = self.active.lock().expect("no panic while held");
-        let event = match active.get(&key) {
+        let delivery = match active.get(&key) {
             // The driver leaves only under this lock, so what is sent here is taken.
-            Some(driver) => match driver.unbounded_send(event) {
+            Some(driver) => match driver.unbounded_send(delivery) {
                 Ok(()) => return,
                 Err(refused) => refused.into_inner(),
             },
-            None => event,
+            None => delivery,
         };
         let (sender, inbox) = unbounded();
-        let _ = sender.unbounded_send(event);
+        let _ = sender.unbounded_send(delivery);
         active.insert(key.clone(), sender);
         drop(active);
         tokio::spawn(self.clone().wake(durable, key, inbox));
@@ -160,7 +178,7 @@ impl Core {
         }
     }
 
-    async fn wake(self: Arc<Self>, durable: bool, key: RunKey, inbox: UnboundedReceiver<Event>) {
+    async fn wake(self: Arc<Self>, durable: bool, key: RunKey, inbox: UnboundedReceiver<Delivery>) {
         let Some(tenant) = self.tenants.get(&key.tenant).cloned() else {
             tracing::error!(run = %key.run, "{}", LoadError::NoTenant(key.tenant.clone()));
             return self.retire(&key);
@@ -173,7 +191,7 @@ impl Core {
                 return self.retire(&key);
             }
         };
-        if state.end().is_some() {
+        if state.is_over() {
             return self.retire(&key);
         }
         let mut driver = Driver::new(self.clone(), tenant, row, state, entries);
@@ -183,8 +201,19 @@ impl Core {
         }
     }
 
+    /// A run that has not begun.
+    pub fn new_state(&self, flow: Arc<Flow>, key: &RunKey) -> RunState {
+        RunState::new(flow, key.run).called_back_at(self.callback_address(&key.tenant, key.run))
+    }
+
+    /// Where the steps of a run are called back.
+    pub fn callback_address(&self, tenant: &TenantId, run: RunId) -> CallbackAddress {
+        let (base_url, key) = (self.base_url.clone(), self.callback_key.clone());
+        CallbackAddress { base_url, key, tenant: tenant.clone(), run }
+    }
+
     /// The way to a run that is being created.
-    pub fn enter(&self, key: &RunKey) -> UnboundedReceiver<Event> {
+    pub fn enter(&self, key: &RunKey) -> UnboundedReceiver<Delivery> {
         let (sender, inbox) = unbounded();
         self.active.lock().expect("no panic while held").insert(key.clone(), sender);
         inbox
@@ -199,7 +228,7 @@ impl Core {
             .await?;
         let row = row.ok_or(LoadError::NoRun)?;
         let flow = self.flow_text(&key.tenant, &row.flow).await?;
-        let mut state = RunState::new(flow, key.run);
+        let mut state = self.new_state(flow, key);
         view::fold(&mut state, &entries).map_err(LoadError::Unreadable)?;
         let _ = state.take_changed();
         Ok((row, state, entries.len() as u64))
@@ -224,10 +253,10 @@ impl Core {
     }
 
     /// A run without anything under way leaves memory, unless an event came meanwhile.
-    pub fn park(&self, key: &RunKey, inbox: &mut UnboundedReceiver<Event>) -> Option<Event> {
+    pub fn park(&self, key: &RunKey, inbox: &mut UnboundedReceiver<Delivery>) -> Option<Delivery> {
         let mut active = self.active.lock().expect("no panic while held");
-        if let Ok(event) = inbox.try_recv() {
-            return Some(event);
+        if let Ok(delivery) = inbox.try_recv() {
+            return Some(delivery);
         }
         active.remove(key);
         drop(active);

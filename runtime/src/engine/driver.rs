@@ -4,7 +4,7 @@
 //! caused it are in the journal. A run with nothing under way is parked: it leaves memory, and a timer or an event
 //! from outside brings it back through [`Core::deliver`].
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +14,15 @@ use futures_util::StreamExt as _;
 use futures_util::future::{AbortHandle, Abortable};
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::oneshot;
 
 use super::call;
-use super::core::Core;
+use super::core::{Core, Delivery};
 use super::tenant::Tenant;
 use super::view::{self, RunChange, RunSummary};
 use crate::clock::after;
-use crate::flow::{Effect, End, Event, RunState, Status, StepId, TimerId};
+use crate::flow::{CallbackNow, Effect, End, Event, RunState, Status, StepId, TimerId};
 use crate::journal::{Batch, Entry, Journal, Phase, RunKey, RunRow, StorageError, TimerRow, Write};
 
 /// How long a failing store is left alone before the same commit is tried again.
@@ -45,7 +47,6 @@ pub(super) struct Driver {
     aborts: HashMap<StepId, AbortHandle>,
     /// How many of `under_way` were aborted and have not been seen to end.
     aborted: usize,
-    pending: VecDeque<Event>,
 }
 
 /// The journal does not take this run's entries any more: somebody else has it, or the host is stopping.
@@ -66,7 +67,6 @@ impl Driver {
             under_way: FuturesUnordered::new(),
             aborts: HashMap::new(),
             aborted: 0,
-            pending: VecDeque::new(),
         }
     }
 
@@ -75,19 +75,19 @@ impl Driver {
     }
 
     /// Journals the run's first event. The error leaves nothing behind.
-    pub async fn create(&mut self, input: serde_json::Value) -> Result<Vec<Effect>, StorageError> {
+    pub async fn create(&mut self, input: Value) -> Result<Vec<Effect>, StorageError> {
         let at = self.row.started_at;
         let effects = self.advance(at, Event::Started { input });
         self.row.status = view::spell(self.state.status()).to_owned();
         self.row.phase = self.phase_after(&effects);
-        self.row.ended_at = (self.row.phase == Phase::Ended).then_some(at);
+        self.row.ended_at = self.state.end().map(|_| at);
         let mut writes = vec![Write::CreateRun(self.row.clone())];
         self.put_entries(&mut writes);
         self.put_timers(&mut writes, &effects);
         self.journal.commit(Batch { writes }).await?;
         self.announce_run(at, Status::Running);
         self.announce_steps(at);
-        if self.row.phase == Phase::Ended {
+        if self.row.ended_at.is_some() {
             self.announce_run(at, self.state.status());
         }
         Ok(effects)
@@ -110,41 +110,60 @@ impl Driver {
     }
 
     /// Moves the run until it is over or waits for the world.
-    pub async fn drive(mut self, mut effects: Vec<Effect>, mut inbox: UnboundedReceiver<Event>) {
+    pub async fn drive(mut self, mut effects: Vec<Effect>, mut inbox: UnboundedReceiver<Delivery>) {
         loop {
-            let over = effects.iter().any(|effect| matches!(effect, Effect::Finish(_)));
             for effect in effects {
                 self.carry_out(effect);
             }
-            if over {
+            if self.state.is_over() {
                 self.core.retire(&self.row.key);
                 self.tenant.run_is_over();
                 return;
             }
-            let event = match self.pending.pop_front() {
-                Some(event) => event,
-                None if self.under_way.is_empty() => match self.core.park(&self.row.key, &mut inbox) {
-                    Some(event) => event,
+            let delivery = if self.under_way.is_empty() {
+                match self.core.park(&self.row.key, &mut inbox) {
+                    Some(delivery) => delivery,
                     None => return,
-                },
-                None => tokio::select! {
+                }
+            } else {
+                tokio::select! {
                     biased;
                     Some(ended) = self.under_way.next() => match ended {
-                        Some(event) => event,
+                        Some(event) => Delivery::Event(event),
                         None => {
                             self.aborted -= 1;
                             effects = vec![];
                             continue;
                         }
                     },
-                    Some(event) = inbox.next() => event,
-                },
+                    Some(delivery) = inbox.next() => delivery,
+                }
             };
-            effects = match self.take(event).await {
+            let taken = match delivery {
+                Delivery::Event(event) => self.take(event).await,
+                Delivery::Callback { step, request, told } => self.call_back(step, request, told).await,
+            };
+            effects = match taken {
                 Ok(effects) => effects,
                 Err(Gone) => return self.core.retire(&self.row.key),
             };
         }
+    }
+
+    /// Takes a callback if the step wants it, and tells whoever sent it.
+    async fn call_back(
+        &mut self,
+        step: StepId,
+        request: Arc<Value>,
+        told: oneshot::Sender<CallbackNow>,
+    ) -> Result<Vec<Effect>, Gone> {
+        let now = self.state.callback(step);
+        let effects = match now {
+            CallbackNow::Wanted => self.take(Event::CalledBack { step, request }).await?,
+            CallbackNow::Busy | CallbackNow::Over => vec![],
+        };
+        let _ = told.send(now);
+        Ok(effects)
     }
 
     /// Journals the event and says what follows. What follows is not begun here.
@@ -155,6 +174,7 @@ impl Driver {
             Event::Answered { step, .. } => drop(self.aborts.remove(&step)),
             _ => {}
         }
+        let had_ended = self.row.ended_at.is_some();
         let effects = self.advance(at, event);
         // An evaluation touches nothing outside; its entries ride with the next commit.
         let only_evaluates =
@@ -163,7 +183,7 @@ impl Driver {
             self.commit(at, &effects).await?;
         }
         self.announce_steps(at);
-        if self.row.phase == Phase::Ended {
+        if self.row.ended_at.is_some() && !had_ended {
             self.announce_run(at, self.state.status());
         }
         Ok(effects)
@@ -194,7 +214,10 @@ impl Driver {
         if phase != self.row.phase || status != self.row.status {
             self.row.phase = phase;
             status.clone_into(&mut self.row.status);
-            self.row.ended_at = (phase == Phase::Ended).then_some(at);
+            if self.state.end().is_some() {
+                // Undoing what its steps left in the world may take longer.
+                self.row.ended_at.get_or_insert(at);
+            }
             let (status, ended_at) = (self.row.status.clone(), self.row.ended_at);
             writes.push(Write::SetStatus { key: key.clone(), status, phase, ended_at });
         }
@@ -215,15 +238,22 @@ impl Driver {
                     Some(Event::Evaluated { id, result })
                 }));
             }
-            Effect::Call { step, attempt, plugin, input } => {
-                let call = call::Call { run: self.row.key.run, step, attempt, plugin, input };
+            Effect::Call { step, attempt, plugin, ask } => {
+                let this = call::Attempt { run: self.row.key.run, step, attempt, plugin };
                 let (abort, registration) = AbortHandle::new_pair();
                 self.aborts.insert(step, abort);
                 let (core, tenant) = (self.core.clone(), self.tenant.clone());
-                let outcome = Abortable::new(call::call(core, tenant, call), registration);
+                let outcome = Abortable::new(call::call(core, tenant, this, ask), registration);
                 self.under_way.push(Box::pin(async move {
                     let outcome = outcome.await.ok()?;
                     Some(Event::Answered { step, attempt, outcome })
+                }));
+            }
+            Effect::Undo { step, attempt, plugin, state, reason } => {
+                let this = call::Attempt { run: self.row.key.run, step, attempt, plugin };
+                let undo = call::undo(self.core.clone(), self.tenant.clone(), this, state, reason);
+                self.under_way.push(Box::pin(async move {
+                    Some(Event::Undone { step, attempt, problem: undo.await })
                 }));
             }
             Effect::Abort { step } => {
@@ -245,13 +275,15 @@ impl Driver {
 
     /// What the run needs from the host once these effects are begun.
     fn phase_after(&self, effects: &[Effect]) -> Phase {
-        let begins_work = |effect: &Effect| matches!(effect, Effect::Call { .. } | Effect::Evaluate { .. });
+        let begins_work = |effect: &Effect| {
+            matches!(effect, Effect::Call { .. } | Effect::Evaluate { .. } | Effect::Undo { .. })
+        };
         let ends_call =
             |effect: &&Effect| matches!(effect, Effect::Abort { step } if self.aborts.contains_key(step));
         let going_on = self.under_way.len() - self.aborted - effects.iter().filter(ends_call).count();
-        if self.state.end().is_some() {
+        if self.state.is_over() {
             Phase::Ended
-        } else if going_on > 0 || !self.pending.is_empty() || effects.iter().any(begins_work) {
+        } else if going_on > 0 || effects.iter().any(begins_work) {
             Phase::Active
         } else {
             Phase::Parked

@@ -170,6 +170,7 @@ impl Metrics {
     pub fn step_ended(&self, tenant: &TenantId, plugin: &str, outcome: &Outcome, took: Duration) {
         let outcome = match outcome {
             Outcome::Done(_) => "done".to_owned(),
+            Outcome::Suspended(_) => "suspended".to_owned(),
             // A plugin chooses its codes; only the known ones may become label values.
             Outcome::Failed(problem) => {
                 problem.code().filter(|code| CODES.contains(code)).unwrap_or("failed").to_owned()

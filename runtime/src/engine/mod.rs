@@ -6,6 +6,7 @@
 //! [`core::Core::deliver`]. This module knows nothing of HTTP servers, terminals or SQL.
 
 mod call;
+mod callback;
 mod carried;
 mod catalog;
 mod check;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub use self::callback::Callback;
 pub use self::deploy::DeployError;
 pub use self::options::{Data, OpenError, Options};
 pub use self::receive::{Answer, Hook, Inbound};
@@ -162,6 +164,14 @@ impl Runtime {
     fn hook_of(&self, trigger: Arc<catalog::Trigger>) -> Option<Hook> {
         let tenant = self.core.tenants.get(&trigger.tenant)?.clone();
         Some(Hook { core: self.core.clone(), tenant, trigger })
+    }
+
+    /// The callback address that this token is of. It tells apart only what was sealed by this journal, not whether a
+    /// step still waits.
+    pub fn callback(&self, token: &str) -> Option<Callback> {
+        let target = self.core.callback_key.open(token)?;
+        let tenant = self.core.tenants.get(&target.tenant)?.clone();
+        Some(Callback { core: self.core.clone(), tenant, target })
     }
 
     /// Begins a run; it is in the journal when this returns.

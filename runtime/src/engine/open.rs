@@ -15,7 +15,7 @@ use crate::capability::http_request::{Egress, Shared};
 use crate::config::{Config, Journal as JournalUrl};
 use crate::flow::Document;
 use crate::host::{CacheDir, Host, HostSettings};
-use crate::id::TenantId;
+use crate::id::{CallbackKey, TenantId};
 use crate::journal::{
     DataLock, FlowRow, GroupSettings, Journal, MemoryStorage, SqliteStorage, Storage, StorageError,
     TriggerRow,
@@ -60,6 +60,7 @@ pub(super) async fn open(options: Options) -> Result<Arc<Core>, OpenError> {
             bundled.push(host.install(part.wasm).await.map_err(|error| plugin_error(part.name, error))?);
         }
     }
+    let callback_key = CallbackKey::new(durable.key("callbacks").map_err(journal_error)?);
     let core = Core::new(Parts {
         clock: options.clock,
         host,
@@ -68,6 +69,7 @@ pub(super) async fn open(options: Options) -> Result<Arc<Core>, OpenError> {
         durable: Journal::new(durable, GroupSettings::default()),
         volatile: Journal::new(Arc::new(MemoryStorage::new()), GroupSettings::default()),
         base_url: options.base_url,
+        callback_key,
         lock,
         plugin_folder: folder.map(|folder| folder.join("plugins")),
     });

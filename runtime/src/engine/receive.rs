@@ -275,7 +275,7 @@ fn broken_off(run: RunId) -> Problem {
         .data(json!({ "run": run }))
 }
 
-fn unavailable(detail: &str) -> Problem {
+pub(super) fn unavailable(detail: &str) -> Problem {
     let mut problem = Problem::new(kind::RUNTIME, "the host cannot take this now", 503).detail(detail);
     problem.retry_after_ms = Some(1000);
     problem
@@ -301,7 +301,7 @@ fn end_answer(end: End, run: RunId) -> Answer {
     }
 }
 
-fn problem_answer(problem: &Problem, run: Option<RunId>) -> Answer {
+pub(super) fn problem_answer(problem: &Problem, run: Option<RunId>) -> Answer {
     let mut body = serde_json::to_value(problem).unwrap_or_default();
     if let (Some(run), Some(fields)) = (run, body.as_object_mut()) {
         fields.insert("run".to_owned(), json!(run));

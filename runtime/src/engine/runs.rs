@@ -11,7 +11,7 @@ use super::core::{Core, LoadError};
 use super::driver::Driver;
 use super::tenant::Tenant;
 use super::view::{self, List, RunChange, RunFilter, RunSummary, RunView};
-use crate::flow::{Event, Flow, RunState};
+use crate::flow::{Event, Flow};
 use crate::id::{RunId, TenantId};
 use crate::journal::{Phase, RunKey, RunQuery, RunRow, StorageError};
 use crate::problem::{Problem, kind};
@@ -66,7 +66,7 @@ pub(super) fn begin(core: &Arc<Core>, tenant: &Arc<Tenant>, start: Start) -> Res
         ended_at: None,
     };
     let durable = start.flow.durable;
-    let state = RunState::new(start.flow, start.id);
+    let state = core.new_state(start.flow, &row.key);
     let driver = Driver::new(core.clone(), tenant.clone(), row, state, 0);
     let (tell, journalled) = oneshot::channel();
     let work = Carried::new(carry(core.clone(), tenant.clone(), driver, start.input, tell));
@@ -115,7 +115,7 @@ pub(super) async fn get(core: &Core, tenant: &TenantId, run: RunId) -> Result<Op
 }
 
 /// The head of the run, and whether it is in the durable journal.
-async fn head(core: &Core, key: &RunKey) -> Result<Option<(RunRow, bool)>, Problem> {
+pub(super) async fn head(core: &Core, key: &RunKey) -> Result<Option<(RunRow, bool)>, Problem> {
     for durable in [false, true] {
         let wanted = key.clone();
         let row = core.journal(durable).read(move |storage| storage.run(&wanted)).await;
@@ -221,7 +221,7 @@ pub(super) async fn cancel(
         core.waiters.forget_gone(run);
         return Ok(None);
     };
-    if row.phase == Phase::Ended {
+    if row.ended_at.is_some() {
         drop(over);
         core.waiters.forget_gone(run);
         return Ok(Some(view::summary(&row)));
@@ -262,7 +262,7 @@ pub(super) async fn history(
     let flow = core.flow_text(tenant, &row.flow).await.map_err(|error| load_problem(&error))?;
     let entries = core.journal(durable).read(move |storage| storage.entries(&key, 0)).await;
     let entries = entries.map_err(|error| storage_problem(&error))?;
-    let changes = view::changes(&row, &flow, &entries);
+    let changes = view::changes(&row, core.new_state(flow, &row.key), &entries);
     changes.map(Some).map_err(|reason| load_problem(&LoadError::Unreadable(reason)))
 }
 

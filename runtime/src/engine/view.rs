@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::flow::{End, Event, Flow, RunState, Status, StepRecord};
+use crate::flow::{End, Event, RunState, Status, StepRecord};
 use crate::id::{RunId, TenantId};
 use crate::journal::{Entry, RunRow};
 use crate::problem::Problem;
@@ -246,13 +246,12 @@ pub(super) fn fold(state: &mut RunState, entries: &[Entry]) -> Result<(), String
     Ok(())
 }
 
-/// The changes that the entries of a run made, oldest first.
+/// The changes that the entries of a run made to its first state, oldest first.
 pub(super) fn changes(
     row: &RunRow,
-    flow: &std::sync::Arc<Flow>,
+    mut state: RunState,
     entries: &[Entry],
 ) -> Result<Vec<RunChange>, String> {
-    let mut state = RunState::new(flow.clone(), row.key.run);
     let mut changes = vec![];
     for entry in entries {
         state.advance(entry.at, parse(entry)?);

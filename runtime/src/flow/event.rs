@@ -51,6 +51,23 @@ pub enum Event {
         /// Which attempt of it.
         attempt: u32,
     },
+    /// A request came to the callback address of a step, and was acknowledged.
+    CalledBack {
+        /// Which step.
+        step: StepId,
+        /// What came: `{method, query, headers, body}`.
+        request: Arc<Value>,
+    },
+    /// A plugin answered an [`Effect::Undo`].
+    Undone {
+        /// Which step.
+        step: StepId,
+        /// Which attempt of it, from 1.
+        attempt: u32,
+        /// Why it failed; none when it succeeded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        problem: Option<Problem>,
+    },
     /// A timer is due.
     Fired {
         /// Which one.
@@ -76,6 +93,45 @@ pub enum Outcome {
     Done(Value),
     /// Failed. With `retry_after_ms` the plugin asks for another attempt; without, the problem is final for the step.
     Failed(Problem),
+    /// Waiting for the world. Nothing of the step is in memory meanwhile.
+    Suspended(Suspension),
+}
+
+/// What a waiting step left behind, and what wakes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Suspension {
+    /// Bytes of the plugin's own, in base64.
+    pub state: Arc<str>,
+    /// Whether a request to its callback address wakes it.
+    #[serde(default)]
+    pub callback: bool,
+    /// After how many milliseconds it is woken anyway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timer_ms: Option<u64>,
+    /// After how many milliseconds it has taken too long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    /// Whether the plugin's `cancel` is called however the step ends; otherwise only when it is cut off.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cleanup: bool,
+}
+
+/// What a plugin is asked for in one attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ask {
+    /// `start`, with this input.
+    Start {
+        /// The step's evaluated `with`.
+        input: Arc<Value>,
+    },
+    /// `resume`, with what it left behind and what woke it.
+    Resume {
+        /// Base64.
+        state: Arc<str>,
+        /// With a `kind`: `callback` or `timer`.
+        event: Arc<Value>,
+    },
 }
 
 /// What the flow wants done. Carried out by the engine, in order, after the events that caused it are committed.
@@ -92,7 +148,7 @@ pub enum Effect {
         /// An object: variable names without `$`, and their values.
         variables: Value,
     },
-    /// Start a plugin's action and come back with [`Event::Answered`].
+    /// Call a plugin's action and come back with [`Event::Answered`].
     Call {
         /// The step.
         step: StepId,
@@ -100,8 +156,21 @@ pub enum Effect {
         attempt: u32,
         /// What to call.
         plugin: PluginRef,
-        /// Its input.
-        input: Arc<Value>,
+        /// What is asked of it.
+        ask: Ask,
+    },
+    /// Call a plugin's `cancel` for a step that is over and come back with [`Event::Undone`].
+    Undo {
+        /// The step.
+        step: StepId,
+        /// The attempt, from 1.
+        attempt: u32,
+        /// What to call.
+        plugin: PluginRef,
+        /// What the step left behind, in base64.
+        state: Arc<str>,
+        /// Why, one word: `completed`, `failed`, `timeout` or `cancelled`.
+        reason: &'static str,
     },
     /// Stop a call that is under way; its answer is no longer wanted.
     Abort {
@@ -127,7 +196,7 @@ pub enum Effect {
         /// The answer.
         reply: Reply,
     },
-    /// The run is over. Always the last effect of a run.
+    /// The run is over. What may still follow are attempts to undo what its steps left in the world.
     Finish(End),
 }
 
@@ -216,7 +285,26 @@ pub struct StepRecord {
     /// Why it did not end well, or what was wrong with a reply.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
-    /// When it goes on, while it waits.
+    /// When it goes on or is given up, while it waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Timestamp>,
+    /// How its plugin's `cancel` came along, once that was called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cleanup: Option<Box<CleanupRecord>>,
+}
+
+/// What became of undoing what a step left in the world.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CleanupRecord {
+    /// `running`, `waiting` for the next attempt, `completed`, or `faulted` when it was given up.
+    pub status: Status,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Why the last attempt failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+    /// When it is tried again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Timestamp>,
 }
@@ -239,5 +327,9 @@ pub struct AttemptRecord {
 pub const HOST_DEATHS_PER_STEP: u32 = 3;
 /// The most attempts that a plugin may ask for by `retry-after` for one step; then its last problem is final.
 pub const ATTEMPTS_PER_STEP: u32 = 100;
+/// How often a plugin may suspend one step: each time is an entry of the journal.
+pub const SUSPENSIONS_PER_STEP: u32 = 10_000;
+/// The most attempts to undo what a step left in the world: with the pauses between them some two days.
+pub const ATTEMPTS_TO_UNDO: u32 = 60;
 /// The longest pause that a plugin may ask for between two attempts; a longer one is cut to it.
 pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);

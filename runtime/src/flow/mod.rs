@@ -25,7 +25,11 @@ mod trigger;
 pub(crate) use definition::CallSite;
 pub use definition::Flow;
 pub use document::{Document, read};
-pub use event::{AttemptRecord, Effect, End, Event, Outcome, Reply, Status, StepId, StepRecord, TimerId};
+pub use event::{
+    Ask, AttemptRecord, CleanupRecord, Effect, End, Event, Outcome, Reply, Status, StepId, StepRecord,
+    Suspension, TimerId,
+};
 pub use finding::{Finding, Severity};
 pub use state::RunState;
+pub(crate) use state::{CallbackNow, admit};
 pub use trigger::TriggerDocument;

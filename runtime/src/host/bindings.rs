@@ -147,12 +147,13 @@ pub(super) fn link(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
 fn link_context(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     type Cx<'a> = StoreContextMut<'a, CallState>;
     let mut context = linker.instance(CONTEXT)?;
-    context.func_wrap("run", |cx: Cx<'_>, (): ()| Ok((step(&cx)?.run.clone(),)))?;
-    context.func_wrap("step", |cx: Cx<'_>, (): ()| Ok((step(&cx)?.step.clone(),)))?;
+    context.func_wrap("run", |cx: Cx<'_>, (): ()| Ok((step(&cx)?.run.to_string(),)))?;
+    context.func_wrap("step", |cx: Cx<'_>, (): ()| Ok((step(&cx)?.step.to_string(),)))?;
     context.func_wrap("attempt", |cx: Cx<'_>, (): ()| Ok((step(&cx)?.attempt,)))?;
-    context.func_wrap("idempotency-key", |cx: Cx<'_>, (): ()| Ok((step(&cx)?.idempotency_key.clone(),)))?;
+    context.func_wrap("idempotency-key", |cx: Cx<'_>, (): ()| Ok((step(&cx)?.idempotency_key(),)))?;
     context.func_wrap("deadline-ms", |cx: Cx<'_>, (): ()| Ok((step(&cx)?.deadline_ms,)))?;
-    context.func_wrap("trace-parent", |cx: Cx<'_>, (): ()| Ok((step(&cx)?.trace_parent.clone(),)))
+    context.func_wrap("trace-parent", |cx: Cx<'_>, (): ()| Ok((step(&cx)?.trace_parent(),)))?;
+    context.func_wrap("callback-url", |cx: Cx<'_>, (): ()| Ok((step(&cx)?.callback_url(),)))
 }
 
 fn step<'a>(cx: &'a StoreContextMut<'_, CallState>) -> Result<&'a super::StepContext, Misplaced> {

@@ -15,14 +15,16 @@ use wasmtime::component::{
 use wasmtime::{Store, StoreContextMut};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::bindings::{GuestOutcome, Started};
+use super::bindings::{self, GuestOutcome, Started, Suspension};
 use super::fault::{self, Fault};
+use super::install::ActionExports;
 use super::limits::{CallLimits, HAND_OVER_BYTES, Meter, fuel};
 use super::plugin::Plugin;
 use super::{Host, HostError};
 use crate::capability::http_request::Egress;
 use crate::capability::log::{LogLine, StepLog};
 use crate::capability::wasi;
+use crate::id::{CallbackAddress, RunId};
 use crate::problem::Problem;
 
 /// What a step may reach. What is not here is not reachable.
@@ -32,21 +34,35 @@ pub(crate) struct Grants {
     pub egress: Arc<Egress>,
 }
 
-/// What a step may know about itself: the answers of `context`.
+/// What a step may know about itself: the answers of `context`, worded when they are asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct StepContext {
-    /// The id of the run.
-    pub run: String,
-    /// The id of the step in its run.
-    pub step: String,
+    /// The run.
+    pub run: RunId,
+    /// The step in its run.
+    pub step: u32,
     /// From 1.
     pub attempt: u32,
-    /// The same for every attempt.
-    pub idempotency_key: String,
     /// When the step is ended, in milliseconds since 1970.
     pub deadline_ms: u64,
+    /// Where the world may answer the run's steps.
+    pub callbacks: CallbackAddress,
+}
+
+impl StepContext {
+    /// The same for every attempt.
+    pub(super) fn idempotency_key(&self) -> String {
+        format!("{}-{}", self.run, self.step)
+    }
+
     /// W3C `traceparent`.
-    pub trace_parent: String,
+    pub(super) fn trace_parent(&self) -> String {
+        format!("00-{}-{:016x}-01", self.run, u64::from(self.step) + 1)
+    }
+
+    pub(super) fn callback_url(&self) -> String {
+        self.callbacks.url(self.step)
+    }
 }
 
 /// The request that a trigger judges: the answers of `inbound`.
@@ -74,7 +90,12 @@ pub(crate) enum Outcome {
     /// JSON text.
     Done(String),
     /// Waiting for the world.
-    Suspend,
+    Suspend {
+        /// Bytes of the plugin's own.
+        state: Vec<u8>,
+        /// What wakes it, JSON text; see wit/types.wit.
+        wake: String,
+    },
     /// The plugin's problem, or the host's about the plugin: then `usage.fault` says which.
     Fail(Problem),
 }
@@ -99,6 +120,17 @@ pub(crate) struct Usage {
 pub(crate) struct Ended {
     /// What came out.
     pub outcome: Outcome,
+    /// What it used.
+    pub usage: Usage,
+    /// What it had to say.
+    pub logs: Vec<LogLine>,
+}
+
+/// A step's `cancel` that is over.
+#[derive(Debug)]
+pub(crate) struct Undone {
+    /// The problem is the plugin's, or the host's about the plugin: then `usage.fault` says which.
+    pub result: Result<(), Problem>,
     /// What it used.
     pub usage: Usage,
     /// What it had to say.
@@ -265,6 +297,16 @@ pub(super) fn finish<R>(
     Ok(Finished { result, usage, logs: log.finish() })
 }
 
+impl Plugin {
+    fn acts(&self) -> Result<&ActionExports, HostError> {
+        self.action_exports.as_ref().ok_or(HostError::NoExport("actions"))
+    }
+}
+
+fn of_step(grants: Grants, limits: &CallLimits, context: StepContext) -> CallState {
+    CallState { step: Some(context), egress: Some(grants.egress), ..CallState::new(limits) }
+}
+
 /// Calls `start` of a plugin's action.
 pub(super) async fn start(
     host: &Host,
@@ -275,19 +317,53 @@ pub(super) async fn start(
     limits: CallLimits,
     context: StepContext,
 ) -> Result<Ended, HostError> {
-    let export = plugin.start.as_ref().ok_or(HostError::NoExport("actions"))?;
-    let mut state = CallState::new(&limits);
-    state.step = Some(context);
-    state.egress = Some(grants.egress);
+    let state = of_step(grants, &limits, context);
+    let export = &plugin.acts()?.start;
+    run::<_, Started>(host, &plugin.pre, export, (action, input), state, &limits).await.map(ended)
+}
+
+/// Calls `resume` of a plugin's action with what it left behind, and the event.
+pub(super) async fn resume(
+    host: &Host,
+    plugin: &Plugin,
+    action: &str,
+    (left, event): (&[u8], &str),
+    grants: Grants,
+    limits: CallLimits,
+    context: StepContext,
+) -> Result<Ended, HostError> {
+    let state = of_step(grants, &limits, context);
+    let export = &plugin.acts()?.resume;
+    run::<_, Started>(host, &plugin.pre, export, (action, left, event), state, &limits).await.map(ended)
+}
+
+/// Calls `cancel` of a plugin's action with what it left behind, and the reason.
+pub(super) async fn cancel(
+    host: &Host,
+    plugin: &Plugin,
+    action: &str,
+    (left, reason): (&[u8], &str),
+    grants: Grants,
+    limits: CallLimits,
+    context: StepContext,
+) -> Result<Undone, HostError> {
+    let state = of_step(grants, &limits, context);
+    let export = &plugin.acts()?.cancel;
     let Finished { result, usage, logs } =
-        run::<_, Started>(host, &plugin.pre, export, (action, input), state, &limits).await?;
+        run::<_, bindings::Undone>(host, &plugin.pre, export, (action, left, reason), state, &limits).await?;
+    let result = result.and_then(|(undone,)| undone.map_err(Problem::from));
+    Ok(Undone { result, usage, logs })
+}
+
+fn ended(finished: Finished<Started>) -> Ended {
+    let Finished { result, usage, logs } = finished;
     let outcome = match result {
         Ok((Ok(GuestOutcome::Done(output)),)) => Outcome::Done(output),
-        Ok((Ok(GuestOutcome::Suspend(_)),)) => Outcome::Suspend,
+        Ok((Ok(GuestOutcome::Suspend(Suspension { state, wake })),)) => Outcome::Suspend { state, wake },
         Ok((Err(problem),)) => Outcome::Fail(problem.into()),
         Err(problem) => Outcome::Fail(problem),
     };
-    Ok(Ended { outcome, usage, logs })
+    Ended { outcome, usage, logs }
 }
 
 /// Calls `receive` of a plugin's trigger.
@@ -299,12 +375,11 @@ pub(super) async fn receive(
     inbound: Arc<InboundRequest>,
     limits: CallLimits,
 ) -> Result<Received, HostError> {
-    let export = plugin.receive.as_ref().ok_or(HostError::NoExport("triggers"))?;
+    let export = &plugin.trigger_exports.as_ref().ok_or(HostError::NoExport("triggers"))?.receive;
     let mut state = CallState::new(&limits);
     state.inbound = Some(inbound);
     let Finished { result, usage, logs } =
-        run::<_, super::bindings::Received>(host, &plugin.pre, export, (trigger, config), state, &limits)
-            .await?;
+        run::<_, bindings::Received>(host, &plugin.pre, export, (trigger, config), state, &limits).await?;
     let verdict = match result {
         Ok((verdict,)) => verdict.map_err(Problem::from),
         Err(problem) => Err(problem),

@@ -104,8 +104,8 @@ pub(super) async fn install(host: &Host, wasm: &[u8]) -> Result<Arc<Plugin>, Ins
         digest,
         descriptor,
         pre,
-        start: exports.action.map(|action| action.start),
-        receive: exports.trigger.map(|trigger| trigger.receive),
+        action_exports: exports.action,
+        trigger_exports: exports.trigger,
     }))
 }
 
@@ -180,18 +180,20 @@ struct Exports {
     trigger: Option<TriggerExports>,
 }
 
-struct ActionExports {
+/// The functions of [`ACTION`].
+pub(super) struct ActionExports {
     describe: ComponentExportIndex,
-    start: ComponentExportIndex,
-    resume: ComponentExportIndex,
-    cancel: ComponentExportIndex,
+    pub(super) start: ComponentExportIndex,
+    pub(super) resume: ComponentExportIndex,
+    pub(super) cancel: ComponentExportIndex,
 }
 
-struct TriggerExports {
+/// The functions of [`TRIGGER`].
+pub(super) struct TriggerExports {
     describe: ComponentExportIndex,
     enable: ComponentExportIndex,
     disable: ComponentExportIndex,
-    receive: ComponentExportIndex,
+    pub(super) receive: ComponentExportIndex,
 }
 
 impl Exports {

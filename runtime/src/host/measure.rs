@@ -10,7 +10,7 @@ use super::limits::fuel;
 use super::{CallLimits, Grants, Host, HostSettings, Outcome, Plugin, StepContext};
 use crate::capability::http_request::{Egress, Shared};
 use crate::config::Quota;
-use crate::id::TenantId;
+use crate::id::{CallbackAddress, CallbackKey, RunId, TenantId};
 
 /// The mean time of one call of the bundled `http-request` plugin, with one call back into the host that the egress
 /// policy answers by itself.
@@ -76,7 +76,7 @@ async fn fresh_calls(host: &Host, plugin: &Plugin, calls: u32) -> Result<Duratio
 
 async fn kept_calls(host: &Host, plugin: &Plugin, calls: u32) -> Result<Duration, String> {
     let limits = limits();
-    let export = plugin.start.as_ref().ok_or("no action")?;
+    let export = &plugin.action_exports.as_ref().ok_or("no action")?.start;
     let mut state = CallState::new(&limits);
     state.step = Some(context());
     state.egress = Some(egress());
@@ -106,12 +106,16 @@ fn limits() -> CallLimits {
 
 fn context() -> StepContext {
     StepContext {
-        run: String::new(),
-        step: String::new(),
+        run: RunId::from_bytes([0; 16]),
+        step: 0,
         attempt: 1,
-        idempotency_key: String::new(),
         deadline_ms: 0,
-        trace_parent: String::new(),
+        callbacks: CallbackAddress {
+            base_url: "https://hooks.example.com".into(),
+            key: CallbackKey::new([0; 32]),
+            tenant: TenantId::default_tenant(),
+            run: RunId::from_bytes([0; 16]),
+        },
     }
 }
 

@@ -30,12 +30,12 @@ use wasmtime::component::Linker;
 
 pub(crate) use self::cache::CacheDir;
 use self::call::CallState;
-pub(crate) use self::call::{Ended, Grants, InboundRequest, Outcome, Received, StepContext, Usage};
+pub(crate) use self::call::{Ended, Grants, InboundRequest, Outcome, Received, StepContext, Undone, Usage};
 pub(crate) use self::evaluator::Evaluator;
 pub(crate) use self::install::InstallError;
 pub(crate) use self::limits::CallLimits;
 pub use self::measure::{SandboxCost, measure_sandbox};
-pub(crate) use self::plugin::Plugin;
+pub(crate) use self::plugin::{Action, Plugin};
 use self::sandbox::Sandbox;
 use crate::capability::wasi;
 
@@ -128,6 +128,32 @@ impl Host {
         context: StepContext,
     ) -> Result<Ended, HostError> {
         call::start(self, plugin, action, input, grants, limits, context).await
+    }
+
+    /// A suspended step goes on: with the bytes that it left, and the event that woke it, JSON text.
+    pub(crate) async fn resume(
+        &self,
+        plugin: &Plugin,
+        action: &str,
+        woken: (&[u8], &str),
+        grants: Grants,
+        limits: CallLimits,
+        context: StepContext,
+    ) -> Result<Ended, HostError> {
+        call::resume(self, plugin, action, woken, grants, limits, context).await
+    }
+
+    /// A step that was suspended is over: its plugin undoes what it left in the world, and hears the reason.
+    pub(crate) async fn cancel(
+        &self,
+        plugin: &Plugin,
+        action: &str,
+        over: (&[u8], &str),
+        grants: Grants,
+        limits: CallLimits,
+        context: StepContext,
+    ) -> Result<Undone, HostError> {
+        call::cancel(self, plugin, action, over, grants, limits, context).await
     }
 
     /// A trigger's judgement of one request. It reaches nothing but the request.

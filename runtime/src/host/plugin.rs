@@ -6,10 +6,11 @@ use std::fmt;
 
 use semver::Version;
 use serde_json::Value;
-use wasmtime::component::{ComponentExportIndex, InstancePre};
+use wasmtime::component::InstancePre;
 
 use super::call::CallState;
 use super::descriptor::{Descriptor, Schema};
+use super::install::{ActionExports, TriggerExports};
 
 /// An installed component.
 pub(crate) struct Plugin {
@@ -24,8 +25,8 @@ pub(crate) struct Plugin {
     pub(super) actions: Vec<Action>,
     pub(super) triggers: Vec<Trigger>,
     pub(super) pre: InstancePre<CallState>,
-    pub(super) start: Option<ComponentExportIndex>,
-    pub(super) receive: Option<ComponentExportIndex>,
+    pub(super) action_exports: Option<ActionExports>,
+    pub(super) trigger_exports: Option<TriggerExports>,
 }
 
 /// One of a plugin's actions.

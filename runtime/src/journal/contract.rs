@@ -57,6 +57,7 @@ on_every_store! {
     a_removed_trigger_is_gone
     any_text_comes_back_as_it_was
     a_probe_leaves_no_trace
+    a_key_is_minted_once
 }
 
 fn a_batch_is_there_when_commit_has_returned(store: &dyn Storage) {
@@ -373,6 +374,12 @@ fn any_text_comes_back_as_it_was(store: &dyn Storage) {
     assert_eq!(store.entries(&key, 1).unwrap(), entries);
     let row = RunRow { trigger: None, status: "' OR 1=1".into(), ..run("acme'--", -5) };
     assert_eq!(store.run(&created(store, row.clone()).key).unwrap(), Some(row));
+}
+
+fn a_key_is_minted_once(store: &dyn Storage) {
+    let key = store.key("callbacks").unwrap();
+    assert_eq!(store.key("callbacks").unwrap(), key);
+    assert_ne!(store.key("another").unwrap(), key);
 }
 
 fn a_probe_leaves_no_trace(store: &dyn Storage) {

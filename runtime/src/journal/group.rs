@@ -214,6 +214,9 @@ mod tests {
         fn triggers(&self) -> Result<Vec<TriggerRow>, StorageError> {
             self.store.triggers()
         }
+        fn key(&self, name: &str) -> Result<[u8; 32], StorageError> {
+            self.store.key(name)
+        }
         fn probe(&self) -> Result<(), StorageError> {
             self.store.probe()
         }

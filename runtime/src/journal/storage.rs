@@ -44,6 +44,9 @@ pub(crate) trait Storage: Send + Sync + 'static {
     /// Every trigger, of all tenants.
     fn triggers(&self) -> Result<Vec<TriggerRow>, StorageError>;
 
+    /// The journal's own key of that name: minted when it is first asked for, and the same ever after.
+    fn key(&self, name: &str) -> Result<[u8; 32], StorageError>;
+
     /// Whether a write would succeed now: readiness asks it.
     fn probe(&self) -> Result<(), StorageError>;
 

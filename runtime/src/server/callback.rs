@@ -1,18 +1,33 @@
-//! `/callbacks/{token}`: the address at which the world answers a waiting step.
-//!
-//! No step of this release suspends, so no token exists yet and a `POST` finds none. A `GET` never resumes anything:
-//! mail programs and chats open addresses by themselves.
+//! `/callbacks/{token}`: the address at which the world answers a waiting step. A `GET` never resumes anything: mail
+//! programs and chats open addresses by themselves.
 
+use std::net::SocketAddr;
+
+use hyper::body::Incoming;
+use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 
+use super::State;
+use super::body::Payload;
 use super::response::{self, Outcome};
+use super::webhook::inbound;
 
 const WHAT_IT_IS: &str =
     "This is where a waiting step of a flow is answered, by POST. Opening it does nothing.\n";
 
-pub(super) fn answer(method: &Method) -> Outcome {
-    match *method {
-        Method::POST => Err(response::not_found()),
+pub(super) async fn receive(
+    state: &State,
+    remote: SocketAddr,
+    head: &Parts,
+    payload: &mut Payload<Incoming>,
+    token: &str,
+) -> Outcome {
+    match head.method {
+        Method::POST => {
+            let callback = state.runtime.callback(token).ok_or_else(response::not_found)?;
+            let body = payload.read(head, callback.body_limit()).await?;
+            response::answer(callback.receive(inbound(remote, head, "/", body)).await)
+        }
         Method::OPTIONS => Ok(response::options("POST")),
         _ => {
             let text =

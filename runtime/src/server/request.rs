@@ -55,7 +55,7 @@ async fn dispatch(
 ) -> Outcome {
     match router::find(head.method.as_str(), head.uri.path()) {
         Found::Hook { first, below } => webhook::receive(state, remote, head, payload, first, below).await,
-        Found::Callback => callback::answer(&head.method),
+        Found::Callback { token } => callback::receive(state, remote, head, payload, token).await,
         Found::Endpoint(endpoint, places) => {
             api::answer(state, remote, head, payload, endpoint, places).await
         }

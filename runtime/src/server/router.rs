@@ -9,7 +9,7 @@ pub(super) enum Found<'a> {
     /// `/hooks/{first}` or `/hooks/{first}/{below}`.
     Hook { first: &'a str, below: &'a str },
     /// `/callbacks/{token}`.
-    Callback,
+    Callback { token: &'a str },
     /// A row of [`ROUTES`] with what stands in the places of its path.
     Endpoint(Endpoint, [&'a str; 2]),
     /// The path exists, but not for this method; these it takes.
@@ -110,7 +110,7 @@ pub(super) fn find<'a>(method: &str, path: &'a str) -> Found<'a> {
     }
     if let Some(token) = path.strip_prefix("/callbacks/") {
         let one_segment = !token.is_empty() && !token.contains('/');
-        return if one_segment { Found::Callback } else { Found::Nothing };
+        return if one_segment { Found::Callback { token } } else { Found::Nothing };
     }
     let method = if method == "HEAD" { "GET" } else { method };
     let mut others = vec![];
@@ -169,8 +169,8 @@ mod tests {
             ("POST", "/hooks/", Found::Nothing),
             ("POST", "/hooks", Found::Nothing),
             ("POST", "/hooks//x", Found::Nothing),
-            ("POST", "/callbacks/t0ken", Found::Callback),
-            ("GET", "/callbacks/t0ken", Found::Callback),
+            ("POST", "/callbacks/t0ken", Found::Callback { token: "t0ken" }),
+            ("GET", "/callbacks/t0ken", Found::Callback { token: "t0ken" }),
             ("POST", "/callbacks/t0ken/x", Found::Nothing),
             ("POST", "/callbacks/", Found::Nothing),
             ("GET", "/healthz", Found::Endpoint(Endpoint::Healthz, ["", ""])),

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{HOST, HeaderValue};
 use hyper::http::request::Parts;
@@ -23,15 +24,19 @@ pub(super) async fn receive(
 ) -> Outcome {
     let (hook, path) = find(&state.runtime, first, below).ok_or_else(response::not_found)?;
     let body = payload.read(head, hook.body_limit()).await?;
-    let inbound = Inbound {
+    response::answer(hook.receive(inbound(remote, head, &path, body)).await)
+}
+
+/// A request as the runtime takes it; `path` is the part below its address.
+pub(super) fn inbound(remote: SocketAddr, head: &Parts, path: &str, body: Bytes) -> Inbound {
+    Inbound {
         method: head.method.as_str().to_owned(),
-        path,
+        path: path.to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers: headers(head),
         body,
         remote,
-    };
-    response::answer(hook.receive(inbound).await)
+    }
 }
 
 fn find(runtime: &Runtime, first: &str, below: &str) -> Option<(Hook, String)> {

@@ -56,6 +56,7 @@ struct State {
     idempotency_key: String,
     deadline_ms: u64,
     trace_parent: String,
+    callback_url: String,
     expected: VecDeque<(ExpectedRequest, Result<RawResponse, HttpError>)>,
     sent: Vec<SentRequest>,
     logs: Vec<LogLine>,
@@ -89,6 +90,7 @@ impl MockHost {
             idempotency_key: "key".into(),
             deadline_ms: 4_102_444_800_000,
             trace_parent: "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01".into(),
+            callback_url: "https://hooks.example.com/callbacks/token".into(),
             expected: VecDeque::new(),
             sent: Vec::new(),
             logs: Vec::new(),
@@ -139,6 +141,12 @@ impl MockHost {
     #[must_use]
     pub fn with_trace_parent(self, trace_parent: &str) -> Self {
         self.with(|state| trace_parent.clone_into(&mut state.trace_parent))
+    }
+
+    /// Where the step is called back.
+    #[must_use]
+    pub fn with_callback_url(self, url: &str) -> Self {
+        self.with(|state| url.clone_into(&mut state.callback_url))
     }
 
     /// The request that a trigger judges: method, path with query, headers, body.
@@ -272,6 +280,9 @@ impl Host for MockHost {
     }
     fn trace_parent(&self) -> String {
         self.0.borrow().trace_parent.clone()
+    }
+    fn callback_url(&self) -> String {
+        self.0.borrow().callback_url.clone()
     }
     fn send(&self, request: RawRequest) -> Result<RawResponse, HttpError> {
         let sent = SentRequest::from(request);

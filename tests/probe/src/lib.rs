@@ -5,6 +5,7 @@
 mod fetch;
 mod flood;
 mod greed;
+mod wait;
 
 use flowcell_sdk::prelude::*;
 
@@ -78,6 +79,7 @@ flowcell_sdk::plugin! {
         greed::grow, greed::recurse, greed::sleep_until, greed::spin, greed::trap,
         flood::error_flood, flood::headers_flood, flood::huge_output, flood::huge_problem, flood::log_flood, flood::stdout_flood,
         fetch::fetch, fetch::fetch_wild, fetch::fetches,
+        wait::wait,
     ],
     title: "Probe",
     summary: "Breaks one rule at a time.",
@@ -110,6 +112,6 @@ mod tests {
         names.sort_unstable();
         let count = names.len();
         names.dedup();
-        assert_eq!((names.len(), count), (17, 17));
+        assert_eq!((names.len(), count), (18, 18));
     }
 }

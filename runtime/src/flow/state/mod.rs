@@ -7,6 +7,7 @@
 //! - `stage`: moving the top of the stack forward
 //! - `unwind`: errors, timeouts, the end
 //! - `scope`: expressions and the variables they see
+//! - `undo`: what suspended steps left in the world
 //! - `timer`, `history`: due times, step records
 //!
 //! What a kind of task does in its frame is in [`task`](super::task).
@@ -17,19 +18,20 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::id::RunId;
+use crate::id::{CallbackAddress, RunId};
 use crate::problem::Problem;
 
 use super::definition::{Flow, ListIndex};
 use super::event::{Effect, End, EvaluationId, Event, Status, StepId, StepRecord, TimerId};
 use super::expression::Budget;
-use super::task::{Then, call};
+use super::task::{Kind, Then, call};
 
 mod frame;
 mod history;
 mod scope;
 mod stage;
 mod timer;
+mod undo;
 mod unwind;
 
 #[cfg(test)]
@@ -38,8 +40,11 @@ mod tests;
 pub(crate) use frame::Body;
 use frame::Frame;
 use scope::Pending;
-pub(crate) use scope::truthy;
+pub(crate) use scope::{admit, truthy};
 use timer::Armed;
+use undo::Undoing;
+
+pub(crate) use super::task::call::CallbackNow;
 
 /// The most tasks that one event may enter: a loop of jumps in which nothing waits ends here.
 const TASKS_PER_EVENT: u32 = 10_000;
@@ -57,6 +62,8 @@ const TASKS_PER_RUN: u32 = 100_000;
 pub struct RunState {
     flow: Arc<Flow>,
     run: RunId,
+    /// Where the world answers; none on a host that nobody can call.
+    callbacks: Option<CallbackAddress>,
     phase: Phase,
     end: Option<End>,
     started_at: Timestamp,
@@ -70,6 +77,7 @@ pub struct RunState {
     frames: Vec<Frame>,
     timers: BTreeMap<TimerId, Armed>,
     next_timer: TimerId,
+    undoing: BTreeMap<StepId, Undoing>,
     pending: Option<Pending>,
     /// The answer to what was pending, until the stage that asked takes it.
     answer: Option<Result<Value, String>>,
@@ -143,6 +151,7 @@ impl RunState {
         Self {
             flow,
             run,
+            callbacks: None,
             phase: Phase::Pending,
             end: None,
             started_at: Timestamp::UNIX_EPOCH,
@@ -153,6 +162,7 @@ impl RunState {
             frames: Vec::new(),
             timers: BTreeMap::new(),
             next_timer: 0,
+            undoing: BTreeMap::new(),
             pending: None,
             answer: None,
             next_evaluation: 0,
@@ -162,6 +172,12 @@ impl RunState {
             answered: None,
             entered: 0,
         }
+    }
+
+    /// The same, with addresses under which its steps can be called back.
+    pub(crate) fn called_back_at(mut self, callbacks: CallbackAddress) -> Self {
+        self.callbacks = Some(callbacks);
+        self
     }
 
     /// Takes an event that happened at that time, and says what is to be done about it.
@@ -182,27 +198,34 @@ impl RunState {
         turn.effects
     }
 
-    /// The evaluation, the call and the timers that have no answer yet, to be issued again after a fold.
+    /// The evaluation, the calls and the timers that have no answer yet, to be issued again after a fold.
     pub fn outstanding(&self) -> Vec<Effect> {
         let evaluation = self.pending.as_ref().map(Pending::effect);
         let call = self.frames.last().and_then(|frame| self.running_call(frame));
+        let undoing = self.undoing.iter().filter_map(|(step, undoing)| undoing.effect(*step));
         let timers = self.timers.iter().map(|(timer, armed)| Effect::Timer { timer: *timer, due: armed.due });
-        evaluation.into_iter().chain(call).chain(timers).collect()
+        evaluation.into_iter().chain(call).chain(undoing).chain(timers).collect()
     }
 
     fn running_call(&self, frame: &Frame) -> Option<Effect> {
-        let Body::Call(progress) = &frame.body else {
-            return None;
-        };
-        let super::task::Kind::Call(call) = &self.flow.tasks[frame.task].kind else {
+        let (Body::Call(progress), Kind::Call(call)) = (&frame.body, &self.flow.tasks[frame.task].kind)
+        else {
             return None;
         };
         progress.is_running.then(|| Effect::Call {
             step: frame.step,
             attempt: progress.attempt,
             plugin: call.plugin.clone(),
-            input: self.steps[frame.step as usize].input.clone(),
+            ask: progress.ask(&self.steps[frame.step as usize].input),
         })
+    }
+
+    /// What a request to the callback address of a step comes to now.
+    pub(crate) fn callback(&self, step: StepId) -> CallbackNow {
+        match self.frames.last() {
+            Some(Frame { step: top, body: Body::Call(progress), .. }) if *top == step => progress.callback(),
+            _ => CallbackNow::Over,
+        }
     }
 
     /// Where the run stands.
@@ -222,6 +245,11 @@ impl RunState {
     /// How it ended.
     pub fn end(&self) -> Option<&End> {
         self.end.as_ref()
+    }
+
+    /// Whether nothing more will happen: it has ended, and nothing is left to be undone.
+    pub(crate) fn is_over(&self) -> bool {
+        self.end.is_some() && self.undoing.is_empty()
     }
 
     /// The raw input, once the run has begun.
@@ -252,6 +280,12 @@ impl<'a> Turn<'a> {
     /// Whether the run can be moved on after the event.
     fn take(&mut self, event: Event) -> bool {
         match (&self.run.phase, event) {
+            (_, Event::Undone { step, attempt, problem }) => {
+                self.undone(step, attempt, problem);
+                false
+            }
+            // What is still armed then undoes something.
+            (_, Event::Fired { timer }) => self.fired(timer),
             (Phase::Over, _) => false,
             (Phase::Pending, Event::Started { input }) => {
                 self.start(input);
@@ -265,7 +299,7 @@ impl<'a> Turn<'a> {
             (_, Event::Evaluated { id, result }) => self.evaluated(id, result),
             (_, Event::Answered { step, attempt, outcome }) => call::answered(self, step, attempt, outcome),
             (_, Event::Interrupted { step, attempt }) => call::interrupted(self, step, attempt),
-            (_, Event::Fired { timer }) => self.fired(timer),
+            (_, Event::CalledBack { step, request }) => call::called_back(self, step, &request),
             (_, Event::CallerLeft { reason }) => {
                 self.run.answered.get_or_insert(reason);
                 false

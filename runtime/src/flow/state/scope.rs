@@ -170,6 +170,9 @@ impl Turn<'_> {
             "startedAt": moment(self.run.steps[frame.step as usize].started_at),
             "input": *frame.raw,
         });
+        if let (Kind::Call(_), Some(callbacks)) = (&task.kind, &self.run.callbacks) {
+            value["callback"] = json!({ "url": callbacks.url(frame.step) });
+        }
         if matches!(frame.stage, Stage::Output | Stage::Export) {
             value["output"] = Value::clone(&frame.output);
         }
@@ -193,7 +196,7 @@ fn failed(reason: String) -> Problem {
 }
 
 /// Whether a run may hold the value: expressions and answers can make ever larger and deeper ones.
-pub(super) fn admit(value: &Value) -> Result<(), Box<Problem>> {
+pub(crate) fn admit(value: &Value) -> Result<(), Box<Problem>> {
     let detail = match size(value, VALUE_DEPTH) {
         None => format!("a value is nested more than {VALUE_DEPTH} levels deep"),
         Some(bytes) if bytes > VALUE_BYTES => format!("a value has more than {VALUE_BYTES} bytes as JSON"),

@@ -145,6 +145,7 @@ impl Turn<'_> {
             ended_at: None,
             problem: None,
             due_at: None,
+            cleanup: None,
         });
         self.run.changed.push(step);
         self.run.frames.push(Frame {

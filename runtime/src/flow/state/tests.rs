@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::flow::event::{Effect, End, Event, Outcome, Status};
+use crate::flow::event::{Ask, Effect, End, Event, Outcome, Status};
 use crate::flow::{Document, Flow, read};
 use crate::id::RunId;
 use crate::problem::{Problem, kind};
@@ -20,6 +20,7 @@ mod data;
 mod errors;
 mod fold;
 mod time;
+mod waits;
 
 /// A flow around these tasks and further top-level keys.
 fn flow(rest: &str) -> Arc<Flow> {
@@ -89,8 +90,14 @@ impl Driver {
     fn line(&self, effect: &Effect) -> String {
         match effect {
             Effect::Evaluate { id, program, .. } => format!("evaluate {id} {program}"),
-            Effect::Call { step, attempt, plugin, input } => {
+            Effect::Call { step, attempt, plugin, ask: Ask::Start { input } } => {
                 format!("call {step}.{attempt} {plugin} {input}")
+            }
+            Effect::Call { step, attempt, ask: Ask::Resume { state, event }, .. } => {
+                format!("resume {step}.{attempt} {state} {event}")
+            }
+            Effect::Undo { step, attempt, state, reason, .. } => {
+                format!("undo {step}.{attempt} {state} {reason}")
             }
             Effect::Abort { step } => format!("abort {step}"),
             Effect::Timer { timer, due } => format!("timer {timer} in {} s", self.seconds(*due)),

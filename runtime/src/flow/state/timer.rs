@@ -27,6 +27,10 @@ pub(super) enum Why {
     Attempt,
     /// The step goes on.
     Wake,
+    /// A suspended step is given up.
+    Deadline,
+    /// What the step left in the world is undone, once more.
+    Undo,
 }
 
 impl Turn<'_> {
@@ -48,6 +52,22 @@ impl Turn<'_> {
         record.due_at = Some(due);
     }
 
+    /// The call at the top waits for the world: at most until `deadline`, and until `timer` where nothing else wakes it.
+    pub(crate) fn suspend(&mut self, timer: Option<Duration>, deadline: Option<Duration>) {
+        let step = self.top_step();
+        let timer = timer.map(|after| self.arm(step, Why::Wake, after));
+        let deadline = deadline.map(|after| self.arm(step, Why::Deadline, after));
+        let record = self.record();
+        record.status = Status::Suspended;
+        record.due_at = [timer, deadline].into_iter().flatten().min();
+    }
+
+    /// The world has answered.
+    pub(crate) fn end_wait(&mut self) {
+        let step = self.top_step();
+        self.disarm(|armed| armed.step == step && matches!(armed.why, Why::Wake | Why::Deadline));
+    }
+
     /// The attempt of the `try` at the top must end within this time.
     pub(crate) fn arm_attempt(&mut self, limit: Duration) {
         let step = self.top_step();
@@ -60,11 +80,11 @@ impl Turn<'_> {
     }
 
     pub(super) fn disarm_step(&mut self, step: StepId) {
-        self.disarm(|armed| armed.step == Some(step));
+        self.disarm(|armed| armed.step == Some(step) && armed.why != Why::Undo);
     }
 
     pub(super) fn disarm_all(&mut self) {
-        self.disarm(|_| true);
+        self.disarm(|armed| armed.why != Why::Undo);
     }
 
     fn disarm(&mut self, unwanted: impl Fn(&Armed) -> bool) {
@@ -90,6 +110,14 @@ impl Turn<'_> {
                 self.cut_down_to(step);
                 self.raise_here(timeout("the task"));
             }
+            (Some(step), Why::Deadline) => {
+                debug_assert_eq!(self.top_step(), Some(step), "only the top of the stack waits");
+                self.raise_here(timeout("the step"));
+            }
+            (Some(step), Why::Undo) => {
+                self.undo_again(step);
+                return false;
+            }
             (Some(step), Why::Attempt) => {
                 self.cut_down_to(step);
                 let reference = &self.task().reference;
@@ -106,7 +134,7 @@ impl Turn<'_> {
         record.status = Status::Running;
         record.due_at = None;
         match self.body() {
-            Body::Call(_) => call::again(self),
+            Body::Call(_) => call::woken(self),
             Body::Try(_) => {}
             body => *body = Body::Woken,
         }

@@ -74,6 +74,7 @@ impl Turn<'_> {
             self.effect(Effect::Abort { step: frame.step });
         }
         self.disarm_step(frame.step);
+        self.undo(frame.task, frame.step, &frame.body, (status, problem.as_ref()));
         self.close_record(frame.step, status, problem);
     }
 

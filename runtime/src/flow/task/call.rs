@@ -1,15 +1,10 @@
-//! `call`: a plugin does the work. Reads every spelling of a call, and counts the attempts of a running one.
+//! `call`: a plugin does the work. Reads every spelling of a call; how a running one comes along is in [`progress`].
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::flow::definition::{Builder, Input};
-use crate::flow::event::{
-    ATTEMPTS_PER_STEP, AttemptRecord, Effect, HOST_DEATHS_PER_STEP, LONGEST_RETRY_AFTER, Outcome, Status,
-    StepId,
-};
 use crate::flow::node::{Data, Node, Place};
 use crate::flow::reader::{Fields, INSIDE, Keys, nearest};
 use crate::flow::state::{Body, Next, Stop, Turn};
@@ -18,6 +13,10 @@ use crate::id::PluginRef;
 use crate::problem::{Problem, kind};
 
 use super::{Kind, respond, uri};
+
+mod progress;
+
+pub(crate) use progress::{CallbackNow, Progress, answered, called_back, interrupted, woken};
 
 /// A call of a plugin.
 #[derive(Clone, Debug)]
@@ -48,17 +47,6 @@ pub(crate) struct Function {
     input: Arc<Input>,
     /// A function without `with` of its own hands its arguments on.
     has_with: bool,
-}
-
-/// How far a call is.
-#[derive(Debug, Default)]
-pub(crate) struct Progress {
-    /// What `with` is evaluated over, where that is not the task's input.
-    pub arguments: Option<Arc<Value>>,
-    /// The attempt that is under way or was the last, from 1; 0 before the first.
-    pub attempt: u32,
-    pub is_running: bool,
-    deaths: u32,
 }
 
 const HTTP: Keys<'_> =
@@ -271,7 +259,7 @@ impl Call {
             })?;
         }
         turn.record_call(with);
-        self.attempt(turn);
+        progress::attempt(turn, &self.plugin);
         Err(Stop::Park)
     }
 
@@ -289,94 +277,5 @@ impl Call {
             progress.arguments = Some(Arc::clone(&value));
         }
         Ok(value)
-    }
-
-    /// Starts the next attempt, with the input that the step's record holds.
-    fn attempt(&self, turn: &mut Turn<'_>) {
-        let Body::Call(progress) = turn.body() else { return };
-        progress.attempt += 1;
-        progress.is_running = true;
-        let attempt = progress.attempt;
-        let started_at = turn.at();
-        let record = turn.record();
-        record.status = Status::Running;
-        record.due_at = None;
-        record.attempts.push(AttemptRecord { started_at, ended_at: None, problem: None });
-        let (step, input) = (record.id, record.input.clone());
-        turn.effect(Effect::Call { step, attempt, plugin: self.plugin.clone(), input });
-    }
-}
-
-/// A plugin answered. False: nobody waits for that answer.
-pub(crate) fn answered(turn: &mut Turn<'_>, step: StepId, attempt: u32, outcome: Outcome) -> bool {
-    let Some(progress) = running(turn, step, attempt) else {
-        return false;
-    };
-    progress.is_running = false;
-    match outcome {
-        Outcome::Done(output) => {
-            close_attempt(turn, None);
-            turn.done(output);
-        }
-        Outcome::Failed(problem) => {
-            close_attempt(turn, Some(problem.clone()));
-            match problem.retry_after_ms {
-                Some(pause) if attempt < ATTEMPTS_PER_STEP => {
-                    turn.sleep(Duration::from_millis(pause).min(LONGEST_RETRY_AFTER));
-                    return false;
-                }
-                _ => turn.raise_here(problem),
-            }
-        }
-    }
-    true
-}
-
-/// The host died during an attempt. False: nobody waits for that attempt.
-pub(crate) fn interrupted(turn: &mut Turn<'_>, step: StepId, attempt: u32) -> bool {
-    let Some(progress) = running(turn, step, attempt) else {
-        return false;
-    };
-    progress.is_running = false;
-    progress.deaths += 1;
-    let deaths = progress.deaths;
-    let problem = Problem::new(kind::RUNTIME, "the host stopped during this attempt", 500);
-    close_attempt(turn, Some(problem));
-    if deaths < HOST_DEATHS_PER_STEP {
-        again(turn);
-        return false;
-    }
-    let detail = format!(
-        "the host stopped {deaths} times while this step was under way: it is taken for the cause and not started again"
-    );
-    let problem = Problem::new(kind::RUNTIME, "quarantined", 500)
-        .detail(detail)
-        .data(serde_json::json!({ "code": "quarantined" }));
-    turn.raise_here(problem);
-    true
-}
-
-/// The pause that a plugin asked for is over.
-pub(crate) fn again(turn: &mut Turn<'_>) {
-    if let Kind::Call(call) = &turn.task().kind {
-        call.attempt(turn);
-    }
-}
-
-fn running<'t>(turn: &'t mut Turn<'_>, step: StepId, attempt: u32) -> Option<&'t mut Progress> {
-    if turn.top_step() != Some(step) {
-        return None;
-    }
-    match turn.body() {
-        Body::Call(progress) if progress.is_running && progress.attempt == attempt => Some(progress),
-        _ => None,
-    }
-}
-
-fn close_attempt(turn: &mut Turn<'_>, problem: Option<Problem>) {
-    let at = turn.at();
-    if let Some(attempt) = turn.record().attempts.last_mut() {
-        attempt.ended_at = Some(at);
-        attempt.problem = problem;
     }
 }

@@ -13,7 +13,7 @@ use crate::capability::log::{Level, LogLine};
 use crate::config::Quota;
 use crate::host::fault::Fault;
 use crate::host::{CallLimits, Ended, Grants, Host, InboundRequest, Outcome, Plugin, StepContext};
-use crate::id::TenantId;
+use crate::id::{CallbackAddress, CallbackKey, RunId, TenantId};
 use crate::problem::{Problem, kind};
 
 const ECHO: &str = "(call $done (local.get $input) (local.get $input_len))";
@@ -21,12 +21,16 @@ const SPIN: &str = "(loop $for_ever (br $for_ever)) unreachable";
 
 fn step() -> StepContext {
     StepContext {
-        run: "run-1".into(),
-        step: "3".into(),
+        run: RunId::from_bytes([7; 16]),
+        step: 3,
         attempt: 2,
-        idempotency_key: "run-1-3".into(),
         deadline_ms: 1_000,
-        trace_parent: "00-0-0-01".into(),
+        callbacks: CallbackAddress {
+            base_url: "https://hooks.example.com".into(),
+            key: CallbackKey::new([0; 32]),
+            tenant: TenantId::default_tenant(),
+            run: RunId::from_bytes([7; 16]),
+        },
     }
 }
 
@@ -197,7 +201,7 @@ async fn the_step_learns_its_context() {
     );
     curious.imports = r#"(import "flowcell:plugin/context@0.1.0" "idempotency-key" (func $key (param i32)))"#;
     let curious = plugin(&host, &curious.wasm()).await;
-    assert_done(start(&host, &curious, "{}", limits()).await, "run-1-3");
+    assert_done(start(&host, &curious, "{}", limits()).await, "07070707070707070707070707070707-3");
 }
 
 #[tokio::test]

@@ -132,6 +132,10 @@ impl Storage for MemoryStorage {
         Ok(self.state().triggers.values().cloned().collect())
     }
 
+    fn key(&self, name: &str) -> Result<[u8; 32], StorageError> {
+        Ok(*self.state().keys.entry(name.to_owned()).or_insert_with(crate::id::mint_key))
+    }
+
     fn probe(&self) -> Result<(), StorageError> {
         Ok(())
     }

@@ -22,6 +22,7 @@ pub(super) struct State {
     ended_bytes: usize,
     pub flows: BTreeMap<TenantId, Vec<FlowRow>>,
     pub triggers: BTreeMap<(TenantId, String, String), TriggerRow>,
+    pub keys: HashMap<String, [u8; 32]>,
 }
 
 pub(super) struct Run {

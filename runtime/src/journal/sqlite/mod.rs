@@ -122,6 +122,10 @@ impl Storage for SqliteStorage {
         self.read(read::triggers)
     }
 
+    fn key(&self, name: &str) -> Result<[u8; 32], StorageError> {
+        self.write(|writer| writer.key(name))
+    }
+
     fn probe(&self) -> Result<(), StorageError> {
         let last = *self.last_success();
         if last.is_some_and(|last| last.elapsed() < PROBE_IS_FRESH) {

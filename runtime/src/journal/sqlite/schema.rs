@@ -17,7 +17,7 @@ use crate::journal::lock::create_private_folder;
 const APPLICATION: i32 = 0x464c_4f57;
 
 /// How to get from each version of the schema to the next one.
-const MIGRATIONS: [&str; 1] = [VERSION_1];
+const MIGRATIONS: [&str; 2] = [VERSION_1, VERSION_2];
 
 /// The version that this host reads and writes.
 const VERSION: i32 = MIGRATIONS.len() as i32;
@@ -90,6 +90,14 @@ const VERSION_1: &str = "
         enabled INTEGER NOT NULL,
         PRIMARY KEY (tenant, namespace, name)
     ) STRICT;
+";
+
+/// Keys of the journal's own.
+const VERSION_2: &str = "
+    CREATE TABLE keys (
+        name TEXT NOT NULL PRIMARY KEY,
+        value BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
 ";
 
 /// The connection that writes, to a file whose schema is this host's.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use crate::id::TenantId;
+use crate::id::{TenantId, mint_key};
 use crate::journal::StorageError;
 use crate::journal::record::{Batch, Entry, FlowRow, Phase, RunKey, RunRow, TimerRow, TriggerRow, Write};
 
@@ -78,6 +78,15 @@ impl Writer {
         }
         finish(transaction, change, &self.open_runs)?;
         Ok(results)
+    }
+
+    /// The key of that name, which is there from now on.
+    pub fn key(&mut self, name: &str) -> rusqlite::Result<[u8; 32]> {
+        self.connection.execute(
+            "INSERT INTO keys (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            params![name, mint_key()],
+        )?;
+        self.connection.query_row("SELECT value FROM keys WHERE name = ?1", [name], |row| row.get(0))
     }
 
     /// Writes and removes two pages' worth, and waits for the disk.

@@ -266,7 +266,13 @@ fn callback() -> Value {
         "operationId": "callback",
         "summary": "Answers a waiting step",
         "parameters": [in_path("token")],
-        "responses": { "404": { "$ref": "#/components/responses/Problem" } },
+        "requestBody": { "required": false, "content": { "*/*": { "schema": {} } } },
+        "responses": {
+            "202": { "description": "The step goes on with it" },
+            "404": json!({ "$ref": "#/components/responses/Problem" }),
+            "409": json!({ "$ref": "#/components/responses/Problem" }),
+            "410": json!({ "$ref": "#/components/responses/Problem" }),
+        },
         "security": [],
     })
 }
@@ -321,7 +327,7 @@ mod tests {
     fn leads_somewhere(method: &str, path: &str) -> bool {
         match find(method, path) {
             Found::Endpoint(..) | Found::Hook { .. } => true,
-            Found::Callback => matches!(method, "POST" | "GET"),
+            Found::Callback { .. } => matches!(method, "POST" | "GET"),
             Found::OtherMethod(_) | Found::Nothing => false,
         }
     }

@@ -42,6 +42,10 @@ pub(super) fn all() -> Value {
             "attempts": { "type": "array", "items": object(&["startedAt"], json!({
                 "startedAt": time(), "endedAt": time(), "problem": reference("Problem"),
             })) },
+            "cleanup": object(&["status", "attempts"], json!({
+                "status": { "enum": ["running", "waiting", "completed", "faulted"] },
+                "attempts": { "type": "integer" }, "problem": reference("Problem"), "dueAt": time(),
+            })),
         })),
         "Change": object(&["kind", "at"], json!({
             "kind": { "enum": ["run", "step", "log"] }, "at": time(),

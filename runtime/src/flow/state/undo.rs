@@ -1,0 +1,100 @@
+//! Undoing what a suspended step left in the world: its plugin's `cancel`, called after the step is over, tried again
+//! until it succeeds, and shown at the step. The run goes on meanwhile, and its end does not wait for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::flow::event::{ATTEMPTS_TO_UNDO, CleanupRecord, Effect, LONGEST_RETRY_AFTER, Status, StepId};
+use crate::id::PluginRef;
+use crate::problem::{Problem, kind};
+
+use super::timer::Why;
+use super::{Body, Kind, Turn};
+
+/// The pause after the first failure; it doubles with each.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// No pause of ours is longer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
+/// A `cancel` that has not succeeded yet.
+#[derive(Debug)]
+pub(super) struct Undoing {
+    plugin: PluginRef,
+    state: Arc<str>,
+    reason: &'static str,
+    attempt: u32,
+    is_running: bool,
+}
+
+impl Undoing {
+    /// What is to be done about it, unless it rests.
+    pub fn effect(&self, step: StepId) -> Option<Effect> {
+        self.is_running.then(|| Effect::Undo {
+            step,
+            attempt: self.attempt,
+            plugin: self.plugin.clone(),
+            state: Arc::clone(&self.state),
+            reason: self.reason,
+        })
+    }
+}
+
+impl Turn<'_> {
+    /// A step is left that ends so: what it left behind is undone.
+    pub(super) fn undo(&mut self, task: usize, step: StepId, body: &Body, end: (Status, Option<&Problem>)) {
+        let (Body::Call(progress), Kind::Call(call)) = (body, &self.flow.tasks[task].kind) else { return };
+        let Some(state) = progress.left_behind() else { return };
+        let reason = match end {
+            (Status::Completed, _) => "completed",
+            (Status::Faulted, Some(problem)) if problem.kind == kind::TIMEOUT => "timeout",
+            (Status::Faulted, _) => "failed",
+            _ => "cancelled",
+        };
+        let (plugin, state) = (call.plugin.clone(), Arc::clone(state));
+        self.run.undoing.insert(step, Undoing { plugin, state, reason, attempt: 0, is_running: false });
+        self.undo_again(step);
+    }
+
+    /// The next attempt.
+    pub(super) fn undo_again(&mut self, step: StepId) {
+        let Some(undoing) = self.run.undoing.get_mut(&step) else { return };
+        undoing.attempt += 1;
+        undoing.is_running = true;
+        let (attempts, effect) = (undoing.attempt, undoing.effect(step));
+        self.effects.extend(effect);
+        self.show(step, CleanupRecord { status: Status::Running, attempts, problem: None, due_at: None });
+    }
+
+    /// The plugin answered.
+    pub(super) fn undone(&mut self, step: StepId, attempt: u32, problem: Option<Problem>) {
+        let Some(undoing) = self.run.undoing.get_mut(&step) else { return };
+        if !undoing.is_running || undoing.attempt != attempt {
+            return;
+        }
+        undoing.is_running = false;
+        let (status, due_at) = match &problem {
+            Some(problem) if attempt < ATTEMPTS_TO_UNDO => {
+                (Status::Waiting, Some(self.arm(Some(step), Why::Undo, pause(problem, attempt))))
+            }
+            Some(_) => (Status::Faulted, None),
+            None => (Status::Completed, None),
+        };
+        if due_at.is_none() {
+            self.run.undoing.remove(&step);
+        }
+        self.show(step, CleanupRecord { status, attempts: attempt, problem, due_at });
+    }
+
+    fn show(&mut self, step: StepId, cleanup: CleanupRecord) {
+        if let Some(record) = self.record_of(step) {
+            record.cleanup = Some(Box::new(cleanup));
+        }
+    }
+}
+
+fn pause(problem: &Problem, attempt: u32) -> Duration {
+    match problem.retry_after_ms {
+        Some(pause) => Duration::from_millis(pause).min(LONGEST_RETRY_AFTER),
+        None => FIRST_PAUSE.saturating_mul(1 << (attempt - 1).min(20)).min(LONGEST_PAUSE),
+    }
+}

@@ -1,0 +1,264 @@
+//! A call under way: its attempts, its waits for the world, and what wakes it.
+//!
+//! One attempt is one try of the step. It begins with `start`; where the plugin suspends, the attempt goes on with
+//! `resume` when the world answers, however long that takes. A host that dies in the middle ends the attempt, and the
+//! next one asks for the same again: `start` with the same input, or `resume` with the same state and event.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::flow::event::{
+    ATTEMPTS_PER_STEP, Ask, AttemptRecord, Effect, HOST_DEATHS_PER_STEP, LONGEST_RETRY_AFTER, Outcome,
+    SUSPENSIONS_PER_STEP, Status, StepId, Suspension,
+};
+use crate::flow::state::{Body, Turn};
+use crate::flow::task::Kind;
+use crate::id::PluginRef;
+use crate::problem::{Problem, kind};
+
+/// How far a call is.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// What `with` is evaluated over, where that is not the task's input.
+    pub arguments: Option<Arc<Value>>,
+    /// The attempt that is under way or was the last, from 1; 0 before the first.
+    pub attempt: u32,
+    pub is_running: bool,
+    deaths: u32,
+    suspensions: u32,
+    held: Option<Held>,
+    /// A callback that came before the step waited for it.
+    early: Option<Arc<Value>>,
+}
+
+/// A step that was suspended.
+#[derive(Debug)]
+struct Held {
+    suspension: Suspension,
+    /// What woke it. None while it waits.
+    woken_by: Option<Arc<Value>>,
+}
+
+/// What a request to the callback address of a step comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallbackNow {
+    /// The step takes it.
+    Wanted,
+    /// The step is at work on another one.
+    Busy,
+    /// The step takes none any more.
+    Over,
+}
+
+impl Progress {
+    /// What a callback comes to now.
+    pub(crate) fn callback(&self) -> CallbackNow {
+        let handled = self.held.as_ref().and_then(|held| held.woken_by.as_ref());
+        let busy =
+            self.attempt == 0 || self.early.is_some() || handled.is_some_and(|event| is_callback(event));
+        if busy { CallbackNow::Busy } else { CallbackNow::Wanted }
+    }
+
+    /// What is asked of the plugin, by an attempt that starts over too.
+    pub(crate) fn ask(&self, input: &Arc<Value>) -> Ask {
+        match &self.held {
+            Some(Held { suspension, woken_by: Some(event) }) => {
+                Ask::Resume { state: Arc::clone(&suspension.state), event: Arc::clone(event) }
+            }
+            _ => Ask::Start { input: Arc::clone(input) },
+        }
+    }
+
+    /// What must be undone when the step is left.
+    pub(crate) fn left_behind(&self) -> Option<&Arc<str>> {
+        self.held.as_ref().map(|held| &held.suspension.state)
+    }
+
+    /// The step comes to its own end: what it left behind is its own to tidy up, unless it asked for help.
+    fn ends(&mut self) {
+        self.held.take_if(|held| !held.suspension.cleanup);
+    }
+
+    fn waits(&self) -> bool {
+        !self.is_running && self.held.as_ref().is_some_and(|held| held.woken_by.is_none())
+    }
+}
+
+fn is_callback(event: &Value) -> bool {
+    event["kind"] == "callback"
+}
+
+/// Starts the next attempt.
+pub(crate) fn attempt(turn: &mut Turn<'_>, plugin: &PluginRef) {
+    let Body::Call(progress) = turn.body() else { return };
+    progress.attempt += 1;
+    let started_at = turn.at();
+    turn.record().attempts.push(AttemptRecord { started_at, ended_at: None, problem: None });
+    ask(turn, plugin);
+}
+
+fn ask(turn: &mut Turn<'_>, plugin: &PluginRef) {
+    let record = turn.record();
+    record.status = Status::Running;
+    record.due_at = None;
+    let (step, input) = (record.id, Arc::clone(&record.input));
+    let Body::Call(progress) = turn.body() else { return };
+    progress.is_running = true;
+    let (attempt, ask) = (progress.attempt, progress.ask(&input));
+    turn.effect(Effect::Call { step, attempt, plugin: plugin.clone(), ask });
+}
+
+/// A plugin answered. False: nobody waits for that answer, or the run waits on.
+pub(crate) fn answered(turn: &mut Turn<'_>, step: StepId, attempt: u32, outcome: Outcome) -> bool {
+    let Some(progress) = running(turn, step, attempt) else {
+        return false;
+    };
+    progress.is_running = false;
+    match outcome {
+        Outcome::Done(output) => {
+            progress.ends();
+            close_attempt(turn, None);
+            turn.done(output);
+            true
+        }
+        Outcome::Failed(problem) => {
+            close_attempt(turn, Some(problem.clone()));
+            match problem.retry_after_ms {
+                Some(pause) if attempt < ATTEMPTS_PER_STEP => {
+                    turn.sleep(Duration::from_millis(pause).min(LONGEST_RETRY_AFTER));
+                    false
+                }
+                _ => end_with(turn, problem),
+            }
+        }
+        Outcome::Suspended(suspension) => suspended(turn, suspension),
+    }
+}
+
+fn suspended(turn: &mut Turn<'_>, suspension: Suspension) -> bool {
+    let Body::Call(progress) = turn.body() else { return false };
+    let wakes = suspension.callback || suspension.timer_ms.is_some();
+    let (timer, deadline) = (suspension.timer_ms, suspension.deadline_ms);
+    progress.held = Some(Held { suspension, woken_by: None });
+    progress.suspensions += 1;
+    let too_many = progress.suspensions > SUSPENSIONS_PER_STEP;
+    if !wakes || too_many {
+        let detail = match wakes {
+            true => format!("the plugin suspended this step more than {SUSPENSIONS_PER_STEP} times"),
+            false => {
+                "the plugin waits for neither a callback nor a time: nothing would ever wake it".to_owned()
+            }
+        };
+        let problem = Problem::new(kind::RUNTIME, "the step cannot be suspended", 500).detail(detail);
+        close_attempt(turn, Some(problem.clone()));
+        turn.raise_here(problem);
+        return true;
+    }
+    if !take_early(turn) {
+        turn.suspend(timer.map(Duration::from_millis), deadline.map(Duration::from_millis));
+    }
+    false
+}
+
+/// A request came to the step's callback address. False: the run waits on, or nobody wants the request.
+pub(crate) fn called_back(turn: &mut Turn<'_>, step: StepId, request: &Value) -> bool {
+    if turn.top_step() == Some(step)
+        && let Body::Call(progress) = turn.body()
+        && progress.callback() == CallbackNow::Wanted
+    {
+        let mut event = request.clone();
+        event["kind"] = json!("callback");
+        progress.early = Some(Arc::new(event));
+        take_early(turn);
+    }
+    false
+}
+
+/// Resumes a step that waits for a callback with one that is there.
+fn take_early(turn: &mut Turn<'_>) -> bool {
+    let Body::Call(progress) = turn.body() else { return false };
+    let wanted = progress.waits() && progress.held.as_ref().is_some_and(|held| held.suspension.callback);
+    match progress.early.take_if(|_| wanted) {
+        Some(event) => {
+            resume(turn, event);
+            true
+        }
+        None => false,
+    }
+}
+
+fn resume(turn: &mut Turn<'_>, event: Arc<Value>) {
+    if let Body::Call(Progress { held: Some(held), .. }) = turn.body() {
+        held.woken_by = Some(event);
+    }
+    turn.end_wait();
+    if let Kind::Call(call) = &turn.task().kind {
+        ask(turn, &call.plugin);
+    }
+}
+
+/// The time that the step waited for has come: that of a suspended one, or the end of a pause between two attempts.
+pub(crate) fn woken(turn: &mut Turn<'_>) {
+    match turn.body() {
+        Body::Call(progress) if progress.waits() => resume(turn, Arc::new(json!({ "kind": "timer" }))),
+        _ => again(turn),
+    }
+}
+
+/// The host died during an attempt. False: nobody waits for that attempt.
+pub(crate) fn interrupted(turn: &mut Turn<'_>, step: StepId, attempt: u32) -> bool {
+    let Some(progress) = running(turn, step, attempt) else {
+        return false;
+    };
+    progress.is_running = false;
+    progress.deaths += 1;
+    let deaths = progress.deaths;
+    let problem = Problem::new(kind::RUNTIME, "the host stopped during this attempt", 500);
+    close_attempt(turn, Some(problem));
+    if deaths < HOST_DEATHS_PER_STEP {
+        again(turn);
+        return false;
+    }
+    let detail = format!(
+        "the host stopped {deaths} times while this step was under way: it is taken for the cause and not started again"
+    );
+    let problem =
+        Problem::new(kind::RUNTIME, "quarantined", 500).detail(detail).data(json!({ "code": "quarantined" }));
+    turn.raise_here(problem);
+    true
+}
+
+/// Asks once more for what the last attempt was asked for.
+fn again(turn: &mut Turn<'_>) {
+    if let Kind::Call(call) = &turn.task().kind {
+        attempt(turn, &call.plugin);
+    }
+}
+
+fn end_with(turn: &mut Turn<'_>, problem: Problem) -> bool {
+    if let Body::Call(progress) = turn.body() {
+        progress.ends();
+    }
+    turn.raise_here(problem);
+    true
+}
+
+fn running<'t>(turn: &'t mut Turn<'_>, step: StepId, attempt: u32) -> Option<&'t mut Progress> {
+    if turn.top_step() != Some(step) {
+        return None;
+    }
+    match turn.body() {
+        Body::Call(progress) if progress.is_running && progress.attempt == attempt => Some(progress),
+        _ => None,
+    }
+}
+
+fn close_attempt(turn: &mut Turn<'_>, problem: Option<Problem>) {
+    let at = turn.at();
+    if let Some(attempt) = turn.record().attempts.last_mut() {
+        attempt.ended_at = Some(at);
+        attempt.problem = problem;
+    }
+}
