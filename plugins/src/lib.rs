@@ -22,13 +22,17 @@ impl std::fmt::Debug for Bundled {
 ///
 /// ```
 /// let names: Vec<_> = flowcell_plugins::bundled().iter().map(|plugin| plugin.name).collect();
-/// assert_eq!(names, ["http-request", "webhook", "jq"]);
+/// assert_eq!(names, ["http-request", "http-webhook", "webhook", "jq"]);
 /// ```
 pub fn bundled() -> &'static [Bundled] {
     const BUNDLED: &[Bundled] = &[
         Bundled {
             name: "http-request",
             wasm: include_bytes!(concat!(env!("OUT_DIR"), "/http-request.wasm")),
+        },
+        Bundled {
+            name: "http-webhook",
+            wasm: include_bytes!(concat!(env!("OUT_DIR"), "/http-webhook.wasm")),
         },
         Bundled { name: "webhook", wasm: include_bytes!(concat!(env!("OUT_DIR"), "/webhook.wasm")) },
         Bundled { name: "jq", wasm: include_bytes!(concat!(env!("OUT_DIR"), "/jq.wasm")) },

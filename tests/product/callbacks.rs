@@ -140,7 +140,10 @@ async fn an_acknowledged_callback_survives_kill_9() {
 async fn a_step_that_waits_too_long_times_out_and_is_undone() {
     let stub = Stub::start().await;
     let server = setup("").start().await;
-    let (run, url) = suspended(&server, &stub, &json!({ "deadlineMs": 300 })).await;
+    let told_to = format!("{}/told", stub.url());
+    let input = json!({ "callback": true, "deadlineMs": 300, "tell": told_to });
+    let run = server.begin("shop/wait", &input).await;
+    let url = address(&server, &stub).await;
     let faulted = server.wait_for(&run, "faulted").await;
     assert!(faulted["problem"]["type"].as_str().is_some_and(|kind| kind.ends_with("/timeout")), "{faulted}");
     call_back(&url, &json!({})).await.is(410);

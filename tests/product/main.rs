@@ -12,6 +12,7 @@ mod dev;
 mod documents;
 mod durability;
 mod egress;
+mod http_webhook;
 mod policy;
 mod quota;
 mod respond;

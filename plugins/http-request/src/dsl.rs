@@ -3,18 +3,16 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use flowcell_plugin_http::answer::{Body, http_status, refusal};
+use flowcell_plugin_http::input::{Basic, Method};
+use flowcell_plugin_http::request::{self, header};
+use flowcell_plugin_http::rows::Rows;
+use flowcell_plugin_http::{base, body};
 use flowcell_sdk::http::HeaderMap;
 use flowcell_sdk::prelude::*;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-
-use crate::answer::{Body, http_status, refusal};
-use crate::base;
-use crate::body;
-use crate::input::{Basic, Method};
-use crate::request::{self, header};
-use crate::rows::Rows;
 
 /// The parameters of `call: http`.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -1,21 +1,14 @@
 //! HTTP requests as steps of a flow: the action `http-request`, and `http`, which the language's `call: http` uses.
 //!
-//! Both read what the flow wrote ([`input`], [`dsl`]), make a request of it, and make a value of the answer
-//! ([`answer`]). Policy, redirects, time and decompression are the host's.
+//! Both read what the flow wrote, make a request of it, and make a value of the answer, with what `plugins/http` has for
+//! that. Policy, redirects, time and decompression are the host's.
 
-mod answer;
-mod base;
-mod body;
-mod charset;
 mod dsl;
-mod input;
-mod request;
-mod rows;
 
+use flowcell_plugin_http::answer::{Failure, Output};
+use flowcell_plugin_http::input::Input;
+use flowcell_plugin_http::request;
 use flowcell_sdk::prelude::*;
-
-use answer::{Failure, Output};
-use input::Input;
 
 /// HTTP request.
 ///

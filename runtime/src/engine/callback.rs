@@ -18,6 +18,9 @@ use crate::id::CallbackTarget;
 use crate::journal::RunKey;
 use crate::problem::{Problem, kind};
 
+/// How often a run is asked that leaves memory in the same moment.
+const TRIES: usize = 3;
+
 /// A callback address that a request was sent to.
 pub struct Callback {
     pub(super) core: Arc<Core>,
@@ -44,20 +47,28 @@ impl Callback {
         if self.core.lifetime() != Lifetime::Serving {
             return Err(unavailable("the host is shutting down; send it again in a moment"));
         }
-        let request = request(inbound)?;
+        let request = Arc::new(request(inbound)?);
         let CallbackTarget { tenant, run, step } = self.target.clone();
         let key = RunKey { tenant, run };
-        let head = runs::head(&self.core, &key).await?;
-        let Some((_, durable)) = head.filter(|(row, _)| row.ended_at.is_none()) else { return Err(over()) };
-        let (told, answer) = oneshot::channel();
-        self.core.send(durable, key, Delivery::Callback { step, request: Arc::new(request), told });
-        match answer.await {
-            Ok(CallbackNow::Wanted) => Ok(()),
-            Ok(CallbackNow::Busy) => Err(Problem::new("about:blank", "Conflict", 409)
-                .detail("the step is at work on another callback; this one changed nothing")),
-            Ok(CallbackNow::Over) => Err(over()),
-            Err(_) => Err(unavailable("the run could not take it; send it again in a moment")),
+        for _ in 0..TRIES {
+            let head = runs::head(&self.core, &key).await?;
+            let Some((_, durable)) = head.filter(|(row, _)| row.ended_at.is_none()) else {
+                return Err(over());
+            };
+            let (told, answer) = oneshot::channel();
+            self.core.send(durable, key.clone(), Delivery::Callback { step, request: request.clone(), told });
+            match answer.await {
+                Ok(CallbackNow::Wanted) => return Ok(()),
+                Ok(CallbackNow::Busy) => {
+                    return Err(Problem::new("about:blank", "Conflict", 409)
+                        .detail("the step is at work on another callback; this one changed nothing"));
+                }
+                Ok(CallbackNow::Over) => return Err(over()),
+                // The run left memory before it came to this one: it is over, which its head says then, or it failed.
+                Err(_) => {}
+            }
         }
+        Err(unavailable("the run could not take it; send it again in a moment"))
     }
 }
 

@@ -63,13 +63,20 @@ pub struct Basic {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Method {
+    /// Reads; without a body.
     #[default]
     Get,
+    /// Reads the headers alone.
     Head,
+    /// Hands something over.
     Post,
+    /// Puts something in its place.
     Put,
+    /// Changes a part.
     Patch,
+    /// Removes.
     Delete,
+    /// Asks what may be asked.
     Options,
 }
 
@@ -116,10 +123,15 @@ fn redirects<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Redire
 /// How a body is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ContentType {
+    /// JSON.
     Json,
+    /// Plain text, in UTF-8.
     Text,
+    /// Names and values, as browsers send forms.
     Form,
+    /// XML that the author wrote.
     Xml,
+    /// Bytes, written in base64.
     Binary,
     /// A media type, with its parameters.
     Media(String),

@@ -1,0 +1,12 @@
+//! What the HTTP plugins share: a request as flows write it ([`input`]), how it is sent ([`request`]), and an answer as
+//! flows read it ([`answer`]).
+//!
+//! No plugin of its own: a component exports the actions of one crate, so this one has none.
+
+pub mod answer;
+pub mod base;
+pub mod body;
+mod charset;
+pub mod input;
+pub mod request;
+pub mod rows;
