@@ -13,6 +13,7 @@ mod documents;
 mod durability;
 mod egress;
 mod http_webhook;
+mod journals;
 mod policy;
 mod quota;
 mod respond;
