@@ -48,7 +48,15 @@ struct Output {
 /// What is left while the step waits.
 #[derive(Serialize, Deserialize)]
 struct Left {
-    unsubscribe: Option<Box<RawValue>>,
+    unsubscribe: Option<Unsubscribe>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum Unsubscribe {
+    /// With this request.
+    By(Box<RawValue>),
+    /// For this reason.
+    Not(String),
 }
 
 /// HTTP webhook.
@@ -71,8 +79,11 @@ fn http_webhook(input: Input<'_>, ctx: &mut Context) -> Result<Next<Output, Left
         template::check(unsubscribe).map_err(|why| Problem::validation(format!("`unsubscribe`: {why}")))?;
         read(&unsubscribe.to_string(), "unsubscribe")?;
     }
-    let answer = exchange(input.subscribe.get(), "subscribe", ctx)?;
-    let left = Left { unsubscribe: prepared(input.unsubscribe, &answer, ctx) };
+    if input.timeout.is_some_and(|timeout| timeout.as_duration().is_zero()) {
+        return Err(Problem::validation("`timeout` is zero; give a time such as PT1H"));
+    }
+    let answer = exchange(read(input.subscribe.get(), "subscribe")?, ctx)?;
+    let left = Left { unsubscribe: input.unsubscribe.map(|written| prepared(written, &answer, ctx)) };
     let cleanup = left.unsubscribe.is_some();
     let mut wait = Wait::for_callback(left);
     if let Some(timeout) = input.timeout {
@@ -82,16 +93,25 @@ fn http_webhook(input: Input<'_>, ctx: &mut Context) -> Result<Next<Output, Left
 }
 
 /// The request that unsubscribes, made of the answer to the subscription. It cannot be made where that answer lacks what
-/// it names; then the step goes on, for the subscription stands, and its log says what was not there.
-fn prepared(unsubscribe: Option<Value>, answer: &Value, ctx: &Context) -> Option<Box<RawValue>> {
-    let filled = template::fill(unsubscribe?, &json!({ "subscribe": answer }))
-        .and_then(|filled| serde_json::value::to_raw_value(&filled).map_err(|error| error.to_string()));
-    filled.inspect_err(|why| ctx.error(&format!("nothing will be unsubscribed: {why}"))).ok()
+/// it names. The step goes on all the same, for the subscription stands; that nothing can end it is told now in the log,
+/// and in the end as the outcome of the step's clean-up.
+fn prepared(unsubscribe: Value, answer: &Value, ctx: &Context) -> Unsubscribe {
+    let filled = template::fill(unsubscribe, &json!({ "subscribe": answer })).and_then(|filled| {
+        let text = filled.to_string();
+        read(&text, "unsubscribe").map_err(|problem| problem.detail_text().to_owned())?;
+        RawValue::from_string(text).map_err(|error| error.to_string())
+    });
+    match filled {
+        Ok(request) => Unsubscribe::By(request),
+        Err(why) => {
+            ctx.error(&format!("nothing will be unsubscribed: {why}"));
+            Unsubscribe::Not(why)
+        }
+    }
 }
 
-/// Sends a request as it was written; the answer as `{status, headers, body}`.
-fn exchange(written: &str, name: &str, ctx: &Context) -> Result<Value, Problem> {
-    let exchange = read(written, name)?;
+/// Sends a request; the answer as `{status, headers, body}`.
+fn exchange(exchange: Exchange<'_>, ctx: &Context) -> Result<Value, Problem> {
     let redirects = exchange.redirects.unwrap_or(Redirects::Follow);
     let output = Exchanged::of(request::send(&exchange, redirects, ctx)??, redirects);
     if !output.success {
@@ -123,8 +143,20 @@ fn called_back(_: Left, wake: Wake, _ctx: &mut Context) -> Result<Next<Output, L
 
 /// What is gone already need not be unsubscribed.
 fn unsubscribe(left: Left, _reason: &str, ctx: &mut Context) -> Result<(), Problem> {
-    let Some(written) = left.unsubscribe else { return Ok(()) };
-    match exchange(written.get(), "unsubscribe", ctx) {
+    let written = match left.unsubscribe {
+        None => return Ok(()),
+        Some(Unsubscribe::Not(why)) => {
+            return Err(Problem::validation(format!("the subscription stands: {why}")));
+        }
+        Some(Unsubscribe::By(written)) => written,
+    };
+    let mut request = read(written.get(), "unsubscribe")?;
+    if !request.headers.0.iter().any(|(name, _)| name.eq_ignore_ascii_case("idempotency-key")) {
+        // Under the key of the subscription a server would take this for its repetition.
+        let key = format!("{}-unsubscribe", ctx.idempotency_key());
+        request.headers.0.push(("idempotency-key".into(), key));
+    }
+    match exchange(request, ctx) {
         Err(problem) if !matches!(problem.status(), 404 | 410) => Err(problem),
         _ => Ok(()),
     }

@@ -56,6 +56,12 @@ fn fill_text(text: String, known: &Value, in_url: bool) -> Result<Value, String>
                     other => other.to_string(),
                 };
                 match in_url {
+                    // URL parsers take these for steps in the path, however they are encoded.
+                    true if value == "." || value == ".." => {
+                        return Err(format!(
+                            "`{{{{ {path} }}}}` is `{value}`, which cannot be a part of a URL"
+                        ));
+                    }
                     true => push_encoded(&mut filled, &value),
                     false => filled.push_str(&value),
                 }

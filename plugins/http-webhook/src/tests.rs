@@ -50,6 +50,11 @@ fn it_unsubscribes_with_what_the_subscription_was_answered_with() {
         let host = host.clone().expect(request("DELETE", "https://ok.example.com/subs/7"), answer(status));
         host.cancel::<Plugin>("http-webhook", waiting.clone(), "completed").unwrap();
     }
+    let sent = host.sent();
+    let key = |sent: &flowcell_sdk::testing::SentRequest| {
+        sent.headers.iter().find(|(name, _)| name == "idempotency-key").map(|(_, key)| key.clone())
+    };
+    assert_eq!((key(&sent[0]).as_deref(), key(&sent[1]).as_deref()), (Some("key"), Some("key-unsubscribe")));
     let host = host.expect(request("DELETE", "https://ok.example.com/subs/7"), answer(503));
     let problem = host.cancel::<Plugin>("http-webhook", waiting, "cancelled").unwrap_err();
     assert_eq!(problem.status(), 503);
@@ -91,6 +96,7 @@ fn mistakes_are_named_before_anything_is_sent() {
     assert!(
         refusal(|input| input["unsubscribe"]["url"] = json!("x/{{ body.id }}")).contains("`unsubscribe`: ")
     );
+    assert!(refusal(|input| input["timeout"] = json!("PT0S")).contains("`timeout` is zero"));
     assert!(
         refusal(|input| input["subscribe"]["allowFailure"] = json!(true))
             .contains("leave `allowFailure` out")
@@ -100,7 +106,11 @@ fn mistakes_are_named_before_anything_is_sent() {
 #[test]
 fn what_would_be_missed_later_is_logged() {
     let host = MockHost::new().expect(request("POST", SUBS), answer(201).json(json!({})));
-    host.start::<Plugin>("http-webhook", input()).unwrap();
+    let waiting = host.start::<Plugin>("http-webhook", input()).unwrap();
+    let problem = host.cancel::<Plugin>("http-webhook", waiting, "completed").unwrap_err();
+    assert!(
+        problem.detail_text().contains("the subscription stands: the answer to `subscribe` has nothing at")
+    );
     let logs: Vec<_> = host.logs().into_iter().map(|line| (line.level, line.message)).collect();
     assert!(logs[0].0 == "warn" && logs[0].1.contains("${ $task.callback.url }"), "{logs:?}");
     assert!(logs[1].0 == "error" && logs[1].1.contains("nothing at `subscribe.body.id`"), "{logs:?}");

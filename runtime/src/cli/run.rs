@@ -16,6 +16,8 @@ use super::{Stop, hosting, signal, sources, terminal};
 use crate::problem::kind;
 use crate::{Config, Document, Problem, RunChange, RunId, RunView, Runtime, Status, StepRecord, TenantId};
 
+/// How long steps that were cut off may take to undo what they began.
+const UNDONE_WITHIN: Duration = Duration::from_secs(10);
 /// How long the timeline is waited for when the run itself is over.
 const LAST_CHANGES_WITHIN: Duration = Duration::from_millis(200);
 
@@ -108,7 +110,7 @@ async fn carry_out(
     while !shown_to_end && let Ok(Ok(change)) = timeout(LAST_CHANGES_WITHIN, changes.recv()).await {
         shown_to_end = show(timeline, &change, id);
     }
-    runtime.drain(Duration::from_secs(1)).await;
+    runtime.drain(UNDONE_WITHIN).await;
     match stranded {
         Some(problem) => Err(failed(problem)),
         None if interrupted => Ok(ExitCode::from(130)),

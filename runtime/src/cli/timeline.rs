@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::terminal::{Style, harmless};
-use crate::{Problem, RunChange, RunId, RunSummary, Status, StepRecord};
+use crate::{CleanupRecord, Problem, RunChange, RunId, RunSummary, Status, StepRecord};
 
 /// What has been shown, so that every change is one line.
 pub(super) struct Timeline {
@@ -38,6 +38,12 @@ impl Timeline {
         };
         let id = change.run();
         let is_new = !self.runs.contains_key(&id);
+        if let RunChange::Step { step, .. } = change
+            && let Some(cleanup) = &step.cleanup
+            && self.runs.get(&id).is_none_or(|shown| shown.shows(step))
+        {
+            return cleanup_line(self.style, step, cleanup).into_iter().collect();
+        }
         let shown = self.runs.entry(id).or_insert_with(|| Shown { began, steps: HashMap::new() });
         let (at, texts) = match change {
             RunChange::Run { at, run, problem } => (at, run_line(self.style, run, problem.as_ref(), is_new)),
@@ -55,6 +61,25 @@ impl Timeline {
         let before = self.style.faint(&format!("{name}{:>8}", format!("+{offset} ms")));
         texts.into_iter().map(|text| format!("{before}  {text}")).collect()
     }
+}
+
+impl Shown {
+    /// Whether the step's end is on the screen already.
+    fn shows(&self, step: &StepRecord) -> bool {
+        self.steps.get(&step.id).is_some_and(|(status, ..)| *status == step.status)
+    }
+}
+
+/// What became of undoing what a step had begun. The run may be over by then, and is not shown anew.
+fn cleanup_line(style: Style, step: &StepRecord, cleanup: &CleanupRecord) -> Option<String> {
+    let name = style.strong(&harmless(&step.name));
+    let why = || cleanup.problem.as_ref().map(|problem| harmless(&problem.to_string())).unwrap_or_default();
+    Some(match cleanup.status {
+        Status::Completed => format!("{} what {name} had begun is undone", style.good("✓")),
+        Status::Waiting => format!("{} what {name} had begun is not undone yet: {}", style.busy("…"), why()),
+        Status::Faulted => format!("{} what {name} had begun cannot be undone: {}", style.bad("✗"), why()),
+        _ => return None,
+    })
 }
 
 /// Enough of an id to tell runs of one screen apart; its beginning is the time, its end is random.
@@ -116,7 +141,7 @@ fn step_text(style: Style, step: &StepRecord) -> String {
         }
         Status::Pending | Status::Running => format!("{} {name} {what}", style.busy("▸")),
         Status::Waiting => format!("{} {name} {}", style.busy("…"), waits(step)),
-        Status::Suspended => format!("{} {name} waits to be called back", style.busy("…")),
+        Status::Suspended => format!("{} {name} waits for the world", style.busy("…")),
         Status::Completed => {
             let after = if attempts > 1 { format!(" after {attempts} attempts") } else { String::new() };
             format!("{} {name} {}{after}{}", style.good("✓"), took(step), complaint(step))
@@ -308,5 +333,37 @@ mod tests {
         let text = told(false, &[change(2, failed), run(2, Status::Faulted, Some(problem))]);
         assert!(text.contains("✗ one 2 ms: no such thing\n"), "{text}");
         assert!(text.ends_with("✗ shop/order:1.0.0 faulted in 2 ms: no such thing"), "{text}");
+    }
+
+    #[test]
+    fn undoing_is_a_line_of_its_own_after_the_end_too() {
+        let undone = |status, problem| StepRecord {
+            cleanup: Some(Box::new(CleanupRecord { status, attempts: 1, problem, due_at: None })),
+            ..step("/do/0/ask", Status::Cancelled)
+        };
+        let failed = Problem::new("x", "the other side failed", 503);
+        let text = told(
+            false,
+            &[
+                run(0, Status::Running, None),
+                change(1, step("/do/0/ask", Status::Suspended)),
+                change(2, undone(Status::Running, None)),
+                run(2, Status::Cancelled, None),
+                change(3, undone(Status::Waiting, Some(failed))),
+                change(4, undone(Status::Running, None)),
+                change(5, undone(Status::Completed, None)),
+            ],
+        );
+        let lines: Vec<_> =
+            text.lines().skip(1).map(|line| line.split("  ").last().unwrap_or_default()).collect();
+        assert!(lines[0].ends_with("ask waits for the world"), "{text}");
+        assert_eq!(
+            lines[3..],
+            [
+                "… what ask had begun is not undone yet: the other side failed",
+                "✓ what ask had begun is undone"
+            ],
+            "{text}"
+        );
     }
 }

@@ -49,7 +49,7 @@ struct Wake {
 pub(super) async fn call(core: Arc<Core>, tenant: Arc<Tenant>, attempt: Attempt, ask: Ask) -> Outcome {
     let name = attempt.plugin.to_string();
     let started = std::time::Instant::now();
-    let outcome = carry_out(&core, &tenant, &attempt, ask).await.unwrap_or_else(Outcome::Failed);
+    let outcome = carry_out(&core, &tenant, &attempt, ask).await.unwrap_or_else(Outcome::CutOff);
     core.metrics.step_ended(&tenant.id, &name, &outcome, started.elapsed());
     outcome
 }
@@ -79,8 +79,14 @@ async fn carry_out(core: &Core, tenant: &Tenant, attempt: &Attempt, ask: Ask) ->
                 .detail(format!("{}: {error}", attempt.plugin))),
         },
         host::Outcome::Suspend { state, wake } => suspension(&attempt.plugin, &state, &wake),
+        host::Outcome::Fail(problem) if ended.usage.fault.is_none() => Ok(Outcome::Failed(problem)),
         host::Outcome::Fail(problem) => Err(problem),
     }
+}
+
+/// What became of a call when the host died meanwhile.
+pub(super) fn interrupted() -> Problem {
+    Problem::new(kind::RUNTIME, "the host stopped during this attempt", 500)
 }
 
 /// Calls the plugin's `cancel` for a step that is over. None: what the step left in the world is undone.

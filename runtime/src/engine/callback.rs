@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::core::{Core, Delivery, Lifetime};
 use super::receive::{Answer, Inbound, problem_answer, unavailable};
@@ -20,6 +22,9 @@ use crate::problem::{Problem, kind};
 
 /// How often a run is asked that leaves memory in the same moment.
 const TRIES: usize = 3;
+
+/// How long a run may take to say what becomes of a callback, such as while the journal's disk is full.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// A callback address that a request was sent to.
 pub struct Callback {
@@ -47,17 +52,16 @@ impl Callback {
         if self.core.lifetime() != Lifetime::Serving {
             return Err(unavailable("the host is shutting down; send it again in a moment"));
         }
-        let request = Arc::new(request(inbound)?);
         let CallbackTarget { tenant, run, step } = self.target.clone();
         let key = RunKey { tenant, run };
+        // Before the body is read: an address that is dead costs no more than a look.
+        let mut durable = self.still_open(&key).await?;
+        let request = Arc::new(request(inbound)?);
         for _ in 0..TRIES {
-            let head = runs::head(&self.core, &key).await?;
-            let Some((_, durable)) = head.filter(|(row, _)| row.ended_at.is_none()) else {
-                return Err(over());
-            };
             let (told, answer) = oneshot::channel();
             self.core.send(durable, key.clone(), Delivery::Callback { step, request: request.clone(), told });
-            match answer.await {
+            let answer = timeout(ANSWER_WITHIN, answer).await;
+            match answer.map_err(|_| unavailable("the run has not taken it; send it again in a moment"))? {
                 Ok(CallbackNow::Wanted) => return Ok(()),
                 Ok(CallbackNow::Busy) => {
                     return Err(Problem::new("about:blank", "Conflict", 409)
@@ -65,10 +69,18 @@ impl Callback {
                 }
                 Ok(CallbackNow::Over) => return Err(over()),
                 // The run left memory before it came to this one: it is over, which its head says then, or it failed.
-                Err(_) => {}
+                Err(_) => durable = self.still_open(&key).await?,
             }
         }
         Err(unavailable("the run could not take it; send it again in a moment"))
+    }
+}
+
+impl Callback {
+    /// Which journal has the run; the error says that it is over.
+    async fn still_open(&self, key: &RunKey) -> Result<bool, Problem> {
+        let head = runs::head(&self.core, key).await?;
+        head.filter(|(row, _)| row.ended_at.is_none()).map(|(_, durable)| durable).ok_or_else(over)
     }
 }
 

@@ -45,8 +45,6 @@ pub(super) struct Driver {
     fired: Vec<TimerId>,
     under_way: FuturesUnordered<UnderWay>,
     aborts: HashMap<StepId, AbortHandle>,
-    /// How many of `under_way` were aborted and have not been seen to end.
-    aborted: usize,
 }
 
 /// The journal does not take this run's entries any more: somebody else has it, or the host is stopping.
@@ -66,7 +64,6 @@ impl Driver {
             fired: vec![],
             under_way: FuturesUnordered::new(),
             aborts: HashMap::new(),
-            aborted: 0,
         }
     }
 
@@ -77,9 +74,10 @@ impl Driver {
     /// Journals the run's first event. The error leaves nothing behind.
     pub async fn create(&mut self, input: Value) -> Result<Vec<Effect>, StorageError> {
         let at = self.row.started_at;
-        let effects = self.advance(at, Event::Started { input });
+        let base_url = Some(self.core.base_url.clone());
+        let effects = self.advance(at, Event::Started { input, base_url });
         self.row.status = view::spell(self.state.status()).to_owned();
-        self.row.phase = self.phase_after(&effects);
+        self.row.phase = self.phase();
         self.row.ended_at = self.state.end().map(|_| at);
         let mut writes = vec![Write::CreateRun(self.row.clone())];
         self.put_entries(&mut writes);
@@ -100,6 +98,10 @@ impl Driver {
             match effect {
                 Effect::Call { step, attempt, .. } => {
                     effects.extend(self.take(Event::Interrupted { step, attempt }).await?);
+                }
+                Effect::Undo { step, attempt, .. } => {
+                    let problem = Some(call::interrupted());
+                    effects.extend(self.take(Event::Undone { step, attempt, problem }).await?);
                 }
                 // Rows of the journal already.
                 Effect::Timer { .. } => {}
@@ -131,7 +133,6 @@ impl Driver {
                     Some(ended) = self.under_way.next() => match ended {
                         Some(event) => Delivery::Event(event),
                         None => {
-                            self.aborted -= 1;
                             effects = vec![];
                             continue;
                         }
@@ -201,7 +202,7 @@ impl Driver {
         let key = self.row.key.clone();
         let mut writes = Vec::with_capacity(3);
         self.put_entries(&mut writes);
-        let phase = self.phase_after(effects);
+        let phase = self.phase();
         let status = view::spell(self.state.status());
         if phase == Phase::Ended {
             writes.push(Write::ClearTimers { key: key.clone() });
@@ -259,7 +260,6 @@ impl Driver {
             Effect::Abort { step } => {
                 if let Some(abort) = self.aborts.remove(&step) {
                     abort.abort();
-                    self.aborted += 1;
                 }
             }
             Effect::Timer { due, .. } => self.core.timer_is_set(self.state.flow().durable, due),
@@ -273,17 +273,11 @@ impl Driver {
         }
     }
 
-    /// What the run needs from the host once these effects are begun.
-    fn phase_after(&self, effects: &[Effect]) -> Phase {
-        let begins_work = |effect: &Effect| {
-            matches!(effect, Effect::Call { .. } | Effect::Evaluate { .. } | Effect::Undo { .. })
-        };
-        let ends_call =
-            |effect: &&Effect| matches!(effect, Effect::Abort { step } if self.aborts.contains_key(step));
-        let going_on = self.under_way.len() - self.aborted - effects.iter().filter(ends_call).count();
+    /// What the run needs from the host.
+    fn phase(&self) -> Phase {
         if self.state.is_over() {
             Phase::Ended
-        } else if going_on > 0 || effects.iter().any(begins_work) {
+        } else if self.state.has_work() {
             Phase::Active
         } else {
             Phase::Parked

@@ -172,7 +172,7 @@ impl Metrics {
             Outcome::Done(_) => "done".to_owned(),
             Outcome::Suspended(_) => "suspended".to_owned(),
             // A plugin chooses its codes; only the known ones may become label values.
-            Outcome::Failed(problem) => {
+            Outcome::Failed(problem) | Outcome::CutOff(problem) => {
                 problem.code().filter(|code| CODES.contains(code)).unwrap_or("failed").to_owned()
             }
         };

@@ -27,6 +27,10 @@ pub enum Event {
     Started {
         /// The raw input.
         input: Value,
+        /// What the callback addresses of its steps began with then: expressions see the same in every fold, whatever
+        /// the host is called by now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base_url: Option<Arc<str>>,
     },
     /// The expression guest answered an [`Effect::Evaluate`].
     Evaluated {
@@ -93,6 +97,8 @@ pub enum Outcome {
     Done(Value),
     /// Failed. With `retry_after_ms` the plugin asks for another attempt; without, the problem is final for the step.
     Failed(Problem),
+    /// The same, but it was the host that ended it: what the step left behind, the plugin could not tidy up.
+    CutOff(Problem),
     /// Waiting for the world. Nothing of the step is in memory meanwhile.
     Suspended(Suspension),
 }
@@ -196,7 +202,7 @@ pub enum Effect {
         /// The answer.
         reply: Reply,
     },
-    /// The run is over. What may still follow are attempts to undo what its steps left in the world.
+    /// The run is over. Always the last effect of its event; what may still follow are attempts to undo what its steps left in the world.
     Finish(End),
 }
 

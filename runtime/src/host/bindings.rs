@@ -160,7 +160,7 @@ fn step<'a>(cx: &'a StoreContextMut<'_, CallState>) -> Result<&'a super::StepCon
     cx.data()
         .step
         .as_ref()
-        .ok_or(Misplaced("`context` is about a step: it is there in `start`, not in `receive` or `describe`"))
+        .ok_or(Misplaced("`context` is about a step: it is there in `start`, `resume` and `cancel`, not in `receive` or `describe`"))
 }
 
 fn link_log(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {

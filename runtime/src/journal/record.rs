@@ -56,9 +56,9 @@ pub(crate) struct RunRow {
 pub(crate) enum Phase {
     /// A host must be at work on it: after a start it is continued at once.
     Active,
-    /// It waits for a timer or a callback.
+    /// It waits for a timer or a callback; or it has ended, and waits to undo what its steps left in the world.
     Parked,
-    /// It is over; it has no timers and never changes again.
+    /// It has ended and nothing is left to do; it has no timers and never changes again.
     Ended,
 }
 

@@ -247,6 +247,13 @@ impl RunState {
         self.end.as_ref()
     }
 
+    /// Whether something is asked of a guest that has not answered.
+    pub(crate) fn has_work(&self) -> bool {
+        self.pending.is_some()
+            || self.frames.last().is_some_and(|frame| self.running_call(frame).is_some())
+            || self.undoing.values().any(Undoing::is_running)
+    }
+
     /// Whether nothing more will happen: it has ended, and nothing is left to be undone.
     pub(crate) fn is_over(&self) -> bool {
         self.end.is_some() && self.undoing.is_empty()
@@ -287,7 +294,10 @@ impl<'a> Turn<'a> {
             // What is still armed then undoes something.
             (_, Event::Fired { timer }) => self.fired(timer),
             (Phase::Over, _) => false,
-            (Phase::Pending, Event::Started { input }) => {
+            (Phase::Pending, Event::Started { input, base_url }) => {
+                if let (Some(base_url), Some(callbacks)) = (base_url, &mut self.run.callbacks) {
+                    callbacks.base_url = base_url;
+                }
                 self.start(input);
                 true
             }

@@ -54,7 +54,7 @@ impl Driver {
 
     fn started(rest: &str, input: Value) -> (Self, Vec<Effect>) {
         let mut driver = Self::new(rest);
-        let effects = driver.take(Event::Started { input });
+        let effects = driver.take(Event::Started { input, base_url: None });
         (driver, effects)
     }
 

@@ -143,6 +143,6 @@ impl Turn<'_> {
 
 fn timeout(what: &str) -> Problem {
     Problem::new(kind::TIMEOUT, "it took too long", 408)
-        .detail(format!("{what} took longer than its `timeout` allows"))
+        .detail(format!("{what} took longer than it may"))
         .data(serde_json::json!({ "code": "timeout" }))
 }

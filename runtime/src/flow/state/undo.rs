@@ -27,6 +27,10 @@ pub(super) struct Undoing {
 }
 
 impl Undoing {
+    pub fn is_running(&self) -> bool {
+        self.is_running
+    }
+
     /// What is to be done about it, unless it rests.
     pub fn effect(&self, step: StepId) -> Option<Effect> {
         self.is_running.then(|| Effect::Undo {
@@ -73,7 +77,8 @@ impl Turn<'_> {
         }
         undoing.is_running = false;
         let (status, due_at) = match &problem {
-            Some(problem) if attempt < ATTEMPTS_TO_UNDO => {
+            // What is written wrong does not get better.
+            Some(problem) if attempt < ATTEMPTS_TO_UNDO && problem.kind != kind::VALIDATION => {
                 (Status::Waiting, Some(self.arm(Some(step), Why::Undo, pause(problem, attempt))))
             }
             Some(_) => (Status::Faulted, None),
@@ -93,8 +98,7 @@ impl Turn<'_> {
 }
 
 fn pause(problem: &Problem, attempt: u32) -> Duration {
-    match problem.retry_after_ms {
-        Some(pause) => Duration::from_millis(pause).min(LONGEST_RETRY_AFTER),
-        None => FIRST_PAUSE.saturating_mul(1 << (attempt - 1).min(20)).min(LONGEST_PAUSE),
-    }
+    let own = FIRST_PAUSE.saturating_mul(1 << (attempt - 1).min(20)).min(LONGEST_PAUSE);
+    let asked = problem.retry_after_ms.map_or(Duration::ZERO, Duration::from_millis);
+    own.max(asked.min(LONGEST_RETRY_AFTER))
 }

@@ -31,7 +31,8 @@ fn event() -> impl Strategy<Value = Event> {
     ];
     let outcome = prop_oneof![
         any::<bool>().prop_map(|bad| Outcome::Done(json!({ "bad": bad }))),
-        problem.prop_map(Outcome::Failed),
+        problem.clone().prop_map(Outcome::Failed),
+        problem.prop_map(Outcome::CutOff),
         (any::<bool>(), prop::option::of(0..9_000u64), any::<bool>()).prop_map(
             |(callback, timer_ms, cleanup)| {
                 let deadline_ms = timer_ms.map(|ms| ms / 2);
@@ -54,7 +55,7 @@ fn event() -> impl Strategy<Value = Event> {
         }),
         6 => (0u32..20).prop_map(|timer| Event::Fired { timer }),
         3 => (0u32..4).prop_map(|id| Event::Evaluated { id, result: Ok(json!({"sorted": [1]})) }),
-        1 => Just(Event::Started { input: json!({"n": 2}) }),
+        1 => Just(Event::Started { input: json!({"n": 2}), base_url: None }),
         1 => (0u32..12).prop_map(|step| Event::CallerLeft { reason: format!("late {step}") }),
         1 => Just(Event::Cancelled { reason: "enough".to_owned() }),
     ]

@@ -224,9 +224,80 @@ fn an_expression_sees_where_the_step_is_called_back() {
         tenant: "acme".into(),
         run: RunId::from_bytes([7; 16]),
     };
-    let url = callbacks.url(0);
+    let (url, again) = (callbacks.url(0), callbacks.clone());
     driver.state = driver.state.called_back_at(callbacks);
-    let effects = driver.take(Event::Started { input: json!({}) });
+    let mut later = RunState::new(driver.state.flow().clone(), RunId::from_bytes([7; 16]))
+        .called_back_at(CallbackAddress { base_url: "https://renamed.example.com".into(), ..again });
+    let started = Event::Started { input: json!({}), base_url: Some("https://hooks.example.com".into()) };
+    let effects = driver.take(started.clone());
     assert_eq!(driver.lines(&effects), [format!(r#"call 0.1 tool:1.2.0 {{"to":"{url}"}}"#)]);
+    assert_eq!(later.advance(driver.now, started), effects, "a fold on a host of another name");
     assert!(url.starts_with("https://hooks.example.com/callbacks/"));
+}
+
+#[test]
+fn what_the_host_ended_is_undone_and_what_the_plugin_ended_is_its_own() {
+    let over = |outcome: fn(Problem) -> Outcome| {
+        let (mut driver, _) = suspended(|_| ());
+        driver.call_back(0, 1);
+        let effects =
+            driver.take(Event::Answered { step: 0, attempt: 1, outcome: outcome(communication(500)) });
+        driver.line(&effects[0])
+    };
+    assert_eq!(over(Outcome::CutOff), "undo 0.1 c3ViLTE= failed");
+    assert!(over(Outcome::Failed).starts_with("faulted 500"));
+}
+
+#[test]
+fn a_step_whose_end_is_known_takes_no_callback() {
+    let slow = ASK.replace("} }\n", "}, output: { as: '${ [.] | sort_by(.) }' } }\n");
+    let (mut driver, _) = Driver::started(&slow, json!({"id": 7}));
+    driver.suspend(0, 1, |_| ());
+    driver.call_back(0, 1);
+    let effects = driver.answer(0, 1, json!("ok"));
+    assert!(driver.line(&effects[0]).starts_with("evaluate"));
+    assert_eq!(driver.state.callback(0), CallbackNow::Over);
+}
+
+#[test]
+fn deaths_and_attempts_are_counted_anew_for_each_wait() {
+    let (mut driver, _) = suspended(|_| ());
+    let mut attempt = 1;
+    for _ in 0..4 {
+        driver.call_back(0, 1);
+        for _ in 0..2 {
+            driver.take(Event::Interrupted { step: 0, attempt });
+            attempt += 1;
+        }
+        driver.suspend(0, attempt, |_| ());
+        assert_eq!(driver.state.status(), Status::Suspended);
+    }
+}
+
+#[test]
+fn what_is_written_wrong_is_not_undone_again_and_no_pause_is_shorter_than_ours() {
+    let (mut driver, _) = suspended(|_| ());
+    driver.take(Event::Cancelled { reason: "enough".into() });
+    let mut problem = communication(503);
+    problem.retry_after_ms = Some(10);
+    let effects = driver.take(Event::Undone { step: 0, attempt: 1, problem: Some(problem) });
+    assert_eq!(driver.lines(&effects), ["timer 0 in 1 s"]);
+    driver.later(1).take(Event::Fired { timer: 0 });
+    let problem = Problem::new(kind::VALIDATION, "wrong", 400);
+    assert!(driver.take(Event::Undone { step: 0, attempt: 2, problem: Some(problem) }).is_empty());
+    assert!(driver.state.is_over());
+}
+
+#[test]
+fn a_run_has_work_as_long_as_a_guest_is_asked() {
+    let (mut driver, _) = Driver::started(ASK, json!({"id": 7}));
+    assert!(driver.state.has_work());
+    driver.suspend(0, 1, |_| ());
+    assert!(!driver.state.has_work());
+    driver.take(Event::Cancelled { reason: "enough".into() });
+    assert!(driver.state.has_work(), "it has ended, and undoes what it left");
+    driver.take(Event::Undone { step: 0, attempt: 1, problem: Some(communication(503)) });
+    assert!(!driver.state.has_work(), "a timer wakes it");
+    driver.take(Event::Fired { timer: 0 });
+    assert!(driver.state.has_work());
 }

@@ -28,6 +28,10 @@ pub(crate) struct Progress {
     pub is_running: bool,
     deaths: u32,
     suspensions: u32,
+    /// Attempts since the step began or was suspended.
+    tries: u32,
+    /// The step's own end is known.
+    has_ended: bool,
     held: Option<Held>,
     /// A callback that came before the step waited for it.
     early: Option<Arc<Value>>,
@@ -53,8 +57,12 @@ pub(crate) enum CallbackNow {
 }
 
 impl Progress {
-    /// What a callback comes to now.
+    /// What a callback comes to now. One that comes before the step waits for it is kept for that; it is dropped where
+    /// the step ends without.
     pub(crate) fn callback(&self) -> CallbackNow {
+        if self.has_ended {
+            return CallbackNow::Over;
+        }
         let handled = self.held.as_ref().and_then(|held| held.woken_by.as_ref());
         let busy =
             self.attempt == 0 || self.early.is_some() || handled.is_some_and(|event| is_callback(event));
@@ -78,6 +86,7 @@ impl Progress {
 
     /// The step comes to its own end: what it left behind is its own to tidy up, unless it asked for help.
     fn ends(&mut self) {
+        self.has_ended = true;
         self.held.take_if(|held| !held.suspension.cleanup);
     }
 
@@ -94,6 +103,7 @@ fn is_callback(event: &Value) -> bool {
 pub(crate) fn attempt(turn: &mut Turn<'_>, plugin: &PluginRef) {
     let Body::Call(progress) = turn.body() else { return };
     progress.attempt += 1;
+    progress.tries += 1;
     let started_at = turn.at();
     turn.record().attempts.push(AttemptRecord { started_at, ended_at: None, problem: None });
     ask(turn, plugin);
@@ -123,18 +133,30 @@ pub(crate) fn answered(turn: &mut Turn<'_>, step: StepId, attempt: u32, outcome:
             turn.done(output);
             true
         }
+        Outcome::Failed(problem) | Outcome::CutOff(problem) if may_try_again(progress, &problem) => {
+            let pause = problem.retry_after_ms.map_or(Duration::ZERO, Duration::from_millis);
+            close_attempt(turn, Some(problem));
+            turn.sleep(pause.min(LONGEST_RETRY_AFTER));
+            false
+        }
         Outcome::Failed(problem) => {
+            progress.ends();
             close_attempt(turn, Some(problem.clone()));
-            match problem.retry_after_ms {
-                Some(pause) if attempt < ATTEMPTS_PER_STEP => {
-                    turn.sleep(Duration::from_millis(pause).min(LONGEST_RETRY_AFTER));
-                    false
-                }
-                _ => end_with(turn, problem),
-            }
+            turn.raise_here(problem);
+            true
+        }
+        // The plugin had no chance to tidy up.
+        Outcome::CutOff(problem) => {
+            close_attempt(turn, Some(problem.clone()));
+            turn.raise_here(problem);
+            true
         }
         Outcome::Suspended(suspension) => suspended(turn, suspension),
     }
+}
+
+fn may_try_again(progress: &Progress, problem: &Problem) -> bool {
+    problem.retry_after_ms.is_some() && progress.tries < ATTEMPTS_PER_STEP
 }
 
 fn suspended(turn: &mut Turn<'_>, suspension: Suspension) -> bool {
@@ -143,6 +165,7 @@ fn suspended(turn: &mut Turn<'_>, suspension: Suspension) -> bool {
     let (timer, deadline) = (suspension.timer_ms, suspension.deadline_ms);
     progress.held = Some(Held { suspension, woken_by: None });
     progress.suspensions += 1;
+    (progress.tries, progress.deaths) = (0, 0);
     let too_many = progress.suspensions > SUSPENSIONS_PER_STEP;
     if !wakes || too_many {
         let detail = match wakes {
@@ -235,14 +258,6 @@ fn again(turn: &mut Turn<'_>) {
     if let Kind::Call(call) = &turn.task().kind {
         attempt(turn, &call.plugin);
     }
-}
-
-fn end_with(turn: &mut Turn<'_>, problem: Problem) -> bool {
-    if let Body::Call(progress) = turn.body() {
-        progress.ends();
-    }
-    turn.raise_here(problem);
-    true
 }
 
 fn running<'t>(turn: &'t mut Turn<'_>, step: StepId, attempt: u32) -> Option<&'t mut Progress> {

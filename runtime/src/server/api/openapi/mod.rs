@@ -269,9 +269,13 @@ fn callback() -> Value {
         "requestBody": { "required": false, "content": { "*/*": { "schema": {} } } },
         "responses": {
             "202": { "description": "The step goes on with it" },
+            "400": json!({ "$ref": "#/components/responses/Problem" }),
             "404": json!({ "$ref": "#/components/responses/Problem" }),
             "409": json!({ "$ref": "#/components/responses/Problem" }),
             "410": json!({ "$ref": "#/components/responses/Problem" }),
+            "413": json!({ "$ref": "#/components/responses/Problem" }),
+            "429": json!({ "$ref": "#/components/responses/Problem" }),
+            "503": json!({ "$ref": "#/components/responses/Problem" }),
         },
         "security": [],
     })
