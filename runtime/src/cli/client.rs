@@ -34,7 +34,15 @@ pub(super) struct Server {
     #[arg(long, global = true, value_name = "URL")]
     server: Option<String>,
     /// The operator's token
-    #[arg(long, global = true, env = "FLOWCELL_TOKEN", hide_env = true, hide_env_values = true)]
+    // One of 64 tokens begins with a hyphen.
+    #[arg(
+        long,
+        global = true,
+        env = "FLOWCELL_TOKEN",
+        hide_env = true,
+        hide_env_values = true,
+        allow_hyphen_values = true
+    )]
     token: Option<String>,
     /// Whose things are meant [default: default]
     #[arg(long, global = true, value_name = "NAME", env = "FLOWCELL_TENANT", hide_env = true)]
@@ -248,6 +256,18 @@ mod tests {
 
     fn server(server: Option<&str>, data: Option<PathBuf>) -> Server {
         Server { server: server.map(str::to_owned), token: None, tenant: None, data, ca: None, json: false }
+    }
+
+    #[test]
+    fn a_token_may_begin_with_a_hyphen() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            server: Server,
+        }
+        let line =
+            <Line as clap::Parser>::try_parse_from(["flowcell", "--token", "-8abc", "--json"]).unwrap();
+        assert_eq!((line.server.token.as_deref(), line.server.json), (Some("-8abc"), true));
     }
 
     #[test]
