@@ -280,3 +280,30 @@ async fn ctrl_c_drains_like_sigterm() {
     let (_, output) = server.ended().await;
     output.exited(0);
 }
+
+#[tokio::test]
+async fn a_run_that_cannot_be_read_is_told_of_once_and_left_alone() {
+    let two = local("") + "[[tenant]]\nname = \"other\"\n";
+    let resting = flow("work", "- rest: { wait: PT0.2S }");
+    let setup = FLOWCELL.serve().config(two).file("work.yaml", resting).arg("--tenant").arg("other");
+    let server = setup.start().await;
+    let begin = server.call("POST", "/api/v1/flows/shop/work/runs").header("flowcell-tenant", "other");
+    begin.json(&json!({})).send().await.is(202);
+    let before = server.kill9().await;
+
+    // The tenant is not configured any more when its run is due.
+    let after = FLOWCELL.serve().config(local(""));
+    std::fs::create_dir_all(after.data()).expect("a data folder can be made");
+    for entry in std::fs::read_dir(before.data()).expect("the data folder is there").flatten() {
+        if entry.path().is_file() {
+            std::fs::copy(entry.path(), after.data().join(entry.file_name())).expect("a file can be copied");
+        }
+    }
+    let server = after.start().await;
+    let said = || server.printed().matches("is not configured on this host").count();
+    until("the complaint", async || (said() > 0).then_some(())).await;
+    for _ in 0..200 {
+        server.get("/healthz").await.is(200);
+    }
+    assert_eq!(said(), 1, "{}", server.printed());
+}

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
 
 // Its channel is a few words until something is sent; tokio's begins with a block for 32 events, for each run.
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
@@ -17,12 +18,14 @@ use super::plugins::Plugins;
 use super::tenant::Tenant;
 use super::view::{self, RunChange};
 use super::waiters::Waiters;
-use crate::clock::Clock;
+use crate::clock::{Clock, after};
 use crate::flow::{CallbackNow, Document, Event, Flow, RunState, StepId};
 use crate::host::{Evaluator, Host};
 use crate::id::{CallbackAddress, CallbackKey, FlowId, RunId, TenantId};
 use crate::journal::{DataLock, Journal, RunKey, RunRow, StorageError};
 
+/// How long the timers of a run that cannot be read are left alone.
+const LEFT_ALONE: Duration = Duration::from_secs(60);
 /// How many changes a slow watcher may be behind before it loses the oldest.
 pub(super) const CHANGES: usize = 4096;
 
@@ -181,14 +184,15 @@ impl Core {
     async fn wake(self: Arc<Self>, durable: bool, key: RunKey, inbox: UnboundedReceiver<Delivery>) {
         let Some(tenant) = self.tenants.get(&key.tenant).cloned() else {
             tracing::error!(run = %key.run, "{}", LoadError::NoTenant(key.tenant.clone()));
-            return self.retire(&key);
+            return self.leave(&key).await;
         };
-        let _slot = tenant.slot().await;
+        let slot = tenant.slot().await;
         let (row, state, entries) = match self.load(durable, &key).await {
             Ok(loaded) => loaded,
             Err(error) => {
                 tracing::error!(run = %key.run, %error, "the run cannot be continued; it stays in the journal as it is");
-                return self.retire(&key);
+                drop(slot);
+                return self.leave(&key).await;
             }
         };
         if state.is_over() {
@@ -210,6 +214,20 @@ impl Core {
     pub fn callback_address(&self, tenant: &TenantId, run: RunId) -> CallbackAddress {
         let (base_url, key) = (self.base_url.clone(), self.callback_key.clone());
         CallbackAddress { base_url, key, tenant: tenant.clone(), run }
+    }
+
+    /// A run cannot be taken into memory. Its timers are left alone for a while, or the scheduler would hand them out
+    /// again at once.
+    async fn leave(&self, key: &RunKey) {
+        self.active.lock().expect("no panic while held").remove(key);
+        self.left.notify_waiters();
+        tokio::select! {
+            () = self.clock.sleep_until(after(self.clock.now(), LEFT_ALONE)) => {}
+            () = self.draining() => {}
+        }
+        if self.handed.lock().expect("no panic while held").remove(key).is_some() {
+            self.ring();
+        }
     }
 
     /// The way to a run that is being created.

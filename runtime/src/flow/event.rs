@@ -335,6 +335,8 @@ pub const HOST_DEATHS_PER_STEP: u32 = 3;
 pub const ATTEMPTS_PER_STEP: u32 = 100;
 /// How often a plugin may suspend one step: each time is an entry of the journal.
 pub const SUSPENSIONS_PER_STEP: u32 = 10_000;
+/// How many bytes a plugin may leave in all the waits of one step, in base64: they are read when the run wakes.
+pub const LEFT_BYTES_PER_STEP: usize = 64 << 20;
 /// The most attempts to undo what a step left in the world: with the pauses between them some two days.
 pub const ATTEMPTS_TO_UNDO: u32 = 60;
 /// The longest pause that a plugin may ask for between two attempts; a longer one is cut to it.

@@ -1,6 +1,6 @@
 //! Suspended calls: what wakes them, what a callback comes to, and what is undone when they are left.
 
-use crate::flow::event::{ATTEMPTS_TO_UNDO, SUSPENSIONS_PER_STEP, Suspension};
+use crate::flow::event::{ATTEMPTS_TO_UNDO, LEFT_BYTES_PER_STEP, SUSPENSIONS_PER_STEP, Suspension};
 use crate::flow::state::CallbackNow;
 use crate::id::{CallbackAddress, CallbackKey};
 
@@ -104,6 +104,14 @@ fn a_wait_that_nothing_would_end_is_refused() {
     }
     driver.suspend(0, 1, |_| ());
     assert!(driver.problem().to_string().contains("more than 10000 times"));
+    let (mut driver, _) = Driver::started(ASK, json!({"id": 7}));
+    let much: Arc<str> = "A".repeat(LEFT_BYTES_PER_STEP / 4).into();
+    for _ in 0..4 {
+        driver.suspend(0, 1, |left| left.state = much.clone());
+        driver.call_back(0, 1);
+    }
+    driver.suspend(0, 1, |_| ());
+    assert!(driver.problem().to_string().contains("in all its waits"));
 }
 
 #[test]

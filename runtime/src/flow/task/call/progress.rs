@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::flow::event::{
-    ATTEMPTS_PER_STEP, Ask, AttemptRecord, Effect, HOST_DEATHS_PER_STEP, LONGEST_RETRY_AFTER, Outcome,
-    SUSPENSIONS_PER_STEP, Status, StepId, Suspension,
+    ATTEMPTS_PER_STEP, Ask, AttemptRecord, Effect, HOST_DEATHS_PER_STEP, LEFT_BYTES_PER_STEP,
+    LONGEST_RETRY_AFTER, Outcome, SUSPENSIONS_PER_STEP, Status, StepId, Suspension,
 };
 use crate::flow::state::{Body, Turn};
 use crate::flow::task::Kind;
@@ -28,6 +28,7 @@ pub(crate) struct Progress {
     pub is_running: bool,
     deaths: u32,
     suspensions: u32,
+    left_bytes: usize,
     /// Attempts since the step began or was suspended.
     tries: u32,
     /// The step's own end is known.
@@ -88,6 +89,22 @@ impl Progress {
     fn ends(&mut self) {
         self.has_ended = true;
         self.held.take_if(|held| !held.suspension.cleanup);
+    }
+
+    /// Why it cannot be suspended so.
+    fn refusal(&self, suspension: &Suspension) -> Option<String> {
+        if !suspension.callback && suspension.timer_ms.is_none() {
+            let detail = "the plugin waits for neither a callback nor a time: nothing would ever wake it";
+            return Some(detail.to_owned());
+        }
+        if self.suspensions > SUSPENSIONS_PER_STEP {
+            return Some(format!("the plugin suspended this step more than {SUSPENSIONS_PER_STEP} times"));
+        }
+        (self.left_bytes > LEFT_BYTES_PER_STEP).then(|| {
+            format!(
+                "what the plugin left in all its waits has more than {LEFT_BYTES_PER_STEP} bytes in base64"
+            )
+        })
     }
 
     fn waits(&self) -> bool {
@@ -161,19 +178,13 @@ fn may_try_again(progress: &Progress, problem: &Problem) -> bool {
 
 fn suspended(turn: &mut Turn<'_>, suspension: Suspension) -> bool {
     let Body::Call(progress) = turn.body() else { return false };
-    let wakes = suspension.callback || suspension.timer_ms.is_some();
+    progress.suspensions += 1;
+    progress.left_bytes = progress.left_bytes.saturating_add(suspension.state.len());
+    let refused = progress.refusal(&suspension);
     let (timer, deadline) = (suspension.timer_ms, suspension.deadline_ms);
     progress.held = Some(Held { suspension, woken_by: None });
-    progress.suspensions += 1;
     (progress.tries, progress.deaths) = (0, 0);
-    let too_many = progress.suspensions > SUSPENSIONS_PER_STEP;
-    if !wakes || too_many {
-        let detail = match wakes {
-            true => format!("the plugin suspended this step more than {SUSPENSIONS_PER_STEP} times"),
-            false => {
-                "the plugin waits for neither a callback nor a time: nothing would ever wake it".to_owned()
-            }
-        };
+    if let Some(detail) = refused {
         let problem = Problem::new(kind::RUNTIME, "the step cannot be suspended", 500).detail(detail);
         close_attempt(turn, Some(problem.clone()));
         turn.raise_here(problem);
