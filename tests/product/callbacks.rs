@@ -40,13 +40,18 @@ async fn call_back(url: &str, body: &Value) -> Answer {
     Call::post(url, body).send().await
 }
 
-/// A run of `shop/wait` that waits for a callback, and its address.
-async fn suspended(server: &Server, stub: &Stub, more: &Value) -> (String, String) {
+/// Begins a run that is to wait for a callback and to tell the stub, with more of an input.
+async fn begin(server: &Server, stub: &Stub, flow: &str, more: &Value) -> String {
     let mut input = json!({ "callback": true, "tell": format!("{}/told", stub.url()) });
     for (key, value) in more.as_object().into_iter().flatten() {
         input[key] = value.clone();
     }
-    let run = server.begin("shop/wait", &input).await;
+    server.begin(flow, &input).await
+}
+
+/// A run of `shop/wait` that waits for a callback, and its address.
+async fn suspended(server: &Server, stub: &Stub, more: &Value) -> (String, String) {
+    let run = begin(server, stub, "shop/wait", more).await;
     server.wait_for(&run, "suspended").await;
     (run, address(server, stub).await)
 }
@@ -80,8 +85,7 @@ async fn a_callback_inside_the_request_that_asks_for_it_is_kept() {
     let gate = Gate::new();
     stub.next("/told", Given::status(200).behind(&gate));
     let server = setup("").start().await;
-    let input = json!({ "callback": true, "tell": format!("{}/told", stub.url()) });
-    let run = server.begin("shop/wait", &input).await;
+    let run = begin(&server, &stub, "shop/wait", &json!({})).await;
     let url = address(&server, &stub).await;
     call_back(&url, &json!(1)).await.is(202);
     let busy = call_back(&url, &json!(2)).await.is(409);
@@ -140,9 +144,7 @@ async fn an_acknowledged_callback_survives_kill_9() {
 async fn a_step_that_waits_too_long_times_out_and_is_undone() {
     let stub = Stub::start().await;
     let server = setup("").start().await;
-    let told_to = format!("{}/told", stub.url());
-    let input = json!({ "callback": true, "deadlineMs": 300, "tell": told_to });
-    let run = server.begin("shop/wait", &input).await;
+    let run = begin(&server, &stub, "shop/wait", &json!({ "deadlineMs": 300 })).await;
     let url = address(&server, &stub).await;
     let faulted = server.wait_for(&run, "faulted").await;
     assert!(faulted["problem"]["type"].as_str().is_some_and(|kind| kind.ends_with("/timeout")), "{faulted}");
@@ -214,8 +216,7 @@ async fn time_wakes_a_step_and_a_step_may_wait_again() {
 async fn a_flow_that_is_not_durable_waits_in_memory() {
     let stub = Stub::start().await;
     let server = setup("").start().await;
-    let input = json!({ "callback": true, "tell": format!("{}/told", stub.url()) });
-    let run = server.begin("shop/volatile", &input).await;
+    let run = begin(&server, &stub, "shop/volatile", &json!({})).await;
     server.wait_for(&run, "suspended").await;
     call_back(&address(&server, &stub).await, &json!("there")).await.is(202);
     assert_eq!(server.wait_for(&run, "completed").await["output"][0]["body"], "there");

@@ -2,6 +2,7 @@
 //!
 //! The cheap questions come first, and the body is fetched from the host only when all of them are answered.
 
+use flowcell_plugin_http::body::{essence, is_json};
 use flowcell_sdk::http::HeaderMap;
 use flowcell_sdk::json::Broken;
 use flowcell_sdk::prelude::*;
@@ -94,7 +95,7 @@ fn event(config: &Config, request: Inbound, body: Option<Box<RawValue>>) -> Even
 fn body(request: &Inbound) -> Result<Option<Box<RawValue>>, Refusal> {
     let content_type = request.header("content-type").map(essence).filter(|essence| !essence.is_empty());
     if let Some(essence) = &content_type
-        && !(essence == "application/json" || essence.ends_with("+json"))
+        && !is_json(essence)
     {
         let bytes = request.body();
         if bytes.is_empty() && !carries_a_body(request.method()) {
@@ -127,8 +128,4 @@ fn not_json(broken: &Broken) -> Refusal {
 /// Whether an empty body is worth a word: GET, HEAD, DELETE and OPTIONS seldom have one, whatever their headers say.
 fn carries_a_body(method: &str) -> bool {
     matches!(method, "POST" | "PUT" | "PATCH")
-}
-
-fn essence(media: &str) -> String {
-    media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }

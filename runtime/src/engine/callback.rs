@@ -15,7 +15,7 @@ use super::core::{Core, Delivery, Lifetime};
 use super::receive::{Answer, Inbound, problem_answer, unavailable};
 use super::runs;
 use super::tenant::Tenant;
-use crate::flow::{CallbackNow, admit};
+use crate::flow::{CallbackNow, admit, is_json};
 use crate::id::CallbackTarget;
 use crate::journal::RunKey;
 use crate::problem::{Problem, kind};
@@ -113,16 +113,16 @@ fn body(media: Option<&str>, bytes: &Bytes) -> Result<(Value, Option<&'static st
     if bytes.is_empty() {
         return Ok((Value::Null, None));
     }
-    let parsed = serde_json::from_slice(bytes);
+    let parsed = || serde_json::from_slice(bytes);
     match media {
-        Some(media) if media == "application/json" || media.ends_with("+json") => {
-            return parsed.map(|value| (value, None)).map_err(|error| {
+        Some(media) if is_json(media) => {
+            return parsed().map(|value| (value, None)).map_err(|error| {
                 Problem::new(kind::VALIDATION, "Bad request", 400)
                     .detail(format!("the body is not JSON: {error}"))
             });
         }
         None | Some("") => {
-            if let Ok(value) = parsed {
+            if let Ok(value) = parsed() {
                 return Ok((value, None));
             }
         }

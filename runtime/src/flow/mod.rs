@@ -32,4 +32,5 @@ pub use event::{
 pub use finding::{Finding, Severity};
 pub use state::RunState;
 pub(crate) use state::{CallbackNow, admit};
+pub(crate) use task::reply::is_json;
 pub use trigger::TriggerDocument;

@@ -26,7 +26,7 @@ pub(super) async fn receive(
         Method::POST => {
             let callback = state.runtime.callback(token).ok_or_else(response::not_found)?;
             let body = payload.read(head, callback.body_limit()).await?;
-            response::answer(callback.receive(inbound(remote, head, "/", body)).await)
+            response::answer(callback.receive(inbound(remote, head, "/".to_owned(), body)).await)
         }
         Method::OPTIONS => Ok(response::options("POST")),
         _ => {

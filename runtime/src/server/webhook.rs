@@ -24,14 +24,14 @@ pub(super) async fn receive(
 ) -> Outcome {
     let (hook, path) = find(&state.runtime, first, below).ok_or_else(response::not_found)?;
     let body = payload.read(head, hook.body_limit()).await?;
-    response::answer(hook.receive(inbound(remote, head, &path, body)).await)
+    response::answer(hook.receive(inbound(remote, head, path, body)).await)
 }
 
 /// A request as the runtime takes it; `path` is the part below its address.
-pub(super) fn inbound(remote: SocketAddr, head: &Parts, path: &str, body: Bytes) -> Inbound {
+pub(super) fn inbound(remote: SocketAddr, head: &Parts, path: String, body: Bytes) -> Inbound {
     Inbound {
         method: head.method.as_str().to_owned(),
-        path: path.to_owned(),
+        path,
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers: headers(head),
         body,

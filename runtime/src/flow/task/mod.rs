@@ -12,7 +12,7 @@ use super::template::Template;
 pub(crate) mod call;
 pub(crate) mod do_;
 pub(crate) mod raise;
-mod reply;
+pub(crate) mod reply;
 pub(crate) mod respond;
 pub(crate) mod retry;
 pub(crate) mod set;

@@ -86,7 +86,8 @@ fn body(with: &Value, chosen: Option<&str>) -> Result<(Vec<u8>, &'static str), (
     }
 }
 
-fn is_json(content_type: &str) -> bool {
+/// Whether a content type, in lower case, is JSON.
+pub(crate) fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     essence == "application/json" || essence.ends_with("+json")
 }
