@@ -13,7 +13,7 @@ use super::tenant::Tenant;
 use super::view::RunChange;
 use crate::capability::log::LogLine;
 use crate::flow::{Ask, Outcome, Suspension};
-use crate::host::{self, Action, CallLimits, Grants, HostError, Plugin, StepContext};
+use crate::host::{self, Action, CallLimits, Grants, HostError, Plugin, StepContext, Surroundings};
 use crate::id::{PluginRef, RunId};
 use crate::problem::{Problem, kind};
 
@@ -57,16 +57,16 @@ pub(super) async fn call(core: Arc<Core>, tenant: Arc<Tenant>, attempt: Attempt,
 async fn carry_out(core: &Core, tenant: &Tenant, attempt: &Attempt, ask: Ask) -> Result<Outcome, Problem> {
     let plugin = installed(core, tenant, &attempt.plugin)?;
     let action = action(&plugin, &attempt.plugin)?;
-    let Surroundings { grants, limits, context } = surroundings(core, tenant, attempt);
+    let around = surroundings(core, tenant, attempt);
     let host = &core.host;
     let ended = match ask {
         Ask::Start { input } => {
             action.validate(&input).map_err(|findings| invalid_input(&attempt.plugin, findings))?;
-            host.start(&plugin, &action.name, &json_text(&input), grants, limits, context).await
+            host.start(&plugin, &action.name, &json_text(&input), around).await
         }
         Ask::Resume { state, event } => {
             let (state, event) = (left(&state)?, json_text(&event));
-            host.resume(&plugin, &action.name, (&state, &event), grants, limits, context).await
+            host.resume(&plugin, &action.name, (&state, &event), around).await
         }
     };
     let ended = ended.map_err(|error| host_failed(&error))?;
@@ -84,11 +84,6 @@ async fn carry_out(core: &Core, tenant: &Tenant, attempt: &Attempt, ask: Ask) ->
     }
 }
 
-/// What became of a call when the host died meanwhile.
-pub(super) fn interrupted() -> Problem {
-    Problem::new(kind::RUNTIME, "the host stopped during this attempt", 500)
-}
-
 /// Calls the plugin's `cancel` for a step that is over. None: what the step left in the world is undone.
 pub(super) async fn undo(
     core: Arc<Core>,
@@ -101,9 +96,9 @@ pub(super) async fn undo(
         let plugin = installed(&core, &tenant, &attempt.plugin)?;
         let action = action(&plugin, &attempt.plugin)?;
         let state = left(&state)?;
-        let Surroundings { grants, limits, context } = surroundings(&core, &tenant, &attempt);
+        let around = surroundings(&core, &tenant, &attempt);
         let over = (state.as_slice(), reason);
-        let undone = core.host.cancel(&plugin, &action.name, over, grants, limits, context).await;
+        let undone = core.host.cancel(&plugin, &action.name, over, around).await;
         let undone = undone.map_err(|error| host_failed(&error))?;
         core.metrics.guest_ended(&tenant.id, &attempt.plugin.name, &undone.usage);
         show_logs(&core, &tenant, &attempt, &undone.logs);
@@ -127,13 +122,6 @@ fn action<'p>(plugin: &'p Plugin, wanted: &PluginRef) -> Result<&'p Action, Prob
     plugin.action(wanted.action.as_deref()).map_err(|reason| {
         Problem::new(kind::CONFIGURATION, "the plugin has no such action", 500).detail(reason)
     })
-}
-
-/// What a call of a step is given beside its errand.
-struct Surroundings {
-    grants: Grants,
-    limits: CallLimits,
-    context: StepContext,
 }
 
 fn surroundings(core: &Core, tenant: &Tenant, attempt: &Attempt) -> Surroundings {

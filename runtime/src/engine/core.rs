@@ -219,12 +219,21 @@ impl Core {
     /// A run cannot be taken into memory. Its timers are left alone for a while, or the scheduler would hand them out
     /// again at once.
     async fn leave(&self, key: &RunKey) {
-        self.active.lock().expect("no panic while held").remove(key);
-        self.left.notify_waiters();
+        self.forget_driver(key);
         tokio::select! {
             () = self.clock.sleep_until(after(self.clock.now(), LEFT_ALONE)) => {}
             () = self.draining() => {}
         }
+        self.take_timers_back(key);
+    }
+
+    fn forget_driver(&self, key: &RunKey) {
+        self.active.lock().expect("no panic while held").remove(key);
+        self.left.notify_waiters();
+    }
+
+    /// What the run was given and did not take is handed out again.
+    fn take_timers_back(&self, key: &RunKey) {
         if self.handed.lock().expect("no panic while held").remove(key).is_some() {
             self.ring();
         }
@@ -284,11 +293,8 @@ impl Core {
 
     /// A run leaves memory for good: over, moved on by another host, or unreadable.
     pub fn retire(&self, key: &RunKey) {
-        self.active.lock().expect("no panic while held").remove(key);
-        if self.handed.lock().expect("no panic while held").remove(key).is_some() {
-            self.ring();
-        }
-        self.left.notify_waiters();
+        self.forget_driver(key);
+        self.take_timers_back(key);
     }
 
     pub fn active_runs(&self) -> usize {

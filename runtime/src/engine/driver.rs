@@ -96,12 +96,8 @@ impl Driver {
         let mut effects = vec![];
         for effect in self.state.outstanding() {
             match effect {
-                Effect::Call { step, attempt, .. } => {
+                Effect::Call { step, attempt, .. } | Effect::Undo { step, attempt, .. } => {
                     effects.extend(self.take(Event::Interrupted { step, attempt }).await?);
-                }
-                Effect::Undo { step, attempt, .. } => {
-                    let problem = Some(call::interrupted());
-                    effects.extend(self.take(Event::Undone { step, attempt, problem }).await?);
                 }
                 // Rows of the journal already.
                 Effect::Timer { .. } => {}

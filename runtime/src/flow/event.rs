@@ -48,7 +48,8 @@ pub enum Event {
         /// How it ended.
         outcome: Outcome,
     },
-    /// The host died while this attempt was under way; what it did to the world is unknown.
+    /// The host died while this attempt was under way, to carry a step out or to undo it; what it did to the world is
+    /// unknown.
     Interrupted {
         /// Which step.
         step: StepId,

@@ -65,6 +65,13 @@ impl StepContext {
     }
 }
 
+/// What a call of a step is given beside its errand.
+pub(crate) struct Surroundings {
+    pub grants: Grants,
+    pub limits: CallLimits,
+    pub context: StepContext,
+}
+
 /// The request that a trigger judges: the answers of `inbound`.
 #[derive(Clone, Debug)]
 pub(crate) struct InboundRequest {
@@ -303,23 +310,16 @@ impl Plugin {
     }
 }
 
-fn of_step(grants: Grants, limits: &CallLimits, context: StepContext) -> CallState {
-    CallState { step: Some(context), egress: Some(grants.egress), ..CallState::new(limits) }
-}
-
 /// Calls `start` of a plugin's action.
 pub(super) async fn start(
     host: &Host,
     plugin: &Plugin,
     action: &str,
     input: &str,
-    grants: Grants,
-    limits: CallLimits,
-    context: StepContext,
+    around: Surroundings,
 ) -> Result<Ended, HostError> {
-    let state = of_step(grants, &limits, context);
     let export = &plugin.acts()?.start;
-    run::<_, Started>(host, &plugin.pre, export, (action, input), state, &limits).await.map(ended)
+    in_step::<_, Started>(host, plugin, export, (action, input), around).await.map(ended)
 }
 
 /// Calls `resume` of a plugin's action with what it left behind, and the event.
@@ -328,13 +328,10 @@ pub(super) async fn resume(
     plugin: &Plugin,
     action: &str,
     (left, event): (&[u8], &str),
-    grants: Grants,
-    limits: CallLimits,
-    context: StepContext,
+    around: Surroundings,
 ) -> Result<Ended, HostError> {
-    let state = of_step(grants, &limits, context);
     let export = &plugin.acts()?.resume;
-    run::<_, Started>(host, &plugin.pre, export, (action, left, event), state, &limits).await.map(ended)
+    in_step::<_, Started>(host, plugin, export, (action, left, event), around).await.map(ended)
 }
 
 /// Calls `cancel` of a plugin's action with what it left behind, and the reason.
@@ -343,16 +340,30 @@ pub(super) async fn cancel(
     plugin: &Plugin,
     action: &str,
     (left, reason): (&[u8], &str),
-    grants: Grants,
-    limits: CallLimits,
-    context: StepContext,
+    around: Surroundings,
 ) -> Result<Undone, HostError> {
-    let state = of_step(grants, &limits, context);
     let export = &plugin.acts()?.cancel;
     let Finished { result, usage, logs } =
-        run::<_, bindings::Undone>(host, &plugin.pre, export, (action, left, reason), state, &limits).await?;
+        in_step::<_, bindings::Undone>(host, plugin, export, (action, left, reason), around).await?;
     let result = result.and_then(|(undone,)| undone.map_err(Problem::from));
     Ok(Undone { result, usage, logs })
+}
+
+/// One call of an action's export.
+async fn in_step<P, R>(
+    host: &Host,
+    plugin: &Plugin,
+    export: &ComponentExportIndex,
+    params: P,
+    around: Surroundings,
+) -> Result<Finished<R>, HostError>
+where
+    P: ComponentNamedList + Lower + Send + Sync,
+    R: ComponentNamedList + Lift + Send + Sync + 'static,
+{
+    let Surroundings { grants, limits, context } = around;
+    let state = CallState { step: Some(context), egress: Some(grants.egress), ..CallState::new(&limits) };
+    run(host, &plugin.pre, export, params, state, &limits).await
 }
 
 fn ended(finished: Finished<Started>) -> Ended {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::bindings::Started;
 use super::call::{self, CallState};
 use super::limits::fuel;
-use super::{CallLimits, Grants, Host, HostSettings, Outcome, Plugin, StepContext};
+use super::{CallLimits, Grants, Host, HostSettings, Outcome, Plugin, StepContext, Surroundings};
 use crate::capability::http_request::{Egress, Shared};
 use crate::config::Quota;
 use crate::id::{CallbackAddress, CallbackKey, RunId, TenantId};
@@ -65,7 +65,8 @@ async fn fresh_calls(host: &Host, plugin: &Plugin, calls: u32) -> Result<Duratio
     let started = Instant::now();
     for _ in 0..calls {
         let grants = Grants { egress: egress.clone() };
-        let ended = host.start(plugin, ACTION, INPUT, grants, limits(), context()).await;
+        let around = Surroundings { grants, limits: limits(), context: context() };
+        let ended = host.start(plugin, ACTION, INPUT, around).await;
         match ended.map_err(|error| error.to_string())?.outcome {
             Outcome::Done(_) => {}
             other => return Err(format!("unexpected: {other:?}")),

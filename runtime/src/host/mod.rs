@@ -30,7 +30,9 @@ use wasmtime::component::Linker;
 
 pub(crate) use self::cache::CacheDir;
 use self::call::CallState;
-pub(crate) use self::call::{Ended, Grants, InboundRequest, Outcome, Received, StepContext, Undone, Usage};
+pub(crate) use self::call::{
+    Ended, Grants, InboundRequest, Outcome, Received, StepContext, Surroundings, Undone, Usage,
+};
 pub(crate) use self::evaluator::Evaluator;
 pub(crate) use self::install::InstallError;
 pub(crate) use self::limits::CallLimits;
@@ -123,11 +125,9 @@ impl Host {
         plugin: &Plugin,
         action: &str,
         input: &str,
-        grants: Grants,
-        limits: CallLimits,
-        context: StepContext,
+        around: Surroundings,
     ) -> Result<Ended, HostError> {
-        call::start(self, plugin, action, input, grants, limits, context).await
+        call::start(self, plugin, action, input, around).await
     }
 
     /// A suspended step goes on: with the bytes that it left, and the event that woke it, JSON text.
@@ -136,11 +136,9 @@ impl Host {
         plugin: &Plugin,
         action: &str,
         woken: (&[u8], &str),
-        grants: Grants,
-        limits: CallLimits,
-        context: StepContext,
+        around: Surroundings,
     ) -> Result<Ended, HostError> {
-        call::resume(self, plugin, action, woken, grants, limits, context).await
+        call::resume(self, plugin, action, woken, around).await
     }
 
     /// A step that was suspended is over: its plugin undoes what it left in the world, and hears the reason.
@@ -149,11 +147,9 @@ impl Host {
         plugin: &Plugin,
         action: &str,
         over: (&[u8], &str),
-        grants: Grants,
-        limits: CallLimits,
-        context: StepContext,
+        around: Surroundings,
     ) -> Result<Undone, HostError> {
-        call::cancel(self, plugin, action, over, grants, limits, context).await
+        call::cancel(self, plugin, action, over, around).await
     }
 
     /// A trigger's judgement of one request. It reaches nothing but the request.

@@ -291,6 +291,11 @@ impl<'a> Turn<'a> {
                 self.undone(step, attempt, problem);
                 false
             }
+            // Only a step that is over is undone, and only one that is not is carried out.
+            (_, Event::Interrupted { step, attempt }) if self.run.undoing.contains_key(&step) => {
+                self.undone(step, attempt, Some(call::host_stopped()));
+                false
+            }
             // What is still armed then undoes something.
             (_, Event::Fired { timer }) => self.fired(timer),
             (Phase::Over, _) => false,

@@ -16,7 +16,7 @@ use super::{Kind, respond, uri};
 
 mod progress;
 
-pub(crate) use progress::{CallbackNow, Progress, answered, called_back, interrupted, woken};
+pub(crate) use progress::{CallbackNow, Progress, answered, called_back, host_stopped, interrupted, woken};
 
 /// A call of a plugin.
 #[derive(Clone, Debug)]

@@ -12,7 +12,9 @@ use crate::capability::http_request::{Egress, Shared};
 use crate::capability::log::{Level, LogLine};
 use crate::config::Quota;
 use crate::host::fault::Fault;
-use crate::host::{CallLimits, Ended, Grants, Host, InboundRequest, Outcome, Plugin, StepContext};
+use crate::host::{
+    CallLimits, Ended, Grants, Host, InboundRequest, Outcome, Plugin, StepContext, Surroundings,
+};
 use crate::id::{CallbackAddress, CallbackKey, RunId, TenantId};
 use crate::problem::{Problem, kind};
 
@@ -40,8 +42,8 @@ fn no_way_out() -> Arc<Egress> {
 }
 
 async fn start(host: &Host, plugin: &Plugin, input: &str, limits: CallLimits) -> Ended {
-    let grants = Grants { egress: no_way_out() };
-    host.start(plugin, "act", input, grants, limits, step()).await.unwrap()
+    let around = Surroundings { grants: Grants { egress: no_way_out() }, limits, context: step() };
+    host.start(plugin, "act", input, around).await.unwrap()
 }
 
 /// The problem of an action that does this, and the fault.

@@ -190,6 +190,18 @@ fn undoing_is_tried_again_and_given_up_in_the_end() {
 }
 
 #[test]
+fn a_host_that_dies_while_it_undoes_has_used_an_attempt() {
+    let (mut driver, _) = suspended(|_| ());
+    driver.take(Event::Cancelled { reason: "enough".into() });
+    let effects = driver.take(Event::Interrupted { step: 0, attempt: 1 });
+    assert_eq!(driver.lines(&effects), ["timer 0 in 1 s"]);
+    let cleanup = driver.state.steps()[0].cleanup.as_ref().unwrap();
+    assert_eq!(cleanup.problem.as_ref().unwrap().title, "the host stopped during this attempt");
+    let effects = driver.later(1).take(Event::Fired { timer: 0 });
+    assert_eq!(driver.lines(&effects), ["undo 0.2 c3ViLTE= cancelled"]);
+}
+
+#[test]
 fn the_run_goes_on_while_a_step_is_undone() {
     let rest = "do:
   - guard:

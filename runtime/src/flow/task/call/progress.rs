@@ -241,6 +241,11 @@ pub(crate) fn woken(turn: &mut Turn<'_>) {
     }
 }
 
+/// What an attempt came to in which the host died.
+pub(crate) fn host_stopped() -> Problem {
+    Problem::new(kind::RUNTIME, "the host stopped during this attempt", 500)
+}
+
 /// The host died during an attempt. False: nobody waits for that attempt.
 pub(crate) fn interrupted(turn: &mut Turn<'_>, step: StepId, attempt: u32) -> bool {
     let Some(progress) = running(turn, step, attempt) else {
@@ -249,8 +254,7 @@ pub(crate) fn interrupted(turn: &mut Turn<'_>, step: StepId, attempt: u32) -> bo
     progress.is_running = false;
     progress.deaths += 1;
     let deaths = progress.deaths;
-    let problem = Problem::new(kind::RUNTIME, "the host stopped during this attempt", 500);
-    close_attempt(turn, Some(problem));
+    close_attempt(turn, Some(host_stopped()));
     if deaths < HOST_DEATHS_PER_STEP {
         again(turn);
         return false;
