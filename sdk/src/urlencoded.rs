@@ -17,9 +17,9 @@ pub fn add_to_url(url: &mut String, name: &str, value: &str) {
         Some(_) => "&",
     };
     url.push_str(separator);
-    push_encoded(url, name, "%20");
+    push_part(url, name);
     url.push('=');
-    push_encoded(url, value, "%20");
+    push_part(url, value);
     if let Some(fragment) = fragment {
         url.push_str(&fragment);
     }
@@ -55,6 +55,18 @@ pub fn pairs(text: &str) -> impl Iterator<Item = (String, String)> + '_ {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         (decode(name), decode(value))
     })
+}
+
+/// Adds a text to a URL as one part of it: everything but the unreserved characters of RFC 3986, section 2.3, is
+/// percent-encoded.
+///
+/// ```
+/// let mut url = String::from("https://example.com/subs/");
+/// flowcell_sdk::urlencoded::push_part(&mut url, "a/b 1");
+/// assert_eq!(url, "https://example.com/subs/a%2Fb%201");
+/// ```
+pub fn push_part(url: &mut String, text: &str) {
+    push_encoded(url, text, "%20");
 }
 
 fn push_encoded(out: &mut String, text: &str, space: &str) {

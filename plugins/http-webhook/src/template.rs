@@ -2,6 +2,7 @@
 //! Whatever needs an expression can be written as one, for `${ }` is evaluated when the step starts; this is for what is
 //! known only after it.
 
+use flowcell_sdk::urlencoded;
 use serde_json::Value;
 
 /// Fills the places of all texts. A text that is one place becomes the value; in a longer one the value is text, and in
@@ -62,7 +63,7 @@ fn fill_text(text: String, known: &Value, in_url: bool) -> Result<Value, String>
                             "`{{{{ {path} }}}}` is `{value}`, which cannot be a part of a URL"
                         ));
                     }
-                    true => push_encoded(&mut filled, &value),
+                    true => urlencoded::push_part(&mut filled, &value),
                     false => filled.push_str(&value),
                 }
             }
@@ -129,18 +130,6 @@ fn look_up<'v>(path: &str, known: &'v Value) -> Result<&'v Value, String> {
     found
         .filter(|value| !value.is_null())
         .ok_or_else(|| format!("the answer to `subscribe` has nothing at `{path}`"))
-}
-
-/// Everything but the unreserved characters of RFC 3986, section 2.3.
-fn push_encoded(text: &mut String, value: &str) {
-    for byte in value.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                text.push(char::from(byte));
-            }
-            other => text.push_str(&format!("%{other:02X}")),
-        }
-    }
 }
 
 #[cfg(test)]
