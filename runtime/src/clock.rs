@@ -1,10 +1,11 @@
 //! What time it is, and waiting until then. Tests move a manual clock and never sleep.
 
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 
 /// The source of time for everything that is journalled or waited for.
 #[derive(Clone)]
@@ -13,12 +14,14 @@ pub struct Clock(Kind);
 #[derive(Clone)]
 enum Kind {
     System,
-    Manual(Arc<Manual>),
+    Manual(Arc<Mutex<Manual>>),
 }
 
 struct Manual {
-    now: Mutex<Timestamp>,
-    moved: watch::Sender<Timestamp>,
+    now: Timestamp,
+    /// Who waits, in the order in which they wake: by due time, then by who came first.
+    sleepers: BTreeMap<(Timestamp, u64), oneshot::Sender<()>>,
+    sleeps: u64,
 }
 
 impl Clock {
@@ -29,7 +32,8 @@ impl Clock {
 
     /// A clock that stands still until [`Clock::advance`] moves it.
     pub fn manual(start: Timestamp) -> Self {
-        Self(Kind::Manual(Arc::new(Manual { now: Mutex::new(start), moved: watch::Sender::new(start) })))
+        let manual = Manual { now: start, sleepers: BTreeMap::new(), sleeps: 0 };
+        Self(Kind::Manual(Arc::new(Mutex::new(manual))))
     }
 
     /// Now, in whole milliseconds: what the journal keeps.
@@ -37,7 +41,7 @@ impl Clock {
         match &self.0 {
             Kind::System => Timestamp::from_millisecond(Timestamp::now().as_millisecond())
                 .expect("the present is within jiff's range"),
-            Kind::Manual(manual) => *manual.now.lock().expect("no panic while held"),
+            Kind::Manual(manual) => lock(manual).now,
         }
     }
 
@@ -49,9 +53,23 @@ impl Clock {
         let Kind::Manual(manual) = &self.0 else {
             panic!("only a manual clock can be moved");
         };
-        let mut now = manual.now.lock().expect("no panic while held");
-        *now = after(*now, by);
-        manual.moved.send_replace(*now);
+        let mut manual = lock(manual);
+        manual.now = after(manual.now, by);
+        let now = manual.now;
+        let later = manual.sleepers.split_off(&(now, u64::MAX));
+        for wake in std::mem::replace(&mut manual.sleepers, later).into_values() {
+            // An error is a sleeper that was dropped.
+            let _ = wake.send(());
+        }
+    }
+
+    /// When the first of those wakes who wait for a manual clock.
+    #[cfg(test)]
+    pub(crate) fn next_wake(&self) -> Option<Timestamp> {
+        let Kind::Manual(manual) = &self.0 else { return None };
+        let mut manual = lock(manual);
+        manual.sleepers.retain(|_, wake| !wake.is_closed());
+        manual.sleepers.first_key_value().map(|((due, _), _)| *due)
     }
 
     /// Returns at that time, at once when it has passed.
@@ -64,12 +82,28 @@ impl Clock {
                 }
             }
             Kind::Manual(manual) => {
-                let mut moved = manual.moved.subscribe();
-                // The sender lives as long as `self`, so waiting cannot fail.
-                let _ = moved.wait_for(|now| *now >= due).await;
+                let woken = {
+                    let mut manual = lock(manual);
+                    if manual.now >= due {
+                        return;
+                    }
+                    let (wake, woken) = oneshot::channel();
+                    manual.sleeps += 1;
+                    let place = (due, manual.sleeps);
+                    manual.sleepers.insert(place, wake);
+                    woken
+                };
+                // An error is a clock that is gone: nothing moves it any more.
+                if woken.await.is_err() {
+                    std::future::pending::<()>().await;
+                }
             }
         }
     }
+}
+
+fn lock(manual: &Mutex<Manual>) -> MutexGuard<'_, Manual> {
+    manual.lock().expect("no panic while held")
 }
 
 /// `at` + `by`; the end of time where that is past it.

@@ -9,6 +9,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::core::Core;
+use super::sandboxes::Sandboxes;
+use super::steps::Evaluation;
 use super::tenant::Tenant;
 use super::view::RunChange;
 use crate::capability::log::LogLine;
@@ -46,19 +48,31 @@ struct Wake {
 }
 
 /// Never fails: whatever goes wrong is an outcome that the flow may catch.
-pub(super) async fn call(core: Arc<Core>, tenant: Arc<Tenant>, attempt: Attempt, ask: Ask) -> Outcome {
+pub(super) async fn call(
+    sandboxes: &Sandboxes,
+    core: &Core,
+    tenant: &Tenant,
+    attempt: Attempt,
+    ask: Ask,
+) -> Outcome {
     let name = attempt.plugin.to_string();
     let started = std::time::Instant::now();
-    let outcome = carry_out(&core, &tenant, &attempt, ask).await.unwrap_or_else(Outcome::CutOff);
+    let outcome = carry_out(sandboxes, core, tenant, &attempt, ask).await.unwrap_or_else(Outcome::CutOff);
     core.metrics.step_ended(&tenant.id, &name, &outcome, started.elapsed());
     outcome
 }
 
-async fn carry_out(core: &Core, tenant: &Tenant, attempt: &Attempt, ask: Ask) -> Result<Outcome, Problem> {
-    let plugin = installed(core, tenant, &attempt.plugin)?;
+async fn carry_out(
+    sandboxes: &Sandboxes,
+    core: &Core,
+    tenant: &Tenant,
+    attempt: &Attempt,
+    ask: Ask,
+) -> Result<Outcome, Problem> {
+    let plugin = installed(sandboxes, tenant, &attempt.plugin)?;
     let action = action(&plugin, &attempt.plugin)?;
     let around = surroundings(core, tenant, attempt);
-    let host = &core.host;
+    let host = &sandboxes.host;
     let ended = match ask {
         Ask::Start { input } => {
             action.validate(&input).map_err(|findings| invalid_input(&attempt.plugin, findings))?;
@@ -86,22 +100,23 @@ async fn carry_out(core: &Core, tenant: &Tenant, attempt: &Attempt, ask: Ask) ->
 
 /// Calls the plugin's `cancel` for a step that is over. None: what the step left in the world is undone.
 pub(super) async fn undo(
-    core: Arc<Core>,
-    tenant: Arc<Tenant>,
+    sandboxes: &Sandboxes,
+    core: &Core,
+    tenant: &Tenant,
     attempt: Attempt,
-    state: Arc<str>,
+    state: &str,
     reason: &'static str,
 ) -> Option<Problem> {
     let undo = async {
-        let plugin = installed(&core, &tenant, &attempt.plugin)?;
+        let plugin = installed(sandboxes, tenant, &attempt.plugin)?;
         let action = action(&plugin, &attempt.plugin)?;
-        let state = left(&state)?;
-        let around = surroundings(&core, &tenant, &attempt);
+        let state = left(state)?;
+        let around = surroundings(core, tenant, &attempt);
         let over = (state.as_slice(), reason);
-        let undone = core.host.cancel(&plugin, &action.name, over, around).await;
+        let undone = sandboxes.host.cancel(&plugin, &action.name, over, around).await;
         let undone = undone.map_err(|error| host_failed(&error))?;
         core.metrics.guest_ended(&tenant.id, &attempt.plugin.name, &undone.usage);
-        show_logs(&core, &tenant, &attempt, &undone.logs);
+        show_logs(core, tenant, &attempt, &undone.logs);
         undone.result
     };
     let problem = undo.await.err();
@@ -112,8 +127,8 @@ pub(super) async fn undo(
     problem
 }
 
-fn installed(core: &Core, tenant: &Tenant, wanted: &PluginRef) -> Result<Arc<Plugin>, Problem> {
-    core.plugins.get(&tenant.id, wanted).map_err(|reason| {
+fn installed(sandboxes: &Sandboxes, tenant: &Tenant, wanted: &PluginRef) -> Result<Arc<Plugin>, Problem> {
+    sandboxes.plugins.get(&tenant.id, wanted).map_err(|reason| {
         Problem::new(kind::CONFIGURATION, "the plugin is not installed", 500).detail(reason)
     })
 }
@@ -174,18 +189,14 @@ pub(super) fn limits(tenant: &Tenant) -> CallLimits {
 
 /// Evaluates a jq program in the expression guest. The error is a sentence for the author of the expression.
 pub(super) async fn evaluate(
-    core: &Core,
+    sandboxes: &Sandboxes,
     tenant: &Tenant,
-    flow_digest: &str,
-    program: &str,
-    input: &Value,
-    variables: &Value,
+    evaluation: Evaluation,
 ) -> Result<Value, String> {
-    let key = (tenant.id.clone(), flow_digest.to_owned());
-    let text = core
-        .evaluator
-        .evaluate(&key, program, &json_text(input), &json_text(variables), limits(tenant))
-        .await?;
+    let Evaluation { flow_digest, program, input, variables } = evaluation;
+    let key = (tenant.id.clone(), flow_digest);
+    let (input, variables) = (json_text(&input), json_text(&variables));
+    let text = sandboxes.evaluator.evaluate(&key, &program, &input, &variables, limits(tenant)).await?;
     serde_json::from_str(&text).map_err(|error| format!("the result is not JSON: {error}"))
 }
 

@@ -9,12 +9,12 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
 
 use super::core::{Core, Delivery, Lifetime};
 use super::receive::{Answer, Inbound, problem_answer, unavailable};
 use super::runs;
 use super::tenant::Tenant;
+use crate::clock::after;
 use crate::flow::{CallbackNow, admit, is_json};
 use crate::id::CallbackTarget;
 use crate::journal::RunKey;
@@ -60,8 +60,15 @@ impl Callback {
         for _ in 0..TRIES {
             let (told, answer) = oneshot::channel();
             self.core.send(durable, key.clone(), Delivery::Callback { step, request: request.clone(), told });
-            let answer = timeout(ANSWER_WITHIN, answer).await;
-            match answer.map_err(|_| unavailable("the run has not taken it; send it again in a moment"))? {
+            let late = after(self.core.clock.now(), ANSWER_WITHIN);
+            let answer = tokio::select! {
+                biased;
+                answer = answer => answer,
+                () = self.core.clock.sleep_until(late) => {
+                    return Err(unavailable("the run has not taken it; send it again in a moment"));
+                }
+            };
+            match answer {
                 Ok(CallbackNow::Wanted) => return Ok(()),
                 Ok(CallbackNow::Busy) => {
                     return Err(Problem::new("about:blank", "Conflict", 409)

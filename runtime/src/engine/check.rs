@@ -3,24 +3,24 @@
 
 use serde_json::Value;
 
+use super::Runtime;
 use super::call::limits;
-use super::core::Core;
 use crate::flow::{CallSite, Document, Finding, Flow, Severity, TriggerDocument};
 use crate::host::Plugin;
 use crate::id::{PluginRef, TenantId};
 
-pub(super) async fn check(core: &Core, tenant: &TenantId, documents: &[Document]) -> Vec<Finding> {
+pub(super) async fn check(runtime: &Runtime, tenant: &TenantId, documents: &[Document]) -> Vec<Finding> {
     let mut findings = vec![];
     for document in documents {
         match document {
             Document::Flow(flow) => {
                 findings.extend(flow.warnings.iter().cloned());
-                findings.extend(flow.calls().flat_map(|call| check_call(core, tenant, flow, &call)));
-                findings.extend(check_expressions(core, tenant, flow).await);
+                findings.extend(flow.calls().flat_map(|call| check_call(runtime, tenant, flow, &call)));
+                findings.extend(check_expressions(runtime, tenant, flow).await);
             }
             Document::Trigger(trigger) => {
                 findings.extend(trigger.warnings.iter().cloned());
-                findings.extend(check_trigger(core, tenant, trigger, documents));
+                findings.extend(check_trigger(runtime, tenant, trigger, documents));
             }
         }
     }
@@ -33,8 +33,8 @@ fn error(file: &str, (line, column): (u64, u64), message: String) -> Finding {
     Finding { file: file.to_owned(), line, column, message, severity: Severity::Error }
 }
 
-fn check_call(core: &Core, tenant: &TenantId, flow: &Flow, call: &CallSite<'_>) -> Vec<Finding> {
-    let plugin = match core.plugins.get(tenant, call.plugin) {
+fn check_call(runtime: &Runtime, tenant: &TenantId, flow: &Flow, call: &CallSite<'_>) -> Vec<Finding> {
+    let plugin = match runtime.sandboxes.plugins.get(tenant, call.plugin) {
         Ok(plugin) => plugin,
         Err(reason) => return vec![error(&flow.file, call.call_place(), reason)],
     };
@@ -57,12 +57,13 @@ fn spot(root: &str, pointer: &str) -> String {
     format!("`{root}{}`", pointer.replace('/', "."))
 }
 
-async fn check_expressions(core: &Core, tenant: &TenantId, flow: &Flow) -> Vec<Finding> {
+async fn check_expressions(runtime: &Runtime, tenant: &TenantId, flow: &Flow) -> Vec<Finding> {
     let mut findings = vec![];
-    let Some(limits) = core.tenants.get(tenant).map(|tenant| limits(tenant)) else { return findings };
+    let Some(limits) = runtime.core.tenants.get(tenant).map(|tenant| limits(tenant)) else { return findings };
     let key = (tenant.clone(), flow.id.digest.clone());
     for expression in flow.foreign_expressions() {
-        let checked = core.evaluator.check(&key, &expression.program, &expression.variables, limits).await;
+        let checked =
+            runtime.sandboxes.evaluator.check(&key, &expression.program, &expression.variables, limits).await;
         if let Err(reason) = checked {
             let message = format!("the expression `{}` is wrong: {reason}", expression.program);
             findings.push(error(&flow.file, (expression.line, expression.column), message));
@@ -72,23 +73,23 @@ async fn check_expressions(core: &Core, tenant: &TenantId, flow: &Flow) -> Vec<F
 }
 
 fn check_trigger(
-    core: &Core,
+    runtime: &Runtime,
     tenant: &TenantId,
     document: &TriggerDocument,
     documents: &[Document],
 ) -> Vec<Finding> {
     let at = |pointer: &str, message: String| error(&document.file, document.place(pointer), message);
-    let mut findings = match core.plugins.get(tenant, &document.uses) {
+    let mut findings = match runtime.sandboxes.plugins.get(tenant, &document.uses) {
         Ok(plugin) => check_config(&plugin, &document.uses, &document.with)
             .into_iter()
             .map(|(pointer, message)| at(&pointer, message))
             .collect(),
         Err(reason) => vec![at("/uses", reason)],
     };
-    if let Err(reason) = flow_exists(core, tenant, document, documents) {
+    if let Err(reason) = flow_exists(runtime, tenant, document, documents) {
         findings.push(at("/flow", reason));
     }
-    if let Err(reason) = path_is_free(core, tenant, document, documents) {
+    if let Err(reason) = path_is_free(runtime, tenant, document, documents) {
         findings.push(at("/with/path", reason));
     }
     findings
@@ -111,7 +112,7 @@ fn check_config(plugin: &Plugin, uses: &PluginRef, with: &Value) -> Vec<(String,
 }
 
 fn flow_exists(
-    core: &Core,
+    runtime: &Runtime,
     tenant: &TenantId,
     trigger: &TriggerDocument,
     documents: &[Document],
@@ -123,7 +124,7 @@ fn flow_exists(
             && wanted.version.as_ref().is_none_or(|version| flow.id.version == *version)
     };
     let comes_along = documents.iter().any(|document| matches!(document, Document::Flow(flow) if fits(flow)));
-    let catalog = core.catalog.read().expect("no panic while held");
+    let catalog = runtime.core.catalog.read().expect("no panic while held");
     if comes_along
         || catalog.flow(tenant, &wanted.namespace, &wanted.name, wanted.version.as_deref()).is_some()
     {
@@ -136,7 +137,7 @@ fn flow_exists(
 
 /// A path of one's own is easily guessed: it wants authentication, and one owner.
 fn path_is_free(
-    core: &Core,
+    runtime: &Runtime,
     tenant: &TenantId,
     trigger: &TriggerDocument,
     documents: &[Document],
@@ -167,7 +168,7 @@ fn path_is_free(
             return taken(other.qualified_name());
         }
     }
-    match core.catalog.read().expect("no panic while held").path_owner(tenant, &path) {
+    match runtime.core.catalog.read().expect("no panic while held").path_owner(tenant, &path) {
         Some(owner) if !is_same(&owner.document.namespace, &owner.document.name) => taken(owner.full_name()),
         _ => Ok(()),
     }

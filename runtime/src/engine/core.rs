@@ -14,34 +14,31 @@ use tokio::sync::{Notify, broadcast, oneshot, watch};
 use super::catalog::Catalog;
 use super::driver::Driver;
 use super::metrics::Metrics;
-use super::plugins::Plugins;
+use super::steps::Steps;
 use super::tenant::Tenant;
 use super::view::{self, RunChange};
 use super::waiters::Waiters;
 use crate::clock::{Clock, after};
 use crate::flow::{CallbackNow, Document, Event, Flow, RunState, StepId};
-use crate::host::{Evaluator, Host};
 use crate::id::{CallbackAddress, CallbackKey, FlowId, RunId, TenantId};
 use crate::journal::{DataLock, Journal, RunKey, RunRow, StorageError};
 
 /// How long the timers of a run that cannot be read are left alone.
 const LEFT_ALONE: Duration = Duration::from_secs(60);
+/// How long a failing store is left alone before it is asked the same again.
+pub(super) const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// How many changes a slow watcher may be behind before it loses the oldest.
 pub(super) const CHANGES: usize = 4096;
 
 pub(super) struct Core {
     pub clock: Clock,
-    pub host: Host,
-    pub evaluator: Evaluator,
-    pub plugins: Plugins,
+    pub steps: Arc<dyn Steps>,
     pub catalog: RwLock<Catalog>,
     pub tenants: HashMap<TenantId, Arc<Tenant>>,
     pub durable: Journal,
     pub volatile: Journal,
     pub base_url: Arc<str>,
     pub callback_key: CallbackKey,
-    /// Where tenants' plugins are kept; none when nothing is.
-    pub plugin_folder: Option<std::path::PathBuf>,
     /// Held as long as the host lives.
     _lock: Option<DataLock>,
     pub waiters: Waiters,
@@ -93,15 +90,13 @@ impl Default for Alarm {
 /// The parts that [`Core`] is made of, from outside.
 pub(super) struct Parts {
     pub clock: Clock,
-    pub host: Host,
-    pub evaluator: Evaluator,
+    pub steps: Arc<dyn Steps>,
     pub tenants: HashMap<TenantId, Arc<Tenant>>,
     pub durable: Journal,
     pub volatile: Journal,
     pub base_url: String,
     pub callback_key: CallbackKey,
     pub lock: Option<DataLock>,
-    pub plugin_folder: Option<std::path::PathBuf>,
 }
 
 /// Why a run could not be taken into memory.
@@ -123,16 +118,13 @@ impl Core {
     pub fn new(parts: Parts) -> Self {
         Self {
             clock: parts.clock,
-            host: parts.host,
-            evaluator: parts.evaluator,
-            plugins: Plugins::default(),
+            steps: parts.steps,
             catalog: RwLock::default(),
             tenants: parts.tenants,
             durable: parts.durable,
             volatile: parts.volatile,
             base_url: parts.base_url.into(),
             callback_key: parts.callback_key,
-            plugin_folder: parts.plugin_folder,
             _lock: parts.lock,
             waiters: Waiters::default(),
             changes: broadcast::Sender::new(CHANGES),
@@ -186,13 +178,24 @@ impl Core {
             tracing::error!(run = %key.run, "{}", LoadError::NoTenant(key.tenant.clone()));
             return self.leave(&key).await;
         };
-        let slot = tenant.slot().await;
-        let (row, state, entries) = match self.load(durable, &key).await {
-            Ok(loaded) => loaded,
-            Err(error) => {
-                tracing::error!(run = %key.run, %error, "the run cannot be continued; it stays in the journal as it is");
-                drop(slot);
-                return self.leave(&key).await;
+        let (_slot, (row, state, entries)) = loop {
+            let slot = tenant.slot().await;
+            match self.load(durable, &key).await {
+                Ok(loaded) => break (slot, loaded),
+                // The store's fault passes; the run must not wait for the next start of the host.
+                Err(LoadError::Storage(error)) => {
+                    tracing::error!(run = %key.run, %error, "the journal cannot be read; trying again");
+                    self.metrics.journal_failed();
+                    drop(slot);
+                    if !self.pause(STORE_PAUSE).await {
+                        return self.retire(&key);
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(run = %key.run, %error, "the run cannot be continued; it stays in the journal as it is");
+                    drop(slot);
+                    return self.leave(&key).await;
+                }
             }
         };
         if state.is_over() {
@@ -220,11 +223,17 @@ impl Core {
     /// again at once.
     async fn leave(&self, key: &RunKey) {
         self.forget_driver(key);
-        tokio::select! {
-            () = self.clock.sleep_until(after(self.clock.now(), LEFT_ALONE)) => {}
-            () = self.draining() => {}
-        }
+        self.pause(LEFT_ALONE).await;
         self.take_timers_back(key);
+    }
+
+    /// False: the host takes nothing new any more.
+    async fn pause(&self, long: Duration) -> bool {
+        tokio::select! {
+            biased;
+            () = self.draining() => false,
+            () = self.clock.sleep_until(after(self.clock.now(), long)) => true,
+        }
     }
 
     fn forget_driver(&self, key: &RunKey) {

@@ -4,11 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::Runtime;
 use super::catalog::{Deployed, Trigger};
 use super::check;
 use super::core::Core;
 use super::plugins;
 use super::runs::storage_problem;
+use super::sandboxes::Sandboxes;
 use super::view::{PluginView, TriggerView};
 use crate::flow::{Document, Finding, Severity, TriggerDocument};
 use crate::id::{TenantId, mint_token};
@@ -25,11 +27,12 @@ pub enum DeployError {
 }
 
 pub(super) async fn deploy(
-    core: &Core,
+    runtime: &Runtime,
     tenant: &TenantId,
     documents: Vec<Document>,
 ) -> Result<(), DeployError> {
-    let mut findings = check::check(core, tenant, &documents).await;
+    let core = &runtime.core;
+    let mut findings = check::check(runtime, tenant, &documents).await;
     findings.retain(|finding| finding.severity == Severity::Error);
     if !findings.is_empty() {
         return Err(DeployError::Findings(findings));
@@ -52,7 +55,8 @@ pub(super) async fn deploy(
             }
             Document::Trigger(document) => {
                 let (token, enabled) = standing(core, tenant, &document);
-                let trigger = trigger(core, tenant, document, token, enabled).map_err(|reason| {
+                let trigger = trigger(&runtime.sandboxes, tenant, document, token, enabled);
+                let trigger = trigger.map_err(|reason| {
                     DeployError::Problem(
                         Problem::new(kind::CONFIGURATION, "the trigger cannot be served", 409).detail(reason),
                     )
@@ -88,13 +92,13 @@ fn standing(core: &Core, tenant: &TenantId, document: &TriggerDocument) -> (Stri
 
 /// Ties a document to its plugin. The error is a sentence.
 pub(super) fn trigger(
-    core: &Core,
+    sandboxes: &Sandboxes,
     tenant: &TenantId,
     document: TriggerDocument,
     token: String,
     enabled: bool,
 ) -> Result<Trigger, String> {
-    let plugin = core.plugins.get(tenant, &document.uses)?;
+    let plugin = sandboxes.plugins.get(tenant, &document.uses)?;
     let trigger = plugin.trigger(document.uses.action.as_deref())?.name.clone();
     let config = document.with.to_string();
     Ok(Trigger { tenant: tenant.clone(), document, plugin, trigger, config, token, enabled })
@@ -126,18 +130,20 @@ pub(super) async fn remove_flow(
 }
 
 pub(super) async fn set_trigger_enabled(
-    core: &Core,
+    runtime: &Runtime,
     tenant: &TenantId,
     namespace: &str,
     name: &str,
     enabled: bool,
 ) -> Result<Option<TriggerView>, Problem> {
+    let core = &runtime.core;
     let Some(old) =
         core.catalog.read().expect("no panic while held").trigger(tenant, namespace, name).cloned()
     else {
         return Ok(None);
     };
-    let new = trigger(core, tenant, old.document.clone(), old.token.clone(), enabled).map_err(|reason| {
+    let new = trigger(&runtime.sandboxes, tenant, old.document.clone(), old.token.clone(), enabled);
+    let new = new.map_err(|reason| {
         Problem::new(kind::CONFIGURATION, "the trigger cannot be served", 409).detail(reason)
     })?;
     commit(core, vec![Write::PutTrigger(row(&new))]).await?;
@@ -161,21 +167,22 @@ pub(super) async fn remove_trigger(
 }
 
 pub(super) async fn install_plugin(
-    core: &Core,
+    runtime: &Runtime,
     tenant: &TenantId,
     wasm: &[u8],
 ) -> Result<PluginView, Problem> {
+    let Sandboxes { host, plugins: installed, plugin_folder, .. } = &*runtime.sandboxes;
     let refused = |reason: String| {
         Problem::new(kind::VALIDATION, "the component cannot be installed", 400).detail(reason)
     };
-    let plugin = core.host.install(wasm).await.map_err(|error| refused(error.to_string()))?;
-    if core.plugins.is_bundled(&plugin.name) {
+    let plugin = host.install(wasm).await.map_err(|error| refused(error.to_string()))?;
+    if installed.is_bundled(&plugin.name) {
         return Err(refused(format!(
             "the name `{}` belongs to a plugin of the host: choose another one",
             plugin.name
         )));
     }
-    if let Some(folder) = &core.plugin_folder {
+    if let Some(folder) = plugin_folder {
         let file = format!("{}-{}.wasm", plugin.name, plugin.version);
         keep(&folder.join(tenant.as_str()), &file, wasm).map_err(|error| {
             tracing::error!(%error, "a plugin cannot be kept");
@@ -184,7 +191,7 @@ pub(super) async fn install_plugin(
         })?;
     }
     let view = plugins::view(&plugin);
-    core.plugins.add(Some(tenant), plugin);
+    installed.add(Some(tenant), plugin);
     Ok(view)
 }
 

@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_channel::mpsc::UnboundedReceiver;
 use futures_util::StreamExt as _;
@@ -17,16 +16,15 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use super::call;
-use super::core::{Core, Delivery};
+use super::call::Attempt;
+use super::core::{Core, Delivery, STORE_PAUSE};
+use super::mutation::{Mutation, planted};
+use super::steps::Evaluation;
 use super::tenant::Tenant;
 use super::view::{self, RunChange, RunSummary};
 use crate::clock::after;
 use crate::flow::{CallbackNow, Effect, End, Event, RunState, Status, StepId, TimerId};
 use crate::journal::{Batch, Entry, Journal, Phase, RunKey, RunRow, StorageError, TimerRow, Write};
-
-/// How long a failing store is left alone before the same commit is tried again.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Something under way: the event it ends in, or none when it was aborted.
 type UnderWay = Pin<Box<dyn Future<Output = Option<Event>> + Send>>;
@@ -82,7 +80,12 @@ impl Driver {
         let mut writes = vec![Write::CreateRun(self.row.clone())];
         self.put_entries(&mut writes);
         self.put_timers(&mut writes, &effects);
-        self.journal.commit(Batch { writes }).await?;
+        if planted(Mutation::AcknowledgeFirst) {
+            let journal = self.journal.clone();
+            tokio::spawn(async move { journal.commit(Batch { writes }).await });
+        } else {
+            self.journal.commit(Batch { writes }).await?;
+        }
         self.announce_run(at, Status::Running);
         self.announce_steps(at);
         if self.row.ended_at.is_some() {
@@ -96,6 +99,8 @@ impl Driver {
         let mut effects = vec![];
         for effect in self.state.outstanding() {
             match effect {
+                Effect::Undo { .. } if planted(Mutation::NoUndoing) => {}
+                call @ Effect::Call { .. } if planted(Mutation::NoInterruption) => effects.push(call),
                 Effect::Call { step, attempt, .. } | Effect::Undo { step, attempt, .. } => {
                     effects.extend(self.take(Event::Interrupted { step, attempt }).await?);
                 }
@@ -156,6 +161,7 @@ impl Driver {
     ) -> Result<Vec<Effect>, Gone> {
         let now = self.state.callback(step);
         let effects = match now {
+            _ if planted(Mutation::EveryCallback) => self.take(Event::CalledBack { step, request }).await?,
             CallbackNow::Wanted => self.take(Event::CalledBack { step, request }).await?,
             CallbackNow::Busy | CallbackNow::Over => vec![],
         };
@@ -170,6 +176,9 @@ impl Driver {
             Event::Fired { timer } => self.fired.push(timer),
             Event::Answered { step, .. } => drop(self.aborts.remove(&step)),
             _ => {}
+        }
+        if planted(Mutation::OutcomeTwice) && matches!(event, Event::Answered { .. }) {
+            drop(self.advance(at, event.clone()));
         }
         let had_ended = self.row.ended_at.is_some();
         let effects = self.advance(at, event);
@@ -218,7 +227,12 @@ impl Driver {
             let (status, ended_at) = (self.row.status.clone(), self.row.ended_at);
             writes.push(Write::SetStatus { key: key.clone(), status, phase, ended_at });
         }
-        store(&self.core, &self.journal, &key, Batch { writes }).await?;
+        if planted(Mutation::EffectsFirst) {
+            let (core, journal, key) = (self.core.clone(), self.journal.clone(), key.clone());
+            tokio::spawn(async move { store(&core, &journal, &key, Batch { writes }).await });
+        } else {
+            store(&self.core, &self.journal, &key, Batch { writes }).await?;
+        }
         for timer in self.fired.drain(..) {
             self.core.timer_is_taken(&key, timer);
         }
@@ -228,27 +242,28 @@ impl Driver {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Evaluate { id, program, input, variables } => {
-                let (core, tenant) = (self.core.clone(), self.tenant.clone());
-                let digest = self.row.flow.digest.clone();
-                self.under_way.push(Box::pin(async move {
-                    let result = call::evaluate(&core, &tenant, &digest, &program, &input, &variables).await;
-                    Some(Event::Evaluated { id, result })
-                }));
+                let flow_digest = self.row.flow.digest.clone();
+                let evaluation = Evaluation { flow_digest, program, input, variables };
+                let result = self.core.steps.clone().evaluate(self.tenant.clone(), evaluation);
+                self.under_way
+                    .push(Box::pin(async move { Some(Event::Evaluated { id, result: result.await }) }));
             }
             Effect::Call { step, attempt, plugin, ask } => {
-                let this = call::Attempt { run: self.row.key.run, step, attempt, plugin };
+                let this = Attempt { run: self.row.key.run, step, attempt, plugin };
                 let (abort, registration) = AbortHandle::new_pair();
                 self.aborts.insert(step, abort);
                 let (core, tenant) = (self.core.clone(), self.tenant.clone());
-                let outcome = Abortable::new(call::call(core, tenant, this, ask), registration);
+                let call = core.steps.clone().call(core, tenant, this, ask);
+                let outcome = Abortable::new(call, registration);
                 self.under_way.push(Box::pin(async move {
                     let outcome = outcome.await.ok()?;
                     Some(Event::Answered { step, attempt, outcome })
                 }));
             }
             Effect::Undo { step, attempt, plugin, state, reason } => {
-                let this = call::Attempt { run: self.row.key.run, step, attempt, plugin };
-                let undo = call::undo(self.core.clone(), self.tenant.clone(), this, state, reason);
+                let this = Attempt { run: self.row.key.run, step, attempt, plugin };
+                let (core, tenant) = (self.core.clone(), self.tenant.clone());
+                let undo = core.steps.clone().undo(core, tenant, this, state, reason);
                 self.under_way.push(Box::pin(async move {
                     Some(Event::Undone { step, attempt, problem: undo.await })
                 }));
@@ -289,6 +304,7 @@ impl Driver {
         let key = &self.row.key;
         for effect in effects {
             match *effect {
+                Effect::Timer { .. } if planted(Mutation::NoTimers) => {}
                 Effect::Timer { timer, due } => {
                     writes.push(Write::SetTimer(TimerRow { key: key.clone(), timer, due }));
                 }
@@ -340,6 +356,7 @@ async fn store(core: &Core, journal: &Journal, key: &RunKey, batch: Batch) -> Re
                 tracing::error!(run = %key.run, %error, "the journal does not take an entry; trying again");
                 core.metrics.journal_failed();
                 tokio::select! {
+                    biased;
                     () = core.clock.sleep_until(after(core.clock.now(), STORE_PAUSE)) => {}
                     () = core.drained() => return Err(Gone),
                 }

@@ -14,12 +14,17 @@ mod core;
 mod deploy;
 mod driver;
 mod metrics;
+mod mutation;
 mod open;
 mod options;
 mod plugins;
 mod receive;
 mod runs;
+mod sandboxes;
 mod scheduler;
+#[cfg(test)]
+mod simulator;
+mod steps;
 mod tenant;
 mod view;
 mod waiters;
@@ -36,6 +41,7 @@ pub use self::receive::{Answer, Hook, Inbound};
 pub use self::view::{FlowView, List, PluginView, RunChange, RunFilter, RunSummary, RunView, TriggerView};
 
 use self::core::{Core, Lifetime};
+use self::sandboxes::Sandboxes;
 use self::tenant::Tenant;
 use crate::flow::{Document, Finding};
 use crate::id::{RunId, TenantId};
@@ -70,13 +76,14 @@ use crate::problem::{Problem, kind};
 #[derive(Clone)]
 pub struct Runtime {
     core: Arc<Core>,
+    sandboxes: Arc<Sandboxes>,
 }
 
 impl Runtime {
     /// Sets up the sandbox, opens the journal, and reads from it what is deployed. Nothing moves before
     /// [`Runtime::start`].
     pub async fn open(options: Options) -> Result<Self, OpenError> {
-        Ok(Self { core: open::open(options).await? })
+        open::open(options).await
     }
 
     /// Continues what an earlier process left, and starts the timers. Called once, when the host listens and its
@@ -87,22 +94,22 @@ impl Runtime {
 
     /// Installs a component for a tenant; the same bytes again are nothing new.
     pub async fn install_plugin(&self, tenant: &TenantId, wasm: &[u8]) -> Result<PluginView, Problem> {
-        deploy::install_plugin(&self.core, tenant, wasm).await
+        deploy::install_plugin(self, tenant, wasm).await
     }
 
     /// The plugins that a tenant's flows may call.
     pub fn plugins(&self, tenant: &TenantId) -> Vec<PluginView> {
-        self.core.plugins.list(tenant)
+        self.sandboxes.plugins.list(tenant)
     }
 
     /// Everything that speaks against deploying the documents, and the warnings.
     pub async fn check(&self, tenant: &TenantId, documents: &[Document]) -> Vec<Finding> {
-        check::check(&self.core, tenant, documents).await
+        check::check(self, tenant, documents).await
     }
 
     /// Deploys all of the documents or none. What is deployed already and not named here stays.
     pub async fn deploy(&self, tenant: &TenantId, documents: Vec<Document>) -> Result<(), DeployError> {
-        deploy::deploy(&self.core, tenant, documents).await
+        deploy::deploy(self, tenant, documents).await
     }
 
     /// The flows of a tenant, each in the version that a trigger without one starts.
@@ -136,7 +143,7 @@ impl Runtime {
         name: &str,
         enabled: bool,
     ) -> Result<Option<TriggerView>, Problem> {
-        deploy::set_trigger_enabled(&self.core, tenant, namespace, name, enabled).await
+        deploy::set_trigger_enabled(self, tenant, namespace, name, enabled).await
     }
 
     /// Removes a trigger and its address. False: there was none.
@@ -163,7 +170,7 @@ impl Runtime {
 
     fn hook_of(&self, trigger: Arc<catalog::Trigger>) -> Option<Hook> {
         let tenant = self.core.tenants.get(&trigger.tenant)?.clone();
-        Some(Hook { core: self.core.clone(), tenant, trigger })
+        Some(Hook { core: self.core.clone(), host: self.sandboxes.host.clone(), tenant, trigger })
     }
 
     /// The callback address that this token is of. It tells apart only what was sealed by this journal, not whether a
@@ -279,6 +286,7 @@ impl Runtime {
         self.core.move_to(Lifetime::Draining);
         let over = crate::clock::after(self.core.clock.now(), within);
         tokio::select! {
+            biased;
             () = self.core.idle() => {}
             () = self.core.clock.sleep_until(over) => {
                 tracing::warn!(runs = self.core.active_runs(), "time to drain is over; the next start continues them");

@@ -5,10 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::Runtime;
 use super::catalog::Deployed;
 use super::core::{Core, Parts};
 use super::deploy;
 use super::options::{Data, OpenError, Options};
+use super::plugins::Plugins;
+use super::sandboxes::Sandboxes;
 use super::scheduler;
 use super::tenant::Tenant;
 use crate::capability::http_request::{Egress, Shared};
@@ -24,7 +27,7 @@ use crate::journal::{
 /// How many runs a start takes from the journal at a time.
 const RECOVERED_AT_ONCE: u32 = 1000;
 
-pub(super) async fn open(options: Options) -> Result<Arc<Core>, OpenError> {
+pub(super) async fn open(options: Options) -> Result<Runtime, OpenError> {
     let folder = match &options.data {
         Data::Memory => None,
         Data::Folder(folder) => Some(folder.clone()),
@@ -61,24 +64,28 @@ pub(super) async fn open(options: Options) -> Result<Arc<Core>, OpenError> {
         }
     }
     let callback_key = CallbackKey::new(durable.key("callbacks").map_err(journal_error)?);
-    let core = Core::new(Parts {
-        clock: options.clock,
+    let sandboxes = Arc::new(Sandboxes {
         host,
         evaluator: evaluator.expect("the bundle holds the expression guest"),
+        plugins: Plugins::default(),
+        plugin_folder: folder.map(|folder| folder.join("plugins")),
+    });
+    let core = Core::new(Parts {
+        clock: options.clock,
+        steps: sandboxes.clone(),
         tenants,
         durable: Journal::new(durable, GroupSettings::default()),
         volatile: Journal::new(Arc::new(MemoryStorage::new()), GroupSettings::default()),
         base_url: options.base_url,
         callback_key,
         lock,
-        plugin_folder: folder.map(|folder| folder.join("plugins")),
     });
     for plugin in bundled {
-        core.plugins.add(None, plugin);
+        sandboxes.plugins.add(None, plugin);
     }
-    load_plugins(&core).await?;
-    load_deployed(&core).await?;
-    Ok(Arc::new(core))
+    load_plugins(&core, &sandboxes).await?;
+    load_deployed(&core, &sandboxes).await?;
+    Ok(Runtime { core: Arc::new(core), sandboxes })
 }
 
 /// Continues what was at work when the host stopped, and starts the timers.
@@ -150,14 +157,14 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 /// Plugins that tenants installed: `plugins/TENANT/NAME-VERSION.wasm`.
-async fn load_plugins(core: &Core) -> Result<(), OpenError> {
-    let Some(folder) = &core.plugin_folder else { return Ok(()) };
+async fn load_plugins(core: &Core, sandboxes: &Sandboxes) -> Result<(), OpenError> {
+    let Some(folder) = &sandboxes.plugin_folder else { return Ok(()) };
     for tenant in core.tenants.keys() {
         for path in wasm_files(&folder.join(tenant.as_str())) {
             let wasm = fs::read(&path).map_err(|error| plugin_error(&path.display().to_string(), error))?;
-            let plugin = core.host.install(&wasm).await;
+            let plugin = sandboxes.host.install(&wasm).await;
             let plugin = plugin.map_err(|error| plugin_error(&path.display().to_string(), error))?;
-            core.plugins.add(Some(tenant), plugin);
+            sandboxes.plugins.add(Some(tenant), plugin);
         }
     }
     Ok(())
@@ -172,7 +179,7 @@ fn wasm_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// A row that this version cannot use is left out with a log line: the rest of the host must start.
-async fn load_deployed(core: &Core) -> Result<(), OpenError> {
+async fn load_deployed(core: &Core, sandboxes: &Sandboxes) -> Result<(), OpenError> {
     let read = core.durable.read(|storage| Ok((storage.flows()?, storage.triggers()?))).await;
     let (flows, triggers) = read.map_err(journal_error)?;
     for FlowRow { tenant, id, source, installed_at, .. } in flows {
@@ -191,7 +198,7 @@ async fn load_deployed(core: &Core) -> Result<(), OpenError> {
         let label = format!("{namespace}/{name}");
         match crate::flow::read(&source, &label).as_deref() {
             Ok([Document::Trigger(document)]) => {
-                match deploy::trigger(core, &tenant, document.clone(), token, enabled) {
+                match deploy::trigger(sandboxes, &tenant, document.clone(), token, enabled) {
                     Ok(trigger) => {
                         core.catalog.write().expect("no panic while held").put_trigger(Arc::new(trigger));
                     }

@@ -17,7 +17,7 @@ use super::runs::{self, Begun, Start};
 use super::tenant::Tenant;
 use super::waiters::Told;
 use crate::flow::{End, Event, Reply};
-use crate::host::{CallLimits, InboundRequest};
+use crate::host::{CallLimits, Host, InboundRequest};
 use crate::id::RunId;
 use crate::journal::RunKey;
 use crate::problem::{Problem, kind};
@@ -55,6 +55,7 @@ pub struct Answer {
 /// An enabled trigger that a request was addressed to.
 pub struct Hook {
     pub(super) core: Arc<Core>,
+    pub(super) host: Host,
     pub(super) tenant: Arc<Tenant>,
     pub(super) trigger: Arc<Trigger>,
 }
@@ -149,7 +150,7 @@ impl Hook {
             trigger_name: self.trigger.full_name(),
         });
         let received =
-            self.core.host.receive(plugin, trigger, config, request, limits).await.map_err(|error| {
+            self.host.receive(plugin, trigger, config, request, limits).await.map_err(|error| {
                 tracing::error!(trigger = self.trigger.full_name(), %error, "a trigger could not be called");
                 unavailable("the host could not judge the request; send it again in a moment")
             })?;

@@ -197,6 +197,7 @@ pub(super) async fn wait(
     let deadline = crate::clock::after(core.clock.now(), within);
     if waits {
         tokio::select! {
+            biased;
             _ = over => {}
             () = core.clock.sleep_until(deadline) => {}
         }
@@ -229,6 +230,7 @@ pub(super) async fn cancel(
     core.deliver(durable, key.clone(), Event::Cancelled { reason: reason.to_owned() });
     let deadline = crate::clock::after(core.clock.now(), Duration::from_secs(10));
     tokio::select! {
+        biased;
         _ = over => {}
         () = core.clock.sleep_until(deadline) => {}
     }

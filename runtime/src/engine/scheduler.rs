@@ -22,6 +22,7 @@ pub(super) async fn run(core: Arc<Core>, durable: bool) {
         let alarm = if durable { &core.durable_alarm } else { &core.volatile_alarm };
         alarm.sleeps_until.store(next.as_millisecond(), Ordering::Release);
         tokio::select! {
+            biased;
             () = core.clock.sleep_until(next) => {}
             () = alarm.rung.notified() => {}
             () = core.draining() => return,

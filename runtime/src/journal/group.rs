@@ -35,6 +35,8 @@ pub(crate) struct Journal {
     storage: Arc<dyn Storage>,
     /// None where a commit does not block.
     queue: Option<mpsc::Sender<Job>>,
+    /// Whether a question may take its time.
+    reads_block: bool,
 }
 
 enum Job {
@@ -50,16 +52,23 @@ impl Journal {
     /// # Panics
     /// When the operating system starts no thread for it.
     pub(crate) fn new(storage: Arc<dyn Storage>, settings: GroupSettings) -> Self {
-        let queue = storage.is_durable().then(|| {
-            let (sender, receiver) = mpsc::channel(settings.queue.max(1));
-            let storage = Arc::clone(&storage);
-            std::thread::Builder::new()
-                .name("journal".into())
-                .spawn(move || write_groups(&*storage, receiver, settings.group.max(1)))
-                .expect("a process that starts may start a thread");
-            sender
-        });
-        Self { storage, queue }
+        if !storage.is_durable() {
+            return Self { storage, queue: None, reads_block: false };
+        }
+        let (queue, mut writer) = Writer::new(settings);
+        let written = Arc::clone(&storage);
+        std::thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || writer.run(&*written))
+            .expect("a process that starts may start a thread");
+        Self { storage, queue: Some(queue), reads_block: true }
+    }
+
+    /// The front of a store whose groups are written when the caller says so, as the simulator does.
+    #[cfg(test)]
+    pub(crate) fn by_hand(storage: Arc<dyn Storage>, settings: GroupSettings) -> (Self, Writer) {
+        let (queue, writer) = Writer::new(settings);
+        (Self { storage, queue: Some(queue), reads_block: false }, writer)
     }
 
     /// Applies the batch. `Ok` means that it is on the disk. After `Full` or `Io` the same batch may be tried again; had
@@ -78,18 +87,13 @@ impl Journal {
         &self,
         ask: impl FnOnce(&dyn Storage) -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, StorageError> {
-        if !self.is_durable() {
+        if !self.reads_block {
             return ask(&*self.storage);
         }
         let storage = Arc::clone(&self.storage);
         tokio::task::spawn_blocking(move || ask(&*storage))
             .await
             .unwrap_or_else(|error| Err(StorageError::Io(format!("a question to the store failed: {error}"))))
-    }
-
-    /// Whether what is committed survives this process.
-    pub(crate) fn is_durable(&self) -> bool {
-        self.queue.is_some()
     }
 
     /// Commits what has queued, tidies the store up, and takes no more. Closing twice is closing once.
@@ -107,30 +111,75 @@ fn closed() -> StorageError {
     StorageError::Io("it is closed".into())
 }
 
-fn write_groups(storage: &dyn Storage, mut queue: mpsc::Receiver<Job>, group: usize) {
-    let mut jobs = Vec::with_capacity(group);
-    while queue.blocking_recv_many(&mut jobs, group) > 0 {
-        let (mut batches, mut answers, mut closing) = (Vec::with_capacity(jobs.len()), Vec::new(), None);
-        for job in jobs.drain(..) {
+/// The other end of the queue.
+pub(crate) struct Writer {
+    jobs: mpsc::Receiver<Job>,
+    taken: Vec<Job>,
+    size: usize,
+}
+
+/// Commits that came together, and who waits for them.
+#[derive(Default)]
+pub(crate) struct Group {
+    pub batches: Vec<Batch>,
+    answers: Vec<Answer>,
+    closing: Option<oneshot::Sender<()>>,
+}
+
+impl Writer {
+    fn new(settings: GroupSettings) -> (mpsc::Sender<Job>, Self) {
+        let (queue, jobs) = mpsc::channel(settings.queue.max(1));
+        let size = settings.group.max(1);
+        (queue, Self { jobs, taken: Vec::with_capacity(size), size })
+    }
+
+    /// Writes one group after the other until the journal is closed.
+    fn run(&mut self, storage: &dyn Storage) {
+        while self.jobs.blocking_recv_many(&mut self.taken, self.size) > 0 {
+            let group = self.group();
+            let results = if group.batches.is_empty() { vec![] } else { commit_all(storage, &group.batches) };
+            if let Some(done) = group.answer(results) {
+                close(storage);
+                let _ = done.send(());
+                return;
+            }
+        }
+    }
+
+    /// What has queued; none when nothing has.
+    #[cfg(test)]
+    pub(crate) fn take(&mut self) -> Option<Group> {
+        while self.taken.len() < self.size
+            && let Ok(job) = self.jobs.try_recv()
+        {
+            self.taken.push(job);
+        }
+        (!self.taken.is_empty()).then(|| self.group())
+    }
+
+    fn group(&mut self) -> Group {
+        let mut group = Group::default();
+        for job in self.taken.drain(..) {
             match job {
                 Job::Commit(batch, answer) => {
-                    batches.push(batch);
-                    answers.push(answer);
+                    group.batches.push(batch);
+                    group.answers.push(answer);
                 }
-                Job::Close(done) => closing = Some(done),
+                Job::Close(done) => group.closing = Some(done),
             }
         }
-        if !batches.is_empty() {
-            for (answer, result) in answers.into_iter().zip(commit_all(storage, &batches)) {
-                // Nobody waits when the caller went away; the batch is committed all the same.
-                let _ = answer.send(result);
-            }
+        group
+    }
+}
+
+impl Group {
+    /// Tells everybody what became of it; returns who closes the journal.
+    pub(crate) fn answer(self, results: Vec<Result<(), StorageError>>) -> Option<oneshot::Sender<()>> {
+        for (answer, result) in self.answers.into_iter().zip(results) {
+            // Nobody waits when the caller went away; the batch is committed all the same.
+            let _ = answer.send(result);
         }
-        if let Some(done) = closing {
-            close(storage);
-            let _ = done.send(());
-            return;
-        }
+        self.closing
     }
 }
 
@@ -367,7 +416,7 @@ mod tests {
     #[tokio::test]
     async fn memory_is_committed_on_the_spot() {
         let journal = Journal::new(Arc::new(MemoryStorage::new()), GroupSettings::default());
-        assert!(!journal.is_durable());
+        assert!(journal.queue.is_none());
         let (key, batch) = create(1);
         journal.commit(batch).await.unwrap();
         journal.close().await;

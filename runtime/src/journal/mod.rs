@@ -17,9 +17,13 @@ mod rows;
 mod sqlite;
 mod storage;
 
+#[cfg(test)]
+pub(crate) use group::{Group, Writer};
 pub(crate) use group::{GroupSettings, Journal};
 pub(crate) use lock::DataLock;
 pub(crate) use memory::MemoryStorage;
+#[cfg(test)]
+pub(crate) use record::Page;
 pub(crate) use record::{
     Batch, Entry, FlowRow, Phase, RunKey, RunQuery, RunRow, TimerRow, TriggerRow, Write,
 };

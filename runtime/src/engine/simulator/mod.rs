@@ -1,0 +1,95 @@
+//! The engine in a world that breaks things: real drivers, schedulers and callbacks over a simulated disk, clock and
+//! world, where one seed decides everything that happens.
+//!
+//! - `simulation`: what happens, in which order
+//! - `host`, `disk`, `world`, `client`: the parts of it
+//! - `check`: what must hold, read from the journal alone
+//! - `flows`: what the runs do
+//! - `chance`: all chance, from the seed
+//!
+//! `FLOWCELL_SEEDS=100000 cargo test --release -p flowcell simulator` lives through more of them;
+//! `FLOWCELL_SEED=17` shows one step by step.
+
+mod chance;
+mod check;
+mod client;
+mod disk;
+mod flows;
+mod host;
+mod simulation;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use self::simulation::{Broken, simulate};
+use super::mutation::{self, Mutation};
+
+/// How many seeds an ordinary test run lives through.
+const SEEDS: u64 = 2_000;
+
+/// Seeds that found a fault once.
+const KEPT: [u64; 0] = [];
+
+fn from_environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+/// The first seed of the range that breaks something.
+fn first_broken(mut seeds: impl Iterator<Item = u64>, planted: Option<Mutation>) -> Option<Broken> {
+    seeds.find_map(|seed| {
+        let lived = catch_unwind(AssertUnwindSafe(|| simulate(seed, planted)));
+        match lived {
+            Ok(lived) => lived.err(),
+            Err(_) => Some(Broken { seed, what: "the engine panicked".to_owned(), trace: vec![] }),
+        }
+    })
+}
+
+fn show(broken: &Broken) -> String {
+    format!("{}\nseed {}: {}", broken.trace.join("\n"), broken.seed, broken.what)
+}
+
+#[test]
+fn whatever_happens_nothing_is_lost_and_nothing_happens_twice() {
+    if let Some(seed) = from_environment("FLOWCELL_SEED") {
+        match simulate(seed, None) {
+            Ok(trace) => println!("{}", trace.join("\n")),
+            Err(broken) => panic!("{}", show(&broken)),
+        }
+        return;
+    }
+    let seeds = from_environment("FLOWCELL_SEEDS").unwrap_or(SEEDS);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let broken = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|worker| scope.spawn(move || first_broken((worker as u64..seeds).step_by(threads), None)))
+            .collect();
+        workers.into_iter().find_map(|worker| worker.join().unwrap())
+    });
+    if let Some(broken) = broken {
+        panic!("{}", show(&broken));
+    }
+}
+
+#[test]
+fn seeds_that_found_a_fault_once_stay_clean() {
+    if let Some(broken) = first_broken(KEPT.into_iter(), None) {
+        panic!("{}", show(&broken));
+    }
+}
+
+#[test]
+fn a_seed_tells_the_same_story_each_time() {
+    for seed in 0..20 {
+        let [first, second] = [simulate(seed, None), simulate(seed, None)].map(Result::unwrap);
+        assert_eq!(first, second, "seed {seed}");
+    }
+}
+
+#[test]
+fn planted_mistakes_are_found() {
+    for planted in Mutation::ALL {
+        let found = first_broken(0..SEEDS, Some(planted));
+        assert!(found.is_some(), "{planted:?} was not found in {SEEDS} seeds");
+    }
+}

@@ -1,0 +1,51 @@
+//! Who carries out what a run wants done outside of itself: [`Sandboxes`](super::sandboxes::Sandboxes) in a host, a
+//! scripted world in the simulator.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+use super::call::Attempt;
+use super::core::Core;
+use super::tenant::Tenant;
+use crate::flow::{Ask, Outcome};
+use crate::problem::Problem;
+
+/// An expression that is not evaluated natively.
+pub(super) struct Evaluation {
+    /// Of the flow's text: what is compiled for one is kept for all its runs.
+    pub flow_digest: String,
+    pub program: String,
+    pub input: Value,
+    pub variables: Value,
+}
+
+/// Each of these ends in an answer, whatever goes wrong. A future that is dropped leaves nothing running on this host.
+pub(super) trait Steps: Send + Sync {
+    /// One attempt of a step.
+    fn call(
+        self: Arc<Self>,
+        core: Arc<Core>,
+        tenant: Arc<Tenant>,
+        attempt: Attempt,
+        ask: Ask,
+    ) -> BoxFuture<'static, Outcome>;
+
+    /// One attempt to undo what a step left in the world. None: it is undone.
+    fn undo(
+        self: Arc<Self>,
+        core: Arc<Core>,
+        tenant: Arc<Tenant>,
+        attempt: Attempt,
+        state: Arc<str>,
+        reason: &'static str,
+    ) -> BoxFuture<'static, Option<Problem>>;
+
+    /// The value of an expression. The error is a sentence for its author.
+    fn evaluate(
+        self: Arc<Self>,
+        tenant: Arc<Tenant>,
+        evaluation: Evaluation,
+    ) -> BoxFuture<'static, Result<Value, String>>;
+}
