@@ -13,6 +13,7 @@ use tokio::sync::{Notify, broadcast, oneshot, watch};
 
 use super::catalog::Catalog;
 use super::driver::Driver;
+use super::ledger::Gone;
 use super::metrics::Metrics;
 use super::steps::Steps;
 use super::tenant::Tenant;
@@ -21,7 +22,7 @@ use super::waiters::Waiters;
 use crate::clock::{Clock, after};
 use crate::flow::{CallbackNow, Document, Event, Flow, RunState, StepId};
 use crate::id::{CallbackAddress, CallbackKey, FlowId, RunId, TenantId};
-use crate::journal::{DataLock, Journal, RunKey, RunRow, StorageError};
+use crate::journal::{DataLock, Entry, Journal, Lease, RunKey, RunRow, StorageError};
 
 /// How long the timers of a run that cannot be read are left alone.
 const LEFT_ALONE: Duration = Duration::from_secs(60);
@@ -62,6 +63,8 @@ pub(super) enum Delivery {
     /// A request to the callback address of one of its steps. Whoever sent it is told what it comes to; when the run
     /// takes it, after that is in the journal. Dropped when the run cannot say.
     Callback { step: StepId, request: Arc<Value>, told: oneshot::Sender<CallbackNow> },
+    /// Another host has appended to it, or has left it to this one.
+    News,
 }
 
 /// From start to end; it only moves forward.
@@ -161,22 +164,21 @@ impl Core {
         let (sender, inbox) = unbounded();
         let _ = sender.unbounded_send(delivery);
         active.insert(key.clone(), sender);
+        let lease = self.journal(durable).lease();
         drop(active);
-        tokio::spawn(self.clone().wake(durable, key, inbox));
+        tokio::spawn(self.clone().wake(durable, key, lease, inbox));
     }
 
-    /// Continues a run that was at work when the host stopped.
-    pub fn resume(self: &Arc<Self>, key: RunKey) {
-        let (sender, inbox) = unbounded();
-        if self.active.lock().expect("no panic while held").insert(key.clone(), sender).is_none() {
-            tokio::spawn(self.clone().wake(true, key, inbox));
-        }
-    }
-
-    async fn wake(self: Arc<Self>, durable: bool, key: RunKey, inbox: UnboundedReceiver<Delivery>) {
+    pub async fn wake(
+        self: Arc<Self>,
+        durable: bool,
+        key: RunKey,
+        lease: Lease,
+        inbox: UnboundedReceiver<Delivery>,
+    ) {
         let Some(tenant) = self.tenants.get(&key.tenant).cloned() else {
             tracing::error!(run = %key.run, "{}", LoadError::NoTenant(key.tenant.clone()));
-            return self.leave(&key).await;
+            return self.leave(&key, inbox).await;
         };
         let (_slot, (row, state, entries)) = loop {
             let slot = tenant.slot().await;
@@ -188,23 +190,28 @@ impl Core {
                     self.metrics.journal_failed();
                     drop(slot);
                     if !self.pause(STORE_PAUSE).await {
-                        return self.retire(&key);
+                        return self.forget_driver(&key, inbox);
                     }
+                }
+                // Begun by a commit that failed after all, or forgotten meanwhile.
+                Err(LoadError::NoRun) => {
+                    tenant.run_is_over();
+                    return self.retire(&key, inbox);
                 }
                 Err(error) => {
                     tracing::error!(run = %key.run, %error, "the run cannot be continued; it stays in the journal as it is");
                     drop(slot);
-                    return self.leave(&key).await;
+                    return self.leave(&key, inbox).await;
                 }
             }
         };
         if state.is_over() {
-            return self.retire(&key);
+            return self.retire(&key, inbox);
         }
-        let mut driver = Driver::new(self.clone(), tenant, row, state, entries);
+        let mut driver = Driver::new(self.clone(), tenant, lease, row, state, entries);
         match driver.recover().await {
             Ok(effects) => driver.drive(effects, inbox).await,
-            Err(_) => self.retire(&key),
+            Err(Gone) => self.retire(&key, inbox),
         }
     }
 
@@ -221,8 +228,8 @@ impl Core {
 
     /// A run cannot be taken into memory. Its timers are left alone for a while, or the scheduler would hand them out
     /// again at once.
-    async fn leave(&self, key: &RunKey) {
-        self.forget_driver(key);
+    async fn leave(&self, key: &RunKey, inbox: UnboundedReceiver<Delivery>) {
+        self.forget_driver(key, inbox);
         self.pause(LEFT_ALONE).await;
         self.take_timers_back(key);
     }
@@ -236,8 +243,10 @@ impl Core {
         }
     }
 
-    fn forget_driver(&self, key: &RunKey) {
-        self.active.lock().expect("no panic while held").remove(key);
+    fn forget_driver(&self, key: &RunKey, mut inbox: UnboundedReceiver<Delivery>) {
+        let mut active = self.active.lock().expect("no panic while held");
+        close(&mut active, key, &mut inbox);
+        drop(active);
         self.left.notify_waiters();
     }
 
@@ -248,20 +257,32 @@ impl Core {
         }
     }
 
-    /// The way to a run that is being created.
-    pub fn enter(&self, key: &RunKey) -> UnboundedReceiver<Delivery> {
+    /// The way to a run that is being created, and the lease under which it is.
+    pub fn enter(&self, durable: bool, key: &RunKey) -> (UnboundedReceiver<Delivery>, Lease) {
         let (sender, inbox) = unbounded();
-        self.active.lock().expect("no panic while held").insert(key.clone(), sender);
-        inbox
+        let mut active = self.active.lock().expect("no panic while held");
+        active.insert(key.clone(), sender);
+        (inbox, self.journal(durable).lease())
+    }
+
+    /// The head of a run and its log.
+    pub async fn entries(
+        &self,
+        durable: bool,
+        key: &RunKey,
+    ) -> Result<(Option<RunRow>, Vec<Entry>), StorageError> {
+        let wanted = key.clone();
+        let read = self.journal(durable).ask(move |storage| {
+            // The log first: whoever writes to a run by a head that is older than the log is not found out.
+            let entries = storage.entries(&wanted, 0)?;
+            Ok((storage.run(&wanted)?, entries))
+        });
+        read.await
     }
 
     /// The run and how many entries it has.
     pub async fn load(&self, durable: bool, key: &RunKey) -> Result<(RunRow, RunState, u64), LoadError> {
-        let wanted = key.clone();
-        let (row, entries) = self
-            .journal(durable)
-            .read(move |storage| Ok((storage.run(&wanted)?, storage.entries(&wanted, 0)?)))
-            .await?;
+        let (row, entries) = self.entries(durable, key).await?;
         let row = row.ok_or(LoadError::NoRun)?;
         let flow = self.flow_text(&key.tenant, &row.flow).await?;
         let mut state = self.new_state(flow, key);
@@ -276,7 +297,7 @@ impl Core {
             return Ok(flow);
         }
         let (owner, wanted) = (tenant.clone(), id.clone());
-        let row = self.durable.read(move |storage| storage.flow(&owner, &wanted)).await?;
+        let row = self.durable.ask(move |storage| storage.flow(&owner, &wanted)).await?;
         let row = row.ok_or_else(|| LoadError::NoFlow(id.clone()))?;
         match crate::flow::read(&row.source, &id.to_string()).as_deref() {
             Ok([Document::Flow(flow)]) => Ok(flow.clone()),
@@ -294,16 +315,29 @@ impl Core {
         if let Ok(delivery) = inbox.try_recv() {
             return Some(delivery);
         }
-        active.remove(key);
+        close(&mut active, key, inbox);
         drop(active);
         self.left.notify_waiters();
         None
     }
 
-    /// A run leaves memory for good: over, moved on by another host, or unreadable.
-    pub fn retire(&self, key: &RunKey) {
-        self.forget_driver(key);
+    /// A run leaves memory for good: over, or moved on by another host.
+    pub fn retire(&self, key: &RunKey, inbox: UnboundedReceiver<Delivery>) {
+        self.forget_driver(key, inbox);
         self.take_timers_back(key);
+    }
+
+    /// Another host continues what this one had: every run leaves memory at once, whatever is under way, and what comes
+    /// from now on is done under a new lease.
+    pub fn start_over(&self, lease: Lease) {
+        let mut active = self.active.lock().expect("no panic while held");
+        // Under the lock: no run of before is at work under the new lease.
+        self.durable.set_lease(lease);
+        // A driver whose sender is gone leaves.
+        active.clear();
+        drop(active);
+        self.handed.lock().expect("no panic while held").clear();
+        self.left.notify_waiters();
     }
 
     pub fn active_runs(&self) -> usize {
@@ -339,7 +373,7 @@ impl Core {
         }
     }
 
-    fn ring(&self) {
+    pub fn ring(&self) {
         self.durable_alarm.rung.notify_one();
         self.volatile_alarm.rung.notify_one();
     }
@@ -373,5 +407,17 @@ impl Core {
             }
             left.await;
         }
+    }
+}
+
+/// Takes the way to a driver out, unless it is another one's by now.
+fn close(
+    active: &mut HashMap<RunKey, UnboundedSender<Delivery>>,
+    key: &RunKey,
+    inbox: &mut UnboundedReceiver<Delivery>,
+) {
+    inbox.close();
+    if active.get(key).is_some_and(UnboundedSender::is_closed) {
+        active.remove(key);
     }
 }

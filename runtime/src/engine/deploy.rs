@@ -205,5 +205,5 @@ fn keep(folder: &Path, file: &str, wasm: &[u8]) -> std::io::Result<()> {
 }
 
 async fn commit(core: &Core, writes: Vec<Write>) -> Result<(), Problem> {
-    core.durable.commit(Batch { writes }).await.map_err(|error| storage_problem(&error))
+    core.durable.commit(Batch::of(writes)).await.map_err(|error| storage_problem(&error))
 }

@@ -13,6 +13,8 @@ mod check;
 mod core;
 mod deploy;
 mod driver;
+mod lease;
+mod ledger;
 mod metrics;
 mod mutation;
 mod open;
@@ -276,7 +278,7 @@ impl Runtime {
         if self.core.lifetime() != Lifetime::Serving {
             return Err("draining".to_owned());
         }
-        let probe = self.core.durable.read(|storage| storage.probe()).await;
+        let probe = self.core.durable.ask(|storage| storage.probe()).await;
         probe.map_err(|error| error.to_string())
     }
 
@@ -293,6 +295,7 @@ impl Runtime {
             }
         }
         self.core.move_to(Lifetime::Drained);
+        lease::leave(&self.core).await;
         self.core.durable.close().await;
     }
 

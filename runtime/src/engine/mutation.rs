@@ -18,6 +18,10 @@ pub(super) enum Mutation {
     NoUndoing,
     /// An attempt that a dead host began is begun again as if it had not been.
     NoInterruption,
+    /// What a host writes after its lease has ended is applied.
+    NoFencing,
+    /// A host that is at work on a run is not told what others have appended to it.
+    NoNews,
 }
 
 /// Whether this mistake is planted in this thread.
@@ -38,7 +42,7 @@ mod tests {
     thread_local!(static PLANTED: Cell<Option<Mutation>> = const { Cell::new(None) });
 
     impl Mutation {
-        pub const ALL: [Self; 7] = [
+        pub const ALL: [Self; 9] = [
             Self::EffectsFirst,
             Self::AcknowledgeFirst,
             Self::OutcomeTwice,
@@ -46,6 +50,8 @@ mod tests {
             Self::NoTimers,
             Self::NoUndoing,
             Self::NoInterruption,
+            Self::NoFencing,
+            Self::NoNews,
         ];
     }
 

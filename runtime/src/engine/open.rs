@@ -9,6 +9,7 @@ use super::Runtime;
 use super::catalog::Deployed;
 use super::core::{Core, Parts};
 use super::deploy;
+use super::lease;
 use super::options::{Data, OpenError, Options};
 use super::plugins::Plugins;
 use super::sandboxes::Sandboxes;
@@ -23,9 +24,6 @@ use crate::journal::{
     DataLock, FlowRow, GroupSettings, Journal, MemoryStorage, SqliteStorage, Storage, StorageError,
     TriggerRow,
 };
-
-/// How many runs a start takes from the journal at a time.
-const RECOVERED_AT_ONCE: u32 = 1000;
 
 pub(super) async fn open(options: Options) -> Result<Runtime, OpenError> {
     let folder = match &options.data {
@@ -80,6 +78,7 @@ pub(super) async fn open(options: Options) -> Result<Runtime, OpenError> {
         callback_key,
         lock,
     });
+    lease::join(&core).await.map_err(journal_error)?;
     for plugin in bundled {
         sandboxes.plugins.add(None, plugin);
     }
@@ -90,16 +89,9 @@ pub(super) async fn open(options: Options) -> Result<Runtime, OpenError> {
 
 /// Continues what was at work when the host stopped, and starts the timers.
 pub(super) async fn start(core: &Arc<Core>) -> Result<(), StorageError> {
-    let mut last = None;
-    loop {
-        let after = last.clone();
-        let keys =
-            core.durable.read(move |storage| storage.active(after.as_ref(), RECOVERED_AT_ONCE)).await?;
-        let Some(key) = keys.last() else { break };
-        last = Some(key.clone());
-        for key in keys {
-            core.resume(key);
-        }
+    lease::take_over(core).await?;
+    if core.durable.is_shared() {
+        tokio::spawn(lease::keep(core.clone()));
     }
     for durable in [true, false] {
         tokio::spawn(scheduler::run(core.clone(), durable));
@@ -180,7 +172,7 @@ fn wasm_files(folder: &Path) -> Vec<PathBuf> {
 
 /// A row that this version cannot use is left out with a log line: the rest of the host must start.
 async fn load_deployed(core: &Core, sandboxes: &Sandboxes) -> Result<(), OpenError> {
-    let read = core.durable.read(|storage| Ok((storage.flows()?, storage.triggers()?))).await;
+    let read = core.durable.ask(|storage| Ok((storage.flows()?, storage.triggers()?))).await;
     let (flows, triggers) = read.map_err(journal_error)?;
     for FlowRow { tenant, id, source, installed_at, .. } in flows {
         match crate::flow::read(&source, &id.to_string()).as_deref() {

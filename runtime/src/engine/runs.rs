@@ -62,25 +62,27 @@ pub(super) fn begin(core: &Arc<Core>, tenant: &Arc<Tenant>, start: Start) -> Res
         trigger: start.trigger,
         status: String::new(),
         phase: Phase::Active,
+        owner: None,
         started_at: core.clock.now(),
         ended_at: None,
     };
     let durable = start.flow.durable;
-    let state = core.new_state(start.flow, &row.key);
-    let driver = Driver::new(core.clone(), tenant.clone(), row, state, 0);
     let (tell, journalled) = oneshot::channel();
-    let work = Carried::new(carry(core.clone(), tenant.clone(), driver, start.input, tell));
+    let work = carry(core.clone(), tenant.clone(), (row, start.flow, start.input), tell);
+    let work = Carried::new(work);
     Ok(Begun { work, journalled, durable })
 }
 
 async fn carry(
     core: Arc<Core>,
     tenant: Arc<Tenant>,
-    mut driver: Driver,
-    input: Value,
+    (row, flow, input): (RunRow, Arc<Flow>, Value),
     tell: oneshot::Sender<Result<(), Problem>>,
 ) {
-    let inbox = core.enter(driver.key());
+    let (durable, key) = (flow.durable, row.key.clone());
+    let (inbox, lease) = core.enter(durable, &key);
+    let state = core.new_state(flow, &key);
+    let mut driver = Driver::new(core.clone(), tenant.clone(), lease, row, state, 0);
     match driver.create(input).await {
         Ok(effects) => {
             core.metrics.run_started(&tenant.id);
@@ -89,10 +91,11 @@ async fn carry(
             driver.drive(effects, inbox).await;
         }
         Err(error) => {
-            core.retire(driver.key());
-            tenant.run_is_over();
             core.metrics.journal_failed();
             let _ = tell.send(Err(storage_problem(&error)));
+            // The journal may have it all the same: then it goes on.
+            drop(driver);
+            core.wake(durable, key, lease, inbox).await;
         }
     }
 }
@@ -118,7 +121,7 @@ pub(super) async fn get(core: &Core, tenant: &TenantId, run: RunId) -> Result<Op
 pub(super) async fn head(core: &Core, key: &RunKey) -> Result<Option<(RunRow, bool)>, Problem> {
     for durable in [false, true] {
         let wanted = key.clone();
-        let row = core.journal(durable).read(move |storage| storage.run(&wanted)).await;
+        let row = core.journal(durable).ask(move |storage| storage.run(&wanted)).await;
         if let Some(row) = row.map_err(|error| storage_problem(&error))? {
             return Ok(Some((row, durable)));
         }
@@ -157,7 +160,7 @@ pub(super) async fn list(
     for (place, durable) in [true, false].into_iter().enumerate() {
         let Some(cursor) = cursors[place].clone() else { continue };
         let (owner, query) = (tenant.clone(), RunQuery { cursor, ..query.clone() });
-        let page = core.journal(durable).read(move |storage| storage.runs(&owner, &query)).await;
+        let page = core.journal(durable).ask(move |storage| storage.runs(&owner, &query)).await;
         let page = page.map_err(|error| storage_problem(&error))?;
         next[place] = page.cursor;
         items.extend(page.items.iter().map(view::summary));
@@ -262,7 +265,7 @@ pub(super) async fn history(
     let key = RunKey { tenant: tenant.clone(), run };
     let Some((row, durable)) = head(core, &key).await? else { return Ok(None) };
     let flow = core.flow_text(tenant, &row.flow).await.map_err(|error| load_problem(&error))?;
-    let entries = core.journal(durable).read(move |storage| storage.entries(&key, 0)).await;
+    let entries = core.journal(durable).ask(move |storage| storage.entries(&key, 0)).await;
     let entries = entries.map_err(|error| storage_problem(&error))?;
     let changes = view::changes(&row, core.new_state(flow, &row.key), &entries);
     changes.map(Some).map_err(|reason| load_problem(&LoadError::Unreadable(reason)))

@@ -37,7 +37,9 @@ async fn hand_out(core: &Arc<Core>, durable: bool) -> Timestamp {
     loop {
         let handed = core.handed();
         let limit = u32::try_from(handed.len() + ROWS).unwrap_or(u32::MAX);
-        let rows = core.journal(durable).read(move |storage| storage.due(Timestamp::MAX, limit)).await;
+        let journal = core.journal(durable);
+        let lease = journal.lease();
+        let rows = journal.ask(move |storage| storage.due(lease, Timestamp::MAX, limit)).await;
         let now = core.clock.now();
         let rows = match rows {
             Ok(rows) => rows,

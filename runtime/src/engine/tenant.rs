@@ -68,7 +68,13 @@ impl Tenant {
 
     /// A run is over, or was not journalled after all.
     pub fn run_is_over(&self) {
-        self.open_runs.fetch_sub(1, Ordering::Relaxed);
+        // Another host may have begun it: [`Tenant::recount`] sets that right.
+        let _ = self.open_runs.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| open.checked_sub(1));
+    }
+
+    /// What the journal counts, where several hosts begin and end runs.
+    pub fn recount(&self, open_runs: u64) {
+        self.open_runs.store(open_runs, Ordering::Relaxed);
     }
 
     pub fn open_runs(&self) -> u64 {

@@ -271,6 +271,6 @@ pub(super) fn changes(
     Ok(changes)
 }
 
-fn parse(entry: &Entry) -> Result<Event, String> {
+pub(super) fn parse(entry: &Entry) -> Result<Event, String> {
     serde_json::from_str(&entry.body).map_err(|error| format!("entry {} cannot be read: {error}", entry.seq))
 }

@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::record::{Batch, Entry, FlowRow, Phase, RunKey, RunQuery, RunRow, TriggerRow, Write};
+use super::record::{Batch, Entry, FlowRow, Lease, Phase, RunKey, RunQuery, RunRow, TriggerRow, Write};
 use super::rows::{
-    Folder, append, at, commit, created, entries, entry, flow, run, started, status, timer, timer_row,
-    trigger,
+    Folder, NOBODY, append, at, commit, created, entries, entry, flow, run, started, status, timer,
+    timer_row, trigger,
 };
 use super::storage::{Storage, StorageError};
 use super::{MemoryStorage, SqliteStorage};
@@ -41,7 +41,10 @@ on_every_store! {
     a_run_that_is_over_never_changes_its_status
     open_runs_are_counted_by_tenant
     a_conflicting_batch_does_not_count
-    active_runs_come_in_order_and_in_parts
+    runs_at_work_are_taken_over_in_order_and_in_parts
+    a_run_at_work_keeps_its_owner_until_it_rests
+    a_lease_that_has_ended_writes_nothing
+    a_lease_whose_time_is_over_ends_when_another_looks
     timers_come_earliest_first_until_now
     a_timer_can_be_moved_and_cleared
     clearing_the_timers_of_a_run_leaves_those_of_others
@@ -73,7 +76,7 @@ fn a_batch_is_there_when_commit_has_returned(store: &dyn Storage) {
     let parked = RunRow { status: "suspended".into(), phase: Phase::Parked, ..row.clone() };
     assert_eq!(store.run(&row.key).unwrap(), Some(parked));
     assert_eq!(store.entries(&row.key, 0).unwrap(), entries(0..2));
-    assert_eq!(store.due(Timestamp::MAX, 1).unwrap().first().map(|timer| timer.due), Some(at(90)));
+    assert_eq!(store.due(NOBODY, Timestamp::MAX, 1).unwrap().first().map(|timer| timer.due), Some(at(90)));
 }
 
 fn a_run_is_created_once(store: &dyn Storage) {
@@ -118,32 +121,30 @@ fn a_conflicting_batch_leaves_nothing_and_fails_alone(store: &dyn Storage) {
     let key = started(store, "acme", 0..1);
     let fresh = run("acme", 6);
     let results = store.commit(&[
-        Batch { writes: vec![append(&key, 1..2)] },
-        Batch {
-            writes: vec![
-                Write::CreateRun(fresh.clone()),
-                timer(&fresh.key, 0, 10),
-                append(&key, 2..3),
-                Write::PutFlow(flow("intake", "1.0.0", 1)),
-                append(&key, 1..2),
-            ],
-        },
-        Batch { writes: vec![append(&key, 2..3)] },
+        Batch::of(vec![append(&key, 1..2)]),
+        Batch::of(vec![
+            Write::CreateRun(fresh.clone()),
+            timer(&fresh.key, 0, 10),
+            append(&key, 2..3),
+            Write::PutFlow(flow("intake", "1.0.0", 1)),
+            append(&key, 1..2),
+        ]),
+        Batch::of(vec![append(&key, 2..3)]),
     ]);
     assert!(matches!(results[..], [Ok(()), Err(StorageError::Conflict(_)), Ok(())]), "{results:?}");
     assert_eq!(store.entries(&key, 0).unwrap(), entries(0..3));
     assert_eq!(store.run(&fresh.key).unwrap(), None);
-    assert_eq!(store.due(Timestamp::MAX, 1).unwrap().first().map(|timer| timer.due), None);
+    assert_eq!(store.due(NOBODY, Timestamp::MAX, 1).unwrap().first().map(|timer| timer.due), None);
     assert_eq!(store.flows().unwrap(), []);
 }
 
 fn later_batches_of_a_call_see_the_earlier_ones(store: &dyn Storage) {
     let row = run("acme", 5);
     let results = store.commit(&[
-        Batch { writes: vec![Write::CreateRun(row.clone()), append(&row.key, 0..1)] },
-        Batch { writes: vec![append(&row.key, 1..2), append(&row.key, 2..3)] },
-        Batch { writes: vec![status(&row.key, "completed", Phase::Ended)] },
-        Batch { writes: vec![status(&row.key, "faulted", Phase::Ended)] },
+        Batch::of(vec![Write::CreateRun(row.clone()), append(&row.key, 0..1)]),
+        Batch::of(vec![append(&row.key, 1..2), append(&row.key, 2..3)]),
+        Batch::of(vec![status(&row.key, "completed", Phase::Ended)]),
+        Batch::of(vec![status(&row.key, "faulted", Phase::Ended)]),
     ]);
     assert!(matches!(results[..], [Ok(()), Ok(()), Ok(()), Err(StorageError::Conflict(_))]), "{results:?}");
     assert_eq!(store.run(&row.key).unwrap().unwrap().status, "completed");
@@ -177,46 +178,98 @@ fn open_runs_are_counted_by_tenant(store: &dyn Storage) {
 fn a_conflicting_batch_does_not_count(store: &dyn Storage) {
     let key = started(store, "acme", 0..1);
     let results = store.commit(&[
-        Batch { writes: vec![status(&key, "completed", Phase::Ended), append(&key, 5..6)] },
-        Batch { writes: vec![Write::CreateRun(run("acme", 6))] },
-        Batch { writes: vec![Write::CreateRun(run("acme", 7)), append(&key, 0..1)] },
+        Batch::of(vec![status(&key, "completed", Phase::Ended), append(&key, 5..6)]),
+        Batch::of(vec![Write::CreateRun(run("acme", 6))]),
+        Batch::of(vec![Write::CreateRun(run("acme", 7)), append(&key, 0..1)]),
     ]);
     assert!(results[0].is_err() && results[1].is_ok() && results[2].is_err(), "{results:?}");
     assert_eq!(store.open_runs(&key.tenant).unwrap(), 2);
 }
 
-fn active_runs_come_in_order_and_in_parts(store: &dyn Storage) {
-    let mut keys: Vec<RunKey> = ["b", "a", "b", "a"].map(|tenant| started(store, tenant, 0..1)).into();
-    let parked = started(store, "a", 0..1);
-    let ended = started(store, "b", 0..1);
+fn runs_at_work_are_taken_over_in_order_and_in_parts(store: &dyn Storage) {
+    let first = store.begin_lease(at(50)).unwrap();
+    let mut keys: Vec<RunKey> = ["b", "a", "b", "a"].map(|tenant| owned(store, first, tenant)).into();
+    let parked = owned(store, first, "a");
+    let ended = owned(store, first, "b");
     commit(store, vec![status(&parked, "waiting", Phase::Parked)]).unwrap();
     commit(store, vec![status(&ended, "completed", Phase::Ended)]).unwrap();
+    store.end_lease(first).unwrap();
+    let second = store.begin_lease(at(90)).unwrap();
     keys.sort();
-    assert_eq!(store.active(None, 10).unwrap(), keys);
-    assert_eq!(store.active(None, 3).unwrap(), keys[..3]);
-    assert_eq!(store.active(Some(&keys[2]), 3).unwrap(), keys[3..]);
-    assert_eq!(store.active(Some(&keys[3]), 3).unwrap(), []);
+    let take_over = |after, limit| store.take_over(second, at(60), after, limit).unwrap();
+    assert_eq!(take_over(None, 3), keys[..3]);
+    assert_eq!(take_over(Some(&keys[2]), 3), keys[3..]);
+    assert_eq!(take_over(None, 3), []);
+    let owner = |key| store.run(key).unwrap().unwrap().owner;
+    assert!(keys.iter().all(|key| owner(key) == Some(second)));
+    assert_eq!(store.run(&parked).unwrap().unwrap().owner, None);
+}
+
+fn a_run_at_work_keeps_its_owner_until_it_rests(store: &dyn Storage) {
+    let lease = store.begin_lease(at(50)).unwrap();
+    let key = owned(store, lease, "acme");
+    let owner = || store.run(&key).unwrap().unwrap().owner;
+    assert_eq!(owner(), Some(lease));
+    commit(store, vec![append(&key, 1..2), status(&key, "running", Phase::Active)]).unwrap();
+    assert_eq!(owner(), Some(lease));
+    commit(store, vec![status(&key, "waiting", Phase::Parked)]).unwrap();
+    assert_eq!(owner(), None);
+    let woken = vec![append(&key, 2..3), status(&key, "running", Phase::Active)];
+    under(store, lease, woken).unwrap();
+    assert_eq!(owner(), Some(lease));
+    under(store, lease, vec![status(&key, "completed", Phase::Ended)]).unwrap();
+    assert_eq!(owner(), None);
+}
+
+fn a_lease_that_has_ended_writes_nothing(store: &dyn Storage) {
+    let first = store.begin_lease(at(50)).unwrap();
+    let key = owned(store, first, "acme");
+    store.renew_lease(first, at(55)).unwrap();
+    store.end_lease(first).unwrap();
+    let second = store.begin_lease(at(90)).unwrap();
+    assert!(second > first);
+    assert_fenced(under(store, first, vec![append(&key, 1..2)]));
+    assert_fenced(store.renew_lease(first, at(99)));
+    assert_fenced(store.take_over(first, at(60), None, 9).map(drop));
+    let results = store.commit(&[
+        Batch { lease: Some(second), writes: vec![append(&key, 1..2)] },
+        Batch { lease: Some(first), writes: vec![append(&key, 2..3)] },
+        Batch { lease: Some(second), writes: vec![append(&key, 2..3)] },
+    ]);
+    assert!(matches!(results[..], [Ok(()), Err(StorageError::Fenced), Ok(())]), "{results:?}");
+    assert_eq!(store.entries(&key, 0).unwrap(), entries(0..3));
+}
+
+fn a_lease_whose_time_is_over_ends_when_another_looks(store: &dyn Storage) {
+    let lease = store.begin_lease(at(50)).unwrap();
+    let key = owned(store, lease, "acme");
+    assert_eq!(store.take_over(lease, at(49), None, 9).unwrap(), []);
+    under(store, lease, vec![append(&key, 1..2)]).unwrap();
+    store.renew_lease(lease, at(70)).unwrap();
+    assert_eq!(store.take_over(lease, at(69), None, 9).unwrap(), []);
+    assert_fenced(store.take_over(lease, at(70), None, 9).map(drop));
+    assert_fenced(under(store, lease, vec![append(&key, 2..3)]));
 }
 
 fn timers_come_earliest_first_until_now(store: &dyn Storage) {
     let key = started(store, "acme", 0..1);
     let other = started(store, "other", 0..1);
     commit(store, vec![timer(&key, 0, 30), timer(&key, 1, 10), timer(&other, 0, 20)]).unwrap();
-    assert_eq!(store.due(Timestamp::MAX, 1).unwrap().first().map(|timer| timer.due), Some(at(10)));
-    assert_eq!(store.due(at(9), 10).unwrap(), []);
-    assert_eq!(store.due(at(20), 10).unwrap(), [timer_row(&key, 1, 10), timer_row(&other, 0, 20)]);
-    assert_eq!(store.due(at(99), 1).unwrap(), [timer_row(&key, 1, 10)]);
+    assert_eq!(store.due(NOBODY, Timestamp::MAX, 1).unwrap().first().map(|timer| timer.due), Some(at(10)));
+    assert_eq!(store.due(NOBODY, at(9), 10).unwrap(), []);
+    assert_eq!(store.due(NOBODY, at(20), 10).unwrap(), [timer_row(&key, 1, 10), timer_row(&other, 0, 20)]);
+    assert_eq!(store.due(NOBODY, at(99), 1).unwrap(), [timer_row(&key, 1, 10)]);
 }
 
 fn a_timer_can_be_moved_and_cleared(store: &dyn Storage) {
     let key = started(store, "acme", 0..1);
     commit(store, vec![timer(&key, 0, 30)]).unwrap();
     commit(store, vec![timer(&key, 0, 50)]).unwrap();
-    assert_eq!(store.due(at(99), 10).unwrap(), [timer_row(&key, 0, 50)]);
+    assert_eq!(store.due(NOBODY, at(99), 10).unwrap(), [timer_row(&key, 0, 50)]);
     let clear = Write::ClearTimer { key: key.clone(), timer: 0 };
     commit(store, vec![clear.clone()]).unwrap();
     commit(store, vec![clear]).unwrap();
-    assert_eq!(store.due(Timestamp::MAX, 1).unwrap().first().map(|timer| timer.due), None);
+    assert_eq!(store.due(NOBODY, Timestamp::MAX, 1).unwrap().first().map(|timer| timer.due), None);
 }
 
 fn clearing_the_timers_of_a_run_leaves_those_of_others(store: &dyn Storage) {
@@ -224,7 +277,7 @@ fn clearing_the_timers_of_a_run_leaves_those_of_others(store: &dyn Storage) {
     let other = started(store, "acme", 0..1);
     commit(store, vec![timer(&key, 0, 30), timer(&key, 1, 40), timer(&other, 0, 50)]).unwrap();
     commit(store, vec![Write::ClearTimers { key }]).unwrap();
-    assert_eq!(store.due(at(99), 10).unwrap(), [timer_row(&other, 0, 50)]);
+    assert_eq!(store.due(NOBODY, at(99), 10).unwrap(), [timer_row(&other, 0, 50)]);
 }
 
 fn runs_are_listed_newest_first_in_pages(store: &dyn Storage) {
@@ -386,8 +439,25 @@ fn a_probe_leaves_no_trace(store: &dyn Storage) {
     store.probe().unwrap();
     store.probe().unwrap();
     store.checkpoint().unwrap();
-    assert_eq!(store.active(None, 10).unwrap(), []);
+    let lease = store.begin_lease(at(9)).unwrap();
+    assert_eq!(store.take_over(lease, at(1), None, 10).unwrap(), []);
     assert_eq!(store.open_runs(&TenantId::from("")).unwrap(), 0);
+}
+
+/// A run at work that belongs to this lease.
+fn owned(store: &dyn Storage, lease: Lease, tenant: &str) -> RunKey {
+    let row = run(tenant, 1);
+    let key = row.key.clone();
+    under(store, lease, vec![Write::CreateRun(row), append(&key, 0..1)]).unwrap();
+    key
+}
+
+fn under(store: &dyn Storage, lease: Lease, writes: Vec<Write>) -> Result<(), StorageError> {
+    store.commit(&[Batch { lease: Some(lease), writes }]).remove(0)
+}
+
+fn assert_fenced(result: Result<(), StorageError>) {
+    assert!(matches!(result, Err(StorageError::Fenced)), "{result:?}");
 }
 
 fn assert_conflict(result: Result<(), StorageError>) {

@@ -8,10 +8,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::record::Batch;
+use super::record::{Batch, Lease};
 use super::storage::{Storage, StorageError};
 
 /// How much may come together.
@@ -35,8 +36,10 @@ pub(crate) struct Journal {
     storage: Arc<dyn Storage>,
     /// None where a commit does not block.
     queue: Option<mpsc::Sender<Job>>,
-    /// Whether a question may take its time.
-    reads_block: bool,
+    /// Whether asking the store takes its time.
+    blocks: bool,
+    /// This host's lease in it.
+    lease: Arc<AtomicU64>,
 }
 
 enum Job {
@@ -53,7 +56,7 @@ impl Journal {
     /// When the operating system starts no thread for it.
     pub(crate) fn new(storage: Arc<dyn Storage>, settings: GroupSettings) -> Self {
         if !storage.is_durable() {
-            return Self { storage, queue: None, reads_block: false };
+            return Self::front(storage, None, false);
         }
         let (queue, mut writer) = Writer::new(settings);
         let written = Arc::clone(&storage);
@@ -61,14 +64,33 @@ impl Journal {
             .name("journal".into())
             .spawn(move || writer.run(&*written))
             .expect("a process that starts may start a thread");
-        Self { storage, queue: Some(queue), reads_block: true }
+        Self::front(storage, Some(queue), true)
     }
 
     /// The front of a store whose groups are written when the caller says so, as the simulator does.
     #[cfg(test)]
     pub(crate) fn by_hand(storage: Arc<dyn Storage>, settings: GroupSettings) -> (Self, Writer) {
         let (queue, writer) = Writer::new(settings);
-        (Self { storage, queue: Some(queue), reads_block: false }, writer)
+        (Self::front(storage, Some(queue), false), writer)
+    }
+
+    fn front(storage: Arc<dyn Storage>, queue: Option<mpsc::Sender<Job>>, blocks: bool) -> Self {
+        Self { storage, queue, blocks, lease: Arc::default() }
+    }
+
+    /// From now on this host is at work under this lease.
+    pub(crate) fn set_lease(&self, lease: Lease) {
+        self.lease.store(lease.0, Ordering::Release);
+    }
+
+    /// The lease of this host; before it has joined one that never was.
+    pub(crate) fn lease(&self) -> Lease {
+        Lease(self.lease.load(Ordering::Acquire))
+    }
+
+    /// Whether other hosts may have the store open.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.storage.is_shared()
     }
 
     /// Applies the batch. `Ok` means that it is on the disk. After `Full` or `Io` the same batch may be tried again; had
@@ -83,11 +105,11 @@ impl Journal {
     }
 
     /// Asks the store, off the async threads where that may block.
-    pub(crate) async fn read<T: Send + 'static>(
+    pub(crate) async fn ask<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&dyn Storage) -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, StorageError> {
-        if !self.reads_block {
+        if !self.blocks {
             return ask(&*self.storage);
         }
         let storage = Arc::clone(&self.storage);
@@ -207,9 +229,9 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Mutex, PoisonError};
 
-    use super::*;
     use jiff::Timestamp;
 
+    use super::*;
     use crate::id::{FlowId, TenantId};
     use crate::journal::record::{
         Entry, FlowRow, Page, RunKey, RunQuery, RunRow, TimerRow, TriggerRow, Write,
@@ -245,14 +267,32 @@ mod tests {
         fn runs(&self, tenant: &TenantId, query: &RunQuery) -> Result<Page<RunRow>, StorageError> {
             self.store.runs(tenant, query)
         }
-        fn active(&self, after: Option<&RunKey>, limit: u32) -> Result<Vec<RunKey>, StorageError> {
-            self.store.active(after, limit)
+        fn begin_lease(&self, until: Timestamp) -> Result<Lease, StorageError> {
+            self.store.begin_lease(until)
+        }
+        fn renew_lease(&self, lease: Lease, until: Timestamp) -> Result<(), StorageError> {
+            self.store.renew_lease(lease, until)
+        }
+        fn end_lease(&self, lease: Lease) -> Result<(), StorageError> {
+            self.store.end_lease(lease)
+        }
+        fn take_over(
+            &self,
+            lease: Lease,
+            now: Timestamp,
+            after: Option<&RunKey>,
+            limit: u32,
+        ) -> Result<Vec<RunKey>, StorageError> {
+            self.store.take_over(lease, now, after, limit)
+        }
+        fn news(&self, lease: Lease) -> Result<Vec<RunKey>, StorageError> {
+            self.store.news(lease)
         }
         fn open_runs(&self, tenant: &TenantId) -> Result<u64, StorageError> {
             self.store.open_runs(tenant)
         }
-        fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<TimerRow>, StorageError> {
-            self.store.due(now, limit)
+        fn due(&self, lease: Lease, now: Timestamp, limit: u32) -> Result<Vec<TimerRow>, StorageError> {
+            self.store.due(lease, now, limit)
         }
         fn flows(&self) -> Result<Vec<FlowRow>, StorageError> {
             self.store.flows()
@@ -277,7 +317,7 @@ mod tests {
     fn create(second: i64) -> (RunKey, Batch) {
         let row = run("acme", second);
         let key = row.key.clone();
-        (key.clone(), Batch { writes: vec![Write::CreateRun(row), append(&key, 0..1)] })
+        (key.clone(), Batch::of(vec![Write::CreateRun(row), append(&key, 0..1)]))
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -330,8 +370,8 @@ mod tests {
         let store = Watched::new(MemoryStorage::new(), || {});
         let key = started(&store.store, "acme", 0..1);
         let journal = Journal::new(store, GroupSettings::default());
-        let wrong = Batch { writes: vec![append(&key, 7..8)] };
-        let right = Batch { writes: vec![append(&key, 1..2)] };
+        let wrong = Batch::of(vec![append(&key, 7..8)]);
+        let right = Batch::of(vec![append(&key, 1..2)]);
         let (wrong, right) = tokio::join!(journal.commit(wrong), journal.commit(right));
         assert!(matches!(wrong, Err(StorageError::Conflict(_))), "{wrong:?}");
         right.unwrap();
@@ -369,7 +409,7 @@ mod tests {
         let failed = journal.commit(create(1).1).await;
         assert!(matches!(failed, Err(StorageError::Io(_))), "{failed:?}");
         journal.commit(create(2).1).await.unwrap();
-        let panicked = journal.read(|_| -> Result<(), _> { panic!("on purpose") }).await;
+        let panicked = journal.ask(|_| -> Result<(), _> { panic!("on purpose") }).await;
         assert!(matches!(panicked, Err(StorageError::Io(_))), "{panicked:?}");
     }
 
@@ -387,7 +427,7 @@ mod tests {
         assert!(matches!(journal.commit(batch.clone()).await, Err(StorageError::Full(_))));
         store.limit_pages(1 << 30);
         journal.commit(batch).await.unwrap();
-        let entries = journal.read(move |store| store.entries(&key, 0)).await.unwrap();
+        let entries = journal.ask(move |store| store.entries(&key, 0)).await.unwrap();
         assert_eq!(entries.len(), 2);
     }
 
@@ -409,7 +449,7 @@ mod tests {
         assert_eq!(std::fs::metadata(folder.path("journal.db-wal")).unwrap().len(), 0);
         let refused = journal.commit(create(1).1).await;
         assert!(matches!(refused, Err(StorageError::Io(_))), "{refused:?}");
-        let open = journal.read(|store| store.open_runs(&TenantId::from("acme"))).await.unwrap();
+        let open = journal.ask(|store| store.open_runs(&TenantId::from("acme"))).await.unwrap();
         assert_eq!(open, 100);
     }
 
@@ -420,6 +460,6 @@ mod tests {
         let (key, batch) = create(1);
         journal.commit(batch).await.unwrap();
         journal.close().await;
-        assert!(journal.read(move |store| store.run(&key)).await.unwrap().is_some());
+        assert!(journal.ask(move |store| store.run(&key)).await.unwrap().is_some());
     }
 }

@@ -28,6 +28,10 @@ impl RunKey {
     }
 }
 
+/// One life of one host in a store: the fencing token. Whoever comes later has a greater one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Lease(pub u64);
+
 /// What happened to a run, as journalled. `seq` is dense from 0.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Entry {
@@ -47,6 +51,8 @@ pub(crate) struct RunRow {
     /// Spelt as the REST API spells it.
     pub status: String,
     pub phase: Phase,
+    /// Who is at work on it. Kept by the store: what is written here is not looked at.
+    pub owner: Option<Lease>,
     pub started_at: Timestamp,
     pub ended_at: Option<Timestamp>,
 }
@@ -54,7 +60,7 @@ pub(crate) struct RunRow {
 /// What a run needs from the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// A host must be at work on it: after a start it is continued at once.
+    /// A host is at work on it, the one whose lease is its owner; another one continues it when that lease has ended.
     Active,
     /// It waits for a timer or a callback; or it has ended, and waits to undo what its steps left in the world.
     Parked,
@@ -97,12 +103,13 @@ pub(crate) struct TriggerRow {
 /// One change.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Write {
-    /// A new run. Fails with `Conflict` where the key exists.
+    /// A new run. Fails with `Conflict` where the key exists. One that is at work is owned by the batch's lease.
     CreateRun(RunRow),
     /// Entries to the end of a run's log. Fails with `Conflict` unless the first `seq` is the next one: a second
     /// writer of the same run is found here.
     Append { key: RunKey, entries: Vec<Entry> },
-    /// A run's new status. Fails with `Conflict` where the run is unknown or has ended.
+    /// A run's new status. Fails with `Conflict` where the run is unknown or has ended. A run that is at work keeps its
+    /// owner, or is owned by the batch's lease from now on; any other has no owner.
     SetStatus { key: RunKey, status: String, phase: Phase, ended_at: Option<Timestamp> },
     /// Sets or moves a timer.
     SetTimer(TimerRow),
@@ -123,7 +130,16 @@ pub(crate) enum Write {
 /// Changes that are applied together or not at all.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Batch {
+    /// Refused with `Fenced` when this one has ended. None for what no other host could be at work on.
+    pub lease: Option<Lease>,
     pub writes: Vec<Write>,
+}
+
+impl Batch {
+    /// Changes that need no lease.
+    pub fn of(writes: Vec<Write>) -> Self {
+        Self { lease: None, writes }
+    }
 }
 
 /// Which runs a list is asked for; newest first.

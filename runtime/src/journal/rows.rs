@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::record::{Batch, Entry, FlowRow, Phase, RunKey, RunRow, TimerRow, TriggerRow, Write};
+use super::record::{Batch, Entry, FlowRow, Lease, Phase, RunKey, RunRow, TimerRow, TriggerRow, Write};
 use super::storage::{Storage, StorageError};
 use crate::id::{FlowId, RunId, TenantId};
 
+/// Owns nothing.
+pub(super) const NOBODY: Lease = Lease(0);
+
 pub(super) fn commit(store: &dyn Storage, writes: Vec<Write>) -> Result<(), StorageError> {
-    store.commit(&[Batch { writes }]).remove(0)
+    store.commit(&[Batch::of(writes)]).remove(0)
 }
 
 /// A run that was created with entries.
@@ -33,6 +36,7 @@ pub(super) fn run(tenant: &str, started_second: i64) -> RunRow {
         trigger: Some("shop/orders-in".into()),
         status: "running".into(),
         phase: Phase::Active,
+        owner: None,
         started_at: at(started_second),
         ended_at: None,
     }

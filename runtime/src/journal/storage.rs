@@ -2,16 +2,18 @@
 
 use jiff::Timestamp;
 
-use super::record::{Batch, Entry, FlowRow, Page, RunKey, RunQuery, RunRow, TimerRow, TriggerRow};
+use super::record::{Batch, Entry, FlowRow, Lease, Page, RunKey, RunQuery, RunRow, TimerRow, TriggerRow};
 use crate::id::{FlowId, TenantId};
 
 /// Keeps the journal.
 ///
 /// Callers may rely on this:
 /// - A batch is applied whole or not at all, and is durable when `commit` has returned `Ok` for it.
-/// - A batch that conflicts fails alone; the others of the same call are applied.
+/// - A batch that conflicts or is fenced fails alone; the others of the same call are applied.
 /// - When the store itself fails (disk full, I/O error), every batch of the call fails and none is applied.
 /// - Reads see every batch that was committed before they began.
+/// - A run at work has one owner, a lease. It loses it only when that lease has ended, and from then on nothing that is
+///   written under that lease is applied.
 pub(crate) trait Storage: Send + Sync + 'static {
     /// Applies the batches in order, in one transaction with one sync. One result for each batch.
     fn commit(&self, batches: &[Batch]) -> Vec<Result<(), StorageError>>;
@@ -25,15 +27,36 @@ pub(crate) trait Storage: Send + Sync + 'static {
     /// A page of runs of a tenant.
     fn runs(&self, tenant: &TenantId, query: &RunQuery) -> Result<Page<RunRow>, StorageError>;
 
-    /// Runs in [`Phase::Active`](super::Phase), of all tenants: what a start must continue. In order of their keys, after
-    /// `after`, at most `limit`.
-    fn active(&self, after: Option<&RunKey>, limit: u32) -> Result<Vec<RunKey>, StorageError>;
+    /// Begins one life of a host, whose time is over at `until` unless it is renewed. In a store that is not shared every
+    /// earlier lease ends here: who had it is gone.
+    fn begin_lease(&self, until: Timestamp) -> Result<Lease, StorageError>;
+
+    /// Gives a lease more time. Fails with `Fenced` when it has ended.
+    fn renew_lease(&self, lease: Lease, until: Timestamp) -> Result<(), StorageError>;
+
+    /// Ends a lease before its time: others continue its runs at once.
+    fn end_lease(&self, lease: Lease) -> Result<(), StorageError>;
+
+    /// Ends every lease whose time is over, and makes `lease` the owner of runs at work whose own owner has ended.
+    /// Returns these: in order of their keys, after `after`, at most `limit`. Fails with `Fenced` when `lease` itself
+    /// has ended.
+    fn take_over(
+        &self,
+        lease: Lease,
+        now: Timestamp,
+        after: Option<&RunKey>,
+        limit: u32,
+    ) -> Result<Vec<RunKey>, StorageError>;
+
+    /// Runs of this owner to which others have appended since they were last told here.
+    fn news(&self, lease: Lease) -> Result<Vec<RunKey>, StorageError>;
 
     /// How many runs of a tenant are not ended.
     fn open_runs(&self, tenant: &TenantId) -> Result<u64, StorageError>;
 
-    /// Timers due at or before `now`, earliest first, at most `limit`. The end of time asks for the earliest of all.
-    fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<TimerRow>, StorageError>;
+    /// Timers due at or before `now`, earliest first, at most `limit`; not those of runs that another lease owns. The end
+    /// of time asks for the earliest of all.
+    fn due(&self, lease: Lease, now: Timestamp, limit: u32) -> Result<Vec<TimerRow>, StorageError>;
 
     /// Every flow text that is not removed, of all tenants, oldest first.
     fn flows(&self) -> Result<Vec<FlowRow>, StorageError>;
@@ -56,6 +79,11 @@ pub(crate) trait Storage: Send + Sync + 'static {
         true
     }
 
+    /// Whether several hosts may have it open. Where they may not, a lease needs no renewal.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Tidies up before the store is left alone: a backup that copies the file then needs nothing beside it.
     fn checkpoint(&self) -> Result<(), StorageError> {
         Ok(())
@@ -68,6 +96,9 @@ pub(crate) enum StorageError {
     /// The batch does not fit what is stored: a run that exists, an entry that is not the next one.
     #[error("journal conflict: {0}")]
     Conflict(String),
+    /// Another host goes on with what this one had.
+    #[error("this host's lease in the journal has ended: another host has taken over what it was at work on")]
+    Fenced,
     /// The page that was asked for does not begin anywhere.
     #[error("`{0}` is not a cursor that a list gave: leave it out to begin with the newest")]
     Cursor(String),

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::engine::view;
 use crate::flow::{CallbackNow, Effect, End, Event, Flow, Outcome, RunState, Status};
 use crate::id::{CallbackAddress, CallbackKey};
-use crate::journal::{Entry, MemoryStorage, Phase, RunKey, RunRow, Storage as _, TimerRow};
+use crate::journal::{Entry, Lease, MemoryStorage, Phase, RunKey, RunRow, Storage as _, TimerRow};
 
 use super::world::World;
 
@@ -57,16 +57,24 @@ impl Checker {
         })
     }
 
-    /// Whether the journal holds the reason for an attempt to carry a step out or to undo it.
+    /// Whether the journal holds the reason for an attempt to carry a step out or to undo it. Another host may have
+    /// appended since.
     pub fn wanted(&self, key: &RunKey, step: u32, attempt: u32) -> Result<(), String> {
-        let told = self.run(key).ok_or("it has no such run")?;
-        let wanted = told.state.outstanding().into_iter().any(|effect| match effect {
-            Effect::Call { step: called, attempt: number, .. }
-            | Effect::Undo { step: called, attempt: number, .. } => (called, number) == (step, attempt),
-            _ => false,
-        });
-        let last = told.entries.last().map(|entry| entry.body.as_str()).unwrap_or_default();
-        wanted.then_some(()).ok_or_else(|| format!("attempt {attempt} of step {step}, after {last}"))
+        let row = self.store.run(key).unwrap().ok_or("it has no such run")?;
+        let (mut state, mut last) = (self.begun(&row), String::new());
+        for entry in self.store.entries(key, 0).unwrap() {
+            state.advance(entry.at, serde_json::from_str(&entry.body).unwrap());
+            let wanted = state.outstanding().into_iter().any(|effect| match effect {
+                Effect::Call { step: called, attempt: number, .. }
+                | Effect::Undo { step: called, attempt: number, .. } => (called, number) == (step, attempt),
+                _ => false,
+            });
+            if wanted {
+                return Ok(());
+            }
+            last = entry.body;
+        }
+        Err(format!("attempt {attempt} of step {step}, after {last}"))
     }
 
     /// A run that nobody is at work on is woken by something outside of itself.
@@ -174,8 +182,47 @@ impl Checker {
         Ok(())
     }
 
+    /// What a run has come through, of what may happen to one.
+    pub fn corners(&self, key: &RunKey) -> Vec<&'static str> {
+        let Some(told) = self.run(key) else { return vec![] };
+        let mut corners = vec![];
+        let mut state = self.begun(&told.row);
+        for entry in &told.entries {
+            let event: Event = serde_json::from_str(&entry.body).unwrap();
+            let status = state.status();
+            corners.push(match &event {
+                Event::Interrupted { .. } => "an attempt was interrupted",
+                Event::CalledBack { .. } if status == Status::Suspended => "a callback woke a step",
+                Event::CalledBack { .. } => "a callback came early",
+                Event::Cancelled { .. } if status == Status::Suspended => "a suspended run was cancelled",
+                Event::Cancelled { .. } if status == Status::Waiting => "a waiting run was cancelled",
+                Event::Cancelled { .. } if status == Status::Running => "a run at work was cancelled",
+                Event::Undone { problem: Some(_), .. } => "an undoing failed",
+                Event::Undone { problem: None, .. } if state.end().is_some() => "an ended run was undone",
+                Event::Undone { problem: None, .. } => "a step was undone",
+                Event::Fired { .. } if status == Status::Suspended => "a time woke or ended a suspended step",
+                Event::Fired { .. } => "a time passed",
+                Event::Evaluated { .. } => "the guest evaluated",
+                _ => "a run moved on",
+            });
+            state.advance(entry.at, event);
+        }
+        let problems = told.state.steps().iter().filter_map(|step| step.problem.as_ref());
+        corners.extend(problems.map(|problem| match problem.title.as_str() {
+            "quarantined" => "a step was quarantined",
+            _ => "a step faulted",
+        }));
+        corners.push(match told.state.end() {
+            Some(End::Completed(_)) => "a run completed",
+            Some(End::Faulted(_)) => "a run faulted",
+            _ => "a run was cancelled",
+        });
+        corners
+    }
+
+    /// Those of runs that nobody is at work on.
     pub fn timers(&self) -> Vec<TimerRow> {
-        self.store.due(Timestamp::MAX, u32::MAX).unwrap()
+        self.store.due(Lease(0), Timestamp::MAX, u32::MAX).unwrap()
     }
 }
 

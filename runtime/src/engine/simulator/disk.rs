@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 
 use super::chance::Chance;
+use crate::engine::mutation::{Mutation, planted};
 use crate::id::{FlowId, TenantId};
 use crate::journal::{
-    Batch, Entry, FlowRow, MemoryStorage, Page, RunKey, RunQuery, RunRow, Storage, StorageError, TimerRow,
-    TriggerRow,
+    Batch, Entry, FlowRow, Lease, MemoryStorage, Page, RunKey, RunQuery, RunRow, Storage, StorageError,
+    TimerRow, TriggerRow,
 };
 
 pub(super) struct Disk {
@@ -21,9 +22,12 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    pub fn new(seed: u64) -> Self {
+    /// One that several hosts share, or one that a single host has for itself.
+    pub fn new(seed: u64, is_shared: bool) -> Self {
+        let memory =
+            if is_shared { MemoryStorage::shared() } else { MemoryStorage::bounded(usize::MAX, usize::MAX) };
         Self {
-            memory: Arc::new(MemoryStorage::bounded(usize::MAX, usize::MAX)),
+            memory: Arc::new(memory),
             chance: Mutex::new(Chance::new(seed)),
             fails_once_in: AtomicU32::new(0),
         }
@@ -40,7 +44,15 @@ impl Disk {
 
 impl Storage for Disk {
     fn commit(&self, batches: &[Batch]) -> Vec<Result<(), StorageError>> {
-        self.memory.commit(batches)
+        let leases = batches.iter().filter_map(|batch| batch.lease);
+        let ended: Vec<Lease> = leases.filter(|lease| !self.memory.is_alive(*lease)).collect();
+        if !planted(Mutation::NoFencing) {
+            return self.memory.commit(batches);
+        }
+        ended.iter().for_each(|lease| self.memory.forge(*lease, true));
+        let results = self.memory.commit(batches);
+        ended.iter().for_each(|lease| self.memory.forge(*lease, false));
+        results
     }
 
     fn run(&self, key: &RunKey) -> Result<Option<RunRow>, StorageError> {
@@ -58,17 +70,43 @@ impl Storage for Disk {
         self.memory.runs(tenant, query)
     }
 
-    fn active(&self, after: Option<&RunKey>, limit: u32) -> Result<Vec<RunKey>, StorageError> {
-        self.memory.active(after, limit)
+    fn begin_lease(&self, until: Timestamp) -> Result<Lease, StorageError> {
+        self.memory.begin_lease(until)
+    }
+
+    fn renew_lease(&self, lease: Lease, until: Timestamp) -> Result<(), StorageError> {
+        self.may_fail()?;
+        self.memory.renew_lease(lease, until)
+    }
+
+    fn end_lease(&self, lease: Lease) -> Result<(), StorageError> {
+        self.memory.end_lease(lease)
+    }
+
+    fn take_over(
+        &self,
+        lease: Lease,
+        now: Timestamp,
+        after: Option<&RunKey>,
+        limit: u32,
+    ) -> Result<Vec<RunKey>, StorageError> {
+        self.may_fail()?;
+        // A small page, so that there are several.
+        self.memory.take_over(lease, now, after, limit.min(2))
+    }
+
+    fn news(&self, lease: Lease) -> Result<Vec<RunKey>, StorageError> {
+        self.may_fail()?;
+        self.memory.news(lease)
     }
 
     fn open_runs(&self, tenant: &TenantId) -> Result<u64, StorageError> {
         self.memory.open_runs(tenant)
     }
 
-    fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<TimerRow>, StorageError> {
+    fn due(&self, lease: Lease, now: Timestamp, limit: u32) -> Result<Vec<TimerRow>, StorageError> {
         self.may_fail()?;
-        self.memory.due(now, limit)
+        self.memory.due(lease, now, limit)
     }
 
     fn flows(&self) -> Result<Vec<FlowRow>, StorageError> {
@@ -85,6 +123,10 @@ impl Storage for Disk {
 
     fn key(&self, name: &str) -> Result<[u8; 32], StorageError> {
         self.memory.key(name)
+    }
+
+    fn is_shared(&self) -> bool {
+        self.memory.is_shared()
     }
 
     fn probe(&self) -> Result<(), StorageError> {

@@ -15,8 +15,8 @@ use crate::clock::Clock;
 use crate::config::Quota;
 use crate::engine::catalog::Deployed;
 use crate::engine::core::{Core, Parts};
-use crate::engine::open;
 use crate::engine::tenant::Tenant;
+use crate::engine::{lease, open};
 use crate::id::TenantId;
 use crate::journal::{Group, GroupSettings, Journal, MemoryStorage, Storage, Writer};
 
@@ -61,7 +61,11 @@ impl Host {
             core.catalog.write().unwrap().put_flow(&id, deployed);
         }
         let host = Self { core: core.clone(), tenant, writer, flying: None, executor: Executor::new() };
-        host.spawn(async move { open::start(&core).await.unwrap() });
+        host.executor.runtime.block_on(lease::join(&host.core)).unwrap();
+        host.spawn(async move {
+            // A start that cannot read the journal is tried again by who started it.
+            while open::start(&core).await.is_err() {}
+        });
         host
     }
 
@@ -72,6 +76,11 @@ impl Host {
     /// Until everything waits for something outside. True: there was something to do.
     pub fn settle(&self) {
         self.executor.settle();
+    }
+
+    /// Runs in memory, timers that were handed out, runs that are not over.
+    pub fn counted(&self) -> (usize, usize, u64) {
+        (self.core.active_runs(), self.core.handed().len(), self.tenant.open_runs())
     }
 
     /// The next group of commits sets out.

@@ -1,6 +1,7 @@
 //! One life of a few hosts: runs begin, the world answers, disks fail, hosts die, time passes, all of it in an order
 //! that the seed decides. Then everything is well for long enough, and nothing may be left undone.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub(super) struct Simulation {
     disk: Arc<Disk>,
     clients: Clients,
     hosts: Vec<Option<Host>>,
+    /// Hosts that stand still, as a machine does that is moved, and know nothing of it.
+    frozen: Vec<bool>,
     runs_left: usize,
     trace: Vec<String>,
 }
@@ -40,12 +43,19 @@ pub(super) struct Broken {
     pub trace: Vec<String>,
 }
 
-/// Lives through one seed, with a mistake in the engine or without. What happened is returned as lines.
-pub(super) fn simulate(seed: u64, planted: Option<Mutation>) -> Result<Vec<String>, Broken> {
+/// What happened, as lines, and what the runs came through.
+#[derive(Debug, PartialEq)]
+pub(super) struct Lived {
+    pub trace: Vec<String>,
+    pub corners: BTreeSet<&'static str>,
+}
+
+/// Lives through one seed, with a mistake in the engine or without.
+pub(super) fn simulate(seed: u64, planted: Option<Mutation>) -> Result<Lived, Broken> {
     let _planted = mutation::plant(planted);
     let mut simulation = Simulation::new(seed);
     match simulation.live() {
-        Ok(()) => Ok(simulation.trace),
+        Ok(()) => Ok(Lived { corners: simulation.corners(), trace: simulation.trace }),
         Err(what) => Err(Broken { seed, what, trace: simulation.trace }),
     }
 }
@@ -53,7 +63,8 @@ pub(super) fn simulate(seed: u64, planted: Option<Mutation>) -> Result<Vec<Strin
 impl Simulation {
     fn new(seed: u64) -> Self {
         let mut chance = Chance::new(seed);
-        let disk = Arc::new(Disk::new(seed ^ 0x5eed));
+        let hosts = 1 + chance.below(3);
+        let disk = Arc::new(Disk::new(seed ^ 0x5eed, hosts > 1 || chance.once_in(2)));
         if chance.once_in(3) {
             disk.fails_once_in.store(40, Ordering::Relaxed);
         }
@@ -77,8 +88,8 @@ impl Simulation {
         };
         let runs_left = 2 + chance.below(6);
         let clients = Clients::new(checker);
-        let hosts = vec![None];
-        Self { chance, around, disk, clients, hosts, runs_left, trace: vec![] }
+        let (hosts, frozen) = ((0..hosts).map(|_| None).collect(), vec![false; hosts]);
+        Self { chance, around, disk, clients, hosts, frozen, runs_left, trace: vec![] }
     }
 
     fn live(&mut self) -> Result<(), String> {
@@ -95,22 +106,32 @@ impl Simulation {
         if self.hosts[host].is_none() {
             return self.start_host(host);
         }
+        if self.frozen[host] {
+            // It wakes up, or time passes without it.
+            self.frozen[host] = !self.chance.once_in(4);
+            self.trace.push(format!("host {host} stands still: {}", self.frozen[host]));
+            return self.time_passes();
+        }
         match self.chance.below(100) {
             0..15 => self.start_run(host),
             15..35 => self.answer(false),
             35..60 => self.write(host, false),
             60..72 => self.call_back(host),
             72..75 => self.cancel(host),
-            75..95 => self.time_passes(),
+            75..94 => self.time_passes(),
+            94..96 => self.frozen[host] = self.around.store.is_shared(),
             _ => self.kill(host),
         }
     }
 
     /// Everything that can happen without the world, time or a disk happens; then what must always hold is looked at.
     fn settle(&mut self) -> Result<(), String> {
-        for host in self.hosts.iter().flatten() {
-            host.settle();
+        for (host, frozen) in self.hosts.iter().zip(&self.frozen) {
+            if let (Some(host), false) = (host, frozen) {
+                host.settle();
+            }
         }
+        self.trace.extend(self.around.world.news());
         self.trace.extend(self.clients.news());
         let broken = self.clients.log(|log| log.broken.first().cloned());
         match broken.or_else(|| self.around.world.broken().into_iter().next()) {
@@ -153,6 +174,11 @@ impl Simulation {
         let results = if !kind && self.chance.once_in(15) {
             self.trace.push(format!("host {number} cannot write {count} commits"));
             group.batches.iter().map(|_| Err(StorageError::Full("no space left".to_owned()))).collect()
+        } else if !kind && self.chance.once_in(15) {
+            // The connection breaks when all is written.
+            self.trace.push(format!("host {number} writes {count} commits and is not told"));
+            let lost = || Err(StorageError::Io("the connection was lost".to_owned()));
+            self.around.store.commit(&group.batches).into_iter().map(|_| lost()).collect()
         } else {
             self.trace.push(format!("host {number} writes {count} commits"));
             self.around.store.commit(&group.batches)
@@ -194,6 +220,7 @@ impl Simulation {
     /// What it was writing may have reached the disk, or not.
     fn kill(&mut self, number: usize) {
         let Some(host) = self.hosts[number].take() else { return };
+        self.frozen[number] = false;
         let arrives = self.chance.once_in(2);
         if let Some(group) = host.flying.as_ref().filter(|_| arrives) {
             self.around.store.commit(&group.batches);
@@ -206,26 +233,29 @@ impl Simulation {
     fn all_is_well(&mut self) -> Result<(), String> {
         self.trace.push("from here on all is well".to_owned());
         self.disk.fails_once_in.store(0, Ordering::Relaxed);
+        self.frozen.fill(false);
         for number in 0..self.hosts.len() {
             if self.hosts[number].is_none() {
                 self.start_host(number);
             }
         }
         self.settle()?;
-        for _ in 0..KIND_ROUNDS {
-            for number in 0..self.hosts.len() {
-                self.write(number, true);
-            }
+        // Nobody answers for a while, and every host learns what the others did.
+        for _ in 0..30 {
+            self.everything_is_written()?;
+            self.around.clock.advance(Duration::from_millis(500));
             self.settle()?;
-            if self.hosts.iter_mut().flatten().any(Host::launch) {
-                continue;
-            }
+        }
+        self.everything_is_written()?;
+        self.nobody_works_in_vain()?;
+        for _ in 0..KIND_ROUNDS {
+            self.everything_is_written()?;
             if self.around.world.under_way() > 0 {
                 self.answer(true);
                 self.settle()?;
                 continue;
             }
-            if self.open_runs() == 0 {
+            if self.open_runs() == 0 && self.hosts_are_done() {
                 break;
             }
             self.sleepers_are_sound()?;
@@ -235,6 +265,27 @@ impl Simulation {
             self.settle()?;
         }
         self.nothing_is_left()
+    }
+
+    fn everything_is_written(&mut self) -> Result<(), String> {
+        while self.hosts.iter_mut().flatten().any(Host::launch) {
+            for number in 0..self.hosts.len() {
+                self.write(number, true);
+            }
+            self.settle()?;
+        }
+        Ok(())
+    }
+
+    /// Whoever is at work on a run that was ended elsewhere has heard of it.
+    fn nobody_works_in_vain(&self) -> Result<(), String> {
+        for (step, host) in self.around.world.at_work() {
+            let told = self.around.checker.run(&key(step.0));
+            if told.is_none_or(|told| told.row.ended_at.is_some()) {
+                return Err(format!("host {host} is at work on step {step:?} of a run that is over"));
+            }
+        }
+        Ok(())
     }
 
     fn everyone_calls_back(&mut self) {
@@ -257,6 +308,12 @@ impl Simulation {
         runs.into_iter().try_for_each(|run| self.around.checker.sleeps_soundly(&key(run), &timers))
     }
 
+    /// Where the runs have been.
+    fn corners(&self) -> BTreeSet<&'static str> {
+        let runs: Vec<RunId> = self.clients.log(|log| log.runs.keys().copied().collect());
+        runs.into_iter().flat_map(|run| self.around.checker.corners(&key(run))).collect()
+    }
+
     fn nothing_is_left(&self) -> Result<(), String> {
         let runs = self.clients.log(|log| log.runs.clone());
         for (run, acknowledged) in runs {
@@ -268,16 +325,18 @@ impl Simulation {
         if let Some(timer) = self.around.checker.timers().first() {
             return Err(format!("a timer is left: {timer:?}"));
         }
-        for host in self.hosts.iter().flatten() {
-            let (active, handed, open) =
-                (host.core.active_runs(), host.core.handed().len(), host.tenant.open_runs());
-            if (active, handed, open) != (0, 0, 0) {
-                return Err(format!(
-                    "a host counts {active} runs in memory, {handed} timers, {open} open runs"
-                ));
+        for (number, host) in self.hosts.iter().flatten().enumerate() {
+            let counted = host.counted();
+            if counted != (0, 0, 0) {
+                return Err(format!("host {number} counts (runs in memory, timers, open runs) {counted:?}"));
             }
         }
         Ok(())
+    }
+
+    /// Hosts of a shared journal learn of what others did with their next beat.
+    fn hosts_are_done(&self) -> bool {
+        self.hosts.iter().flatten().all(|host| host.counted() == (0, 0, 0))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::engine::steps::{Evaluation, Steps};
 use crate::engine::tenant::Tenant;
 use crate::flow::{Ask, Outcome, Suspension};
 use crate::id::RunId;
-use crate::journal::RunKey;
+use crate::journal::{Lease, RunKey};
 use crate::problem::{Problem, kind};
 
 /// A step of a run.
@@ -39,6 +39,8 @@ struct State {
     callees: BTreeMap<Step, u32>,
     undone: BTreeSet<Step>,
     broken: Vec<String>,
+    /// What happened since this was last asked for.
+    news: Vec<String>,
 }
 
 /// A call that has no answer yet.
@@ -47,6 +49,7 @@ pub(super) struct Call {
     pub step: Step,
     pub attempt: u32,
     pub host: usize,
+    lease: Lease,
     plugin: String,
     asked: Asked,
     answer: oneshot::Sender<Answer>,
@@ -79,8 +82,19 @@ impl World {
         self.state().broken.clone()
     }
 
+    pub fn news(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().news)
+    }
+
     pub fn under_way(&self) -> usize {
         self.state().under_way.len()
+    }
+
+    /// The steps that are being carried out, and the host of each.
+    pub fn at_work(&self) -> Vec<(Step, usize)> {
+        let state = self.state();
+        let calls = state.under_way.iter().filter(|call| matches!(call.asked, Asked::Start | Asked::Resume));
+        calls.map(|call| (call.step, call.host)).collect()
     }
 
     /// The steps that somebody in the world may call back, in their order.
@@ -114,7 +128,7 @@ impl World {
 
     fn begin(
         &self,
-        host: usize,
+        (host, lease): (usize, Lease),
         attempt: &Attempt,
         asked: Asked,
         what: String,
@@ -128,12 +142,24 @@ impl World {
             let twice = format!("attempt {} of step {step:?} was asked for twice: {what}", attempt.attempt);
             state.broken.push(twice);
         }
+        let alive =
+            |call: &Call| self.checker.store.is_alive(call.lease) && self.checker.store.is_alive(lease);
+        if !what.is_empty()
+            && let Some(other) = state.under_way.iter().find(|call| call.step == step && alive(call))
+        {
+            let both = format!("two hosts are at work on step {step:?}: {} and {host}", other.host);
+            state.broken.push(both);
+        }
         let plugin = attempt.plugin.name.clone();
         // Whoever is told the address may use it before the step waits.
         if plugin == "wait" && matches!(asked, Asked::Start) {
             state.callees.entry(step).or_default();
         }
-        let call = Call { serial, step, attempt: attempt.attempt, host, plugin, asked, answer };
+        state.news.push(format!(
+            "host {host} ({}) asks for {} {}.{}: {what}",
+            lease.0, attempt.run, attempt.step, attempt.attempt
+        ));
+        let call = Call { serial, step, attempt: attempt.attempt, host, lease, plugin, asked, answer };
         state.under_way.push(call);
         (serial, receiver)
     }
@@ -247,13 +273,17 @@ impl Drop for UnderWay {
 }
 
 impl Hands {
-    async fn ask(&self, attempt: &Attempt, asked: Asked, what: String) -> Answer {
-        let (serial, receiver) = self.world.begin(self.host, attempt, asked, what);
+    async fn ask(&self, lease: Lease, attempt: &Attempt, asked: Asked, what: String) -> Answer {
+        let (serial, receiver) = self.world.begin((self.host, lease), attempt, asked, what);
         let _under_way = UnderWay { world: self.world.clone(), serial };
         receiver.await.expect("a call leaves the world with its answer")
     }
 
-    fn justified(&self, tenant: &Tenant, attempt: &Attempt, what: &str) {
+    fn justified(&self, tenant: &Tenant, lease: Lease, attempt: &Attempt, what: &str) {
+        // What it had the right to when it was fenced, it may have begun in that moment.
+        if !self.world.checker.store.is_alive(lease) {
+            return;
+        }
         let key = RunKey { tenant: tenant.id.clone(), run: attempt.run };
         if let Err(why) = self.world.checker.wanted(&key, attempt.step, attempt.attempt) {
             self.world.protest(format!("host {}: {what} without a reason in the journal: {why}", self.host));
@@ -264,18 +294,19 @@ impl Hands {
 impl Steps for Hands {
     fn call(
         self: Arc<Self>,
-        _: Arc<Core>,
+        core: Arc<Core>,
         tenant: Arc<Tenant>,
         attempt: Attempt,
         ask: Ask,
     ) -> BoxFuture<'static, Outcome> {
         Box::pin(async move {
-            self.justified(&tenant, &attempt, "a call");
+            let lease = core.durable.lease();
+            self.justified(&tenant, lease, &attempt, "a call");
             let (asked, what) = match &ask {
                 Ask::Start { .. } => (Asked::Start, "start".to_owned()),
                 Ask::Resume { state, event } => (Asked::Resume, format!("resume {state} {event}")),
             };
-            match self.ask(&attempt, asked, what).await {
+            match self.ask(lease, &attempt, asked, what).await {
                 Answer::Outcome(outcome) => outcome,
                 _ => unreachable!("a call is answered with an outcome"),
             }
@@ -284,15 +315,16 @@ impl Steps for Hands {
 
     fn undo(
         self: Arc<Self>,
-        _: Arc<Core>,
+        core: Arc<Core>,
         tenant: Arc<Tenant>,
         attempt: Attempt,
         state: Arc<str>,
         _: &'static str,
     ) -> BoxFuture<'static, Option<Problem>> {
         Box::pin(async move {
-            self.justified(&tenant, &attempt, "an undoing");
-            match self.ask(&attempt, Asked::Undo, format!("undo {state}")).await {
+            let lease = core.durable.lease();
+            self.justified(&tenant, lease, &attempt, "an undoing");
+            match self.ask(lease, &attempt, Asked::Undo, format!("undo {state}")).await {
                 Answer::Undone(problem) => problem,
                 _ => unreachable!("an undoing is answered as one"),
             }
@@ -307,7 +339,7 @@ impl Steps for Hands {
                 attempt: 0,
                 plugin: "jq:1.0.0".parse().unwrap(),
             };
-            match self.ask(&nobody, Asked::Evaluate, String::new()).await {
+            match self.ask(Lease(0), &nobody, Asked::Evaluate, String::new()).await {
                 Answer::Evaluated(value) => Ok(value),
                 _ => unreachable!("an evaluation is answered with a value"),
             }

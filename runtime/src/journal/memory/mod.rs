@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use self::state::State;
-use super::record::{Batch, Entry, FlowRow, Page, Phase, RunKey, RunQuery, RunRow, TimerRow, TriggerRow};
+use super::record::{Batch, Entry, FlowRow, Lease, Page, RunKey, RunQuery, RunRow, TimerRow, TriggerRow};
 use super::storage::{Storage, StorageError};
 use crate::id::{FlowId, TenantId};
 
@@ -23,6 +23,7 @@ pub(crate) struct MemoryStorage {
     state: Mutex<State>,
     kept_runs: usize,
     kept_bytes: usize,
+    is_shared: bool,
 }
 
 impl MemoryStorage {
@@ -33,7 +34,29 @@ impl MemoryStorage {
 
     /// An empty one that keeps so many ended runs, with so many bytes of entries.
     pub(crate) fn bounded(kept_runs: usize, kept_bytes: usize) -> Self {
-        Self { state: Mutex::default(), kept_runs, kept_bytes }
+        Self { state: Mutex::default(), kept_runs, kept_bytes, is_shared: false }
+    }
+
+    /// An empty one for several hosts of one process, that keeps everything.
+    #[cfg(test)]
+    pub(crate) fn shared() -> Self {
+        Self { is_shared: true, ..Self::bounded(usize::MAX, usize::MAX) }
+    }
+
+    /// Brings a lease back that has ended, or ends it.
+    #[cfg(test)]
+    pub(crate) fn forge(&self, lease: Lease, alive: bool) {
+        if alive {
+            self.state().leases.insert(lease, Timestamp::MAX);
+        } else {
+            self.state().leases.remove(&lease);
+        }
+    }
+
+    /// Whether a lease has not ended.
+    #[cfg(test)]
+    pub(crate) fn is_alive(&self, lease: Lease) -> bool {
+        self.state().leases.contains_key(&lease)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -49,8 +72,8 @@ impl Storage for MemoryStorage {
         let results = copies
             .into_iter()
             .map(|batch| {
-                state.check(&batch).map_err(StorageError::Conflict)?;
-                batch.writes.into_iter().for_each(|write| state.apply(write));
+                state.check(&batch)?;
+                state.apply(batch);
                 Ok(())
             })
             .collect();
@@ -86,26 +109,49 @@ impl Storage for MemoryStorage {
         Ok(Page::cut(rows, query.limit))
     }
 
-    fn active(&self, after: Option<&RunKey>, limit: u32) -> Result<Vec<RunKey>, StorageError> {
-        let state = self.state();
-        let mut keys: Vec<&RunKey> = state
-            .runs
-            .values()
-            .filter(|run| run.row.phase == Phase::Active)
-            .map(|run| &run.row.key)
-            .filter(|key| after.is_none_or(|after| *key > after))
-            .collect();
-        keys.sort_unstable();
-        Ok(keys.into_iter().take(limit as usize).cloned().collect())
+    fn begin_lease(&self, until: Timestamp) -> Result<Lease, StorageError> {
+        let mut state = self.state();
+        if !self.is_shared {
+            state.leases.clear();
+        }
+        state.next_lease += 1;
+        let lease = Lease(state.next_lease);
+        state.leases.insert(lease, until);
+        Ok(lease)
+    }
+
+    fn renew_lease(&self, lease: Lease, until: Timestamp) -> Result<(), StorageError> {
+        *self.state().leases.get_mut(&lease).ok_or(StorageError::Fenced)? = until;
+        Ok(())
+    }
+
+    fn end_lease(&self, lease: Lease) -> Result<(), StorageError> {
+        self.state().leases.remove(&lease);
+        Ok(())
+    }
+
+    fn take_over(
+        &self,
+        lease: Lease,
+        now: Timestamp,
+        after: Option<&RunKey>,
+        limit: u32,
+    ) -> Result<Vec<RunKey>, StorageError> {
+        self.state().take_over(lease, now, after, limit as usize)
+    }
+
+    fn news(&self, lease: Lease) -> Result<Vec<RunKey>, StorageError> {
+        Ok(self.state().news(lease))
     }
 
     fn open_runs(&self, tenant: &TenantId) -> Result<u64, StorageError> {
         Ok(self.state().open.get(tenant).copied().unwrap_or(0))
     }
 
-    fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<TimerRow>, StorageError> {
+    fn due(&self, lease: Lease, now: Timestamp, limit: u32) -> Result<Vec<TimerRow>, StorageError> {
         let state = self.state();
         let due = state.by_due.iter().take_while(|(due, ..)| *due <= now);
+        let due = due.filter(|(_, key, _)| state.owner(key).is_none_or(|owner| owner == lease));
         let rows = due.take(limit as usize).map(|(due, key, timer)| TimerRow {
             key: key.clone(),
             timer: *timer,
@@ -143,6 +189,10 @@ impl Storage for MemoryStorage {
     fn is_durable(&self) -> bool {
         false
     }
+
+    fn is_shared(&self) -> bool {
+        self.is_shared
+    }
 }
 
 fn matches(row: &RunRow, query: &RunQuery) -> bool {
@@ -154,8 +204,8 @@ fn matches(row: &RunRow, query: &RunQuery) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::record::Write;
-    use crate::journal::rows::{append, commit, run, started, status, timer};
+    use crate::journal::record::{Phase, Write};
+    use crate::journal::rows::{NOBODY, append, at, commit, run, started, status, timer};
 
     fn ended(store: &MemoryStorage) -> RunKey {
         let key = started(store, "acme", 0..3);
@@ -190,6 +240,50 @@ mod tests {
         assert_eq!(kept, [false, false, false, true]);
     }
 
+    fn under(store: &MemoryStorage, lease: Lease, writes: Vec<Write>) {
+        store.commit(&[Batch { lease: Some(lease), writes }]).remove(0).unwrap();
+    }
+
+    /// A run at work that belongs to the first of two hosts.
+    fn shared() -> (MemoryStorage, [Lease; 2], RunKey) {
+        let store = MemoryStorage::shared();
+        let leases = [at(10), at(20)].map(|until| store.begin_lease(until).unwrap());
+        let row = run("acme", 1);
+        let key = row.key.clone();
+        under(&store, leases[0], vec![Write::CreateRun(row), append(&key, 0..1), timer(&key, 0, 5)]);
+        (store, leases, key)
+    }
+
+    #[test]
+    fn the_owner_is_told_once_of_what_others_append() {
+        let (store, [first, second], key) = shared();
+        under(&store, first, vec![append(&key, 1..2)]);
+        assert_eq!(store.news(first).unwrap(), []);
+        under(&store, second, vec![append(&key, 2..3), status(&key, "running", Phase::Active)]);
+        assert_eq!(store.run(&key).unwrap().unwrap().owner, Some(first));
+        assert_eq!(store.news(second).unwrap(), []);
+        assert_eq!(store.news(first).unwrap(), [key]);
+        assert_eq!(store.news(first).unwrap(), []);
+    }
+
+    #[test]
+    fn a_run_at_work_keeps_its_timers_for_its_owner() {
+        let (store, [first, second], key) = shared();
+        let seen = |lease| store.due(lease, at(9), 9).unwrap().len();
+        assert_eq!((seen(first), seen(second)), (1, 0));
+        under(&store, first, vec![status(&key, "waiting", Phase::Parked)]);
+        assert_eq!((seen(first), seen(second)), (1, 1));
+    }
+
+    #[test]
+    fn only_what_a_host_left_is_taken_over_by_another() {
+        let (store, [first, second], key) = shared();
+        assert_eq!(store.take_over(second, at(9), None, 9).unwrap(), []);
+        assert_eq!(store.take_over(second, at(10), None, 9).unwrap(), std::slice::from_ref(&key));
+        assert!(matches!(store.renew_lease(first, at(99)), Err(StorageError::Fenced)));
+        assert_eq!(store.run(&key).unwrap().unwrap().owner, Some(second));
+    }
+
     #[test]
     fn a_forgotten_run_leaves_no_timer() {
         let store = MemoryStorage::bounded(0, usize::MAX);
@@ -198,6 +292,6 @@ mod tests {
         let writes = vec![Write::CreateRun(row), timer(&key, 0, 5), status(&key, "completed", Phase::Ended)];
         commit(&store, writes).unwrap();
         assert_eq!(store.run(&key).unwrap(), None);
-        assert_eq!(store.due(Timestamp::MAX, 1).unwrap().first().map(|timer| timer.due), None);
+        assert_eq!(store.due(NOBODY, Timestamp::MAX, 1).unwrap().first().map(|timer| timer.due), None);
     }
 }

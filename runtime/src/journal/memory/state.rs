@@ -7,7 +7,10 @@ use jiff::Timestamp;
 
 use crate::id::TenantId;
 use crate::journal::page::Cursor;
-use crate::journal::record::{Batch, Entry, FlowRow, Phase, RunKey, RunRow, TimerRow, TriggerRow, Write};
+use crate::journal::record::{
+    Batch, Entry, FlowRow, Lease, Phase, RunKey, RunRow, TimerRow, TriggerRow, Write,
+};
+use crate::journal::storage::StorageError;
 
 #[derive(Default)]
 pub(super) struct State {
@@ -23,6 +26,11 @@ pub(super) struct State {
     pub flows: BTreeMap<TenantId, Vec<FlowRow>>,
     pub triggers: BTreeMap<(TenantId, String, String), TriggerRow>,
     pub keys: HashMap<String, [u8; 32]>,
+    /// Those that have not ended, and when their time is over.
+    pub leases: BTreeMap<Lease, Timestamp>,
+    pub next_lease: u64,
+    /// Runs to which others than their owner have appended.
+    news: BTreeSet<(Lease, RunKey)>,
 }
 
 pub(super) struct Run {
@@ -45,7 +53,14 @@ struct Outlook {
 
 impl State {
     /// Whether every write of the batch fits, so that applying it cannot stop half-way.
-    pub fn check(&self, batch: &Batch) -> Result<(), String> {
+    pub fn check(&self, batch: &Batch) -> Result<(), StorageError> {
+        match batch.lease {
+            Some(lease) if !self.leases.contains_key(&lease) => Err(StorageError::Fenced),
+            _ => self.fits(batch).map_err(StorageError::Conflict),
+        }
+    }
+
+    fn fits(&self, batch: &Batch) -> Result<(), String> {
         // A batch is about one run, or a few: a list is quicker than a map.
         let mut seen: Vec<(&RunKey, Outlook)> = Vec::new();
         for write in &batch.writes {
@@ -88,12 +103,19 @@ impl State {
             .map(|run| Outlook { next_seq: run.entries.len() as u64, over: run.row.phase == Phase::Ended })
     }
 
-    /// One write of a batch that was checked.
-    pub fn apply(&mut self, write: Write) {
+    /// A batch that was checked.
+    pub fn apply(&mut self, batch: Batch) {
+        for write in batch.writes {
+            self.write(batch.lease, write);
+        }
+    }
+
+    fn write(&mut self, lease: Option<Lease>, write: Write) {
         match write {
-            Write::CreateRun(row) => self.create_run(row),
-            Write::Append { key, entries } => self.append(&key, entries),
+            Write::CreateRun(row) => self.create_run(lease, row),
+            Write::Append { key, entries } => self.append(lease, &key, entries),
             Write::SetStatus { key, status, phase, ended_at } => {
+                self.set_owner(lease, &key, phase);
                 self.set_status(key, status, phase, ended_at);
             }
             Write::SetTimer(row) => self.set_timer(row),
@@ -108,7 +130,8 @@ impl State {
         }
     }
 
-    fn create_run(&mut self, row: RunRow) {
+    fn create_run(&mut self, lease: Option<Lease>, mut row: RunRow) {
+        row.owner = lease.filter(|_| row.phase == Phase::Active);
         let key = row.key.clone();
         self.by_start.entry(key.tenant.clone()).or_default().insert(Cursor::of(&row));
         if row.phase == Phase::Ended {
@@ -119,8 +142,11 @@ impl State {
         self.runs.insert(key, Run { row, entries: Vec::new() });
     }
 
-    fn append(&mut self, key: &RunKey, mut entries: Vec<Entry>) {
+    fn append(&mut self, lease: Option<Lease>, key: &RunKey, mut entries: Vec<Entry>) {
         let Some(run) = self.runs.get_mut(key) else { return };
+        if let Some(owner) = run.row.owner.filter(|owner| lease != Some(*owner)) {
+            self.news.insert((owner, key.clone()));
+        }
         if run.row.phase == Phase::Ended {
             self.ended_bytes += entries.iter().map(|entry| entry.body.len()).sum::<usize>();
         }
@@ -140,6 +166,54 @@ impl State {
             *open = open.saturating_sub(1);
             self.ended.push_back(key);
         }
+    }
+
+    /// As [`Write::SetStatus`] says.
+    fn set_owner(&mut self, lease: Option<Lease>, key: &RunKey, phase: Phase) {
+        let Some(run) = self.runs.get_mut(key) else { return };
+        run.row.owner = if phase == Phase::Active { run.row.owner.or(lease) } else { None };
+    }
+
+    pub fn owner(&self, key: &RunKey) -> Option<Lease> {
+        self.runs.get(key).and_then(|run| run.row.owner)
+    }
+
+    pub fn take_over(
+        &mut self,
+        lease: Lease,
+        now: Timestamp,
+        after: Option<&RunKey>,
+        limit: usize,
+    ) -> Result<Vec<RunKey>, StorageError> {
+        self.leases.retain(|_, until| *until > now);
+        if !self.leases.contains_key(&lease) {
+            return Err(StorageError::Fenced);
+        }
+        let ownerless = |row: &RunRow| row.owner.is_none_or(|owner| !self.leases.contains_key(&owner));
+        let rows = self.runs.values().map(|run| &run.row);
+        let left = rows.filter(|row| row.phase == Phase::Active && ownerless(row)).map(|row| &row.key);
+        let mut keys: Vec<RunKey> =
+            left.filter(|key| after.is_none_or(|after| *key > after)).cloned().collect();
+        keys.sort_unstable();
+        keys.truncate(limit);
+        for key in &keys {
+            if let Some(run) = self.runs.get_mut(key) {
+                run.row.owner = Some(lease);
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Also forgets what is for leases that have ended.
+    pub fn news(&mut self, lease: Lease) -> Vec<RunKey> {
+        let (leases, mut keys) = (&self.leases, vec![]);
+        self.news.retain(|(owner, key)| {
+            if *owner == lease {
+                keys.push(key.clone());
+            }
+            *owner != lease && leases.contains_key(owner)
+        });
+        keys
     }
 
     /// Takes out the runs that ended first, as many as are beyond the limits.

@@ -17,7 +17,7 @@ use rusqlite::Connection;
 
 use self::read::Readers;
 use self::write::Writer;
-use super::record::{Batch, Entry, FlowRow, Page, RunKey, RunQuery, RunRow, TimerRow, TriggerRow};
+use super::record::{Batch, Entry, FlowRow, Lease, Page, RunKey, RunQuery, RunRow, TimerRow, TriggerRow};
 use super::storage::{Storage, StorageError};
 use crate::id::{FlowId, TenantId};
 
@@ -98,15 +98,40 @@ impl Storage for SqliteStorage {
         Ok(Page::cut(rows, query.limit))
     }
 
-    fn active(&self, after: Option<&RunKey>, limit: u32) -> Result<Vec<RunKey>, StorageError> {
-        self.read(|connection| read::active(connection, after, limit))
+    fn begin_lease(&self, until: Timestamp) -> Result<Lease, StorageError> {
+        self.write(|writer| writer.begin_lease(until))
+    }
+
+    fn renew_lease(&self, lease: Lease, until: Timestamp) -> Result<(), StorageError> {
+        let renewed = self.write(|writer| writer.renew_lease(lease, until))?;
+        if renewed { Ok(()) } else { Err(StorageError::Fenced) }
+    }
+
+    fn end_lease(&self, lease: Lease) -> Result<(), StorageError> {
+        self.write(|writer| writer.end_lease(lease))
+    }
+
+    fn take_over(
+        &self,
+        lease: Lease,
+        now: Timestamp,
+        after: Option<&RunKey>,
+        limit: u32,
+    ) -> Result<Vec<RunKey>, StorageError> {
+        self.write(|writer| writer.take_over(lease, now, after, limit))?.ok_or(StorageError::Fenced)
+    }
+
+    /// Nobody else writes while this lease is alive.
+    fn news(&self, _: Lease) -> Result<Vec<RunKey>, StorageError> {
+        Ok(vec![])
     }
 
     fn open_runs(&self, tenant: &TenantId) -> Result<u64, StorageError> {
         Ok(self.open_runs.of(tenant))
     }
 
-    fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<TimerRow>, StorageError> {
+    /// Every run at work is this host's: it took all of them over when it began.
+    fn due(&self, _: Lease, now: Timestamp, limit: u32) -> Result<Vec<TimerRow>, StorageError> {
         self.read(|connection| read::due(connection, now, limit))
     }
 

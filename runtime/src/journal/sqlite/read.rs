@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 use super::schema;
 use crate::id::{FlowId, RunId, TenantId};
 use crate::journal::page::Cursor;
-use crate::journal::record::{Entry, FlowRow, Phase, RunKey, RunQuery, RunRow, TimerRow, TriggerRow};
+use crate::journal::record::{Entry, FlowRow, Lease, Phase, RunKey, RunQuery, RunRow, TimerRow, TriggerRow};
 
 /// The most reads at a time; one more waits.
 const READERS: usize = 4;
@@ -75,24 +75,25 @@ impl Drop for Lent<'_> {
 }
 
 const RUN: &str =
-    "SELECT run, namespace, name, version, digest, started_by, status, phase, started_at, ended_at
-     FROM runs WHERE tenant = ?1 AND run = ?2";
+    "SELECT run, namespace, name, version, digest, started_by, status, phase, started_at, ended_at,
+     owner FROM runs WHERE tenant = ?1 AND run = ?2";
 /// Newest first: along the index `runs_by_start`.
 const RUNS: &str =
-    "SELECT run, namespace, name, version, digest, started_by, status, phase, started_at, ended_at
-     FROM runs WHERE tenant = ?1 AND started_at >= ?2 AND (started_at, run) < (?3, ?4)
+    "SELECT run, namespace, name, version, digest, started_by, status, phase, started_at, ended_at,
+     owner FROM runs WHERE tenant = ?1 AND started_at >= ?2 AND (started_at, run) < (?3, ?4)
        AND (?5 IS NULL OR namespace = ?5) AND (?6 IS NULL OR name = ?6) AND (?7 IS NULL OR status = ?7)
      ORDER BY started_at DESC, run DESC LIMIT ?8";
 /// Without the hint, SQLite walks the table: it holds the same keys in the same order.
-const ACTIVE: &str = "SELECT tenant, run FROM runs INDEXED BY runs_active
-     WHERE phase = 0 AND (tenant, run) > (?1, ?2) ORDER BY tenant, run LIMIT ?3";
+const LEFT: &str = "SELECT tenant, run FROM runs INDEXED BY runs_active
+     WHERE phase = 0 AND (tenant, run) > (?1, ?2)
+       AND (owner IS NULL OR owner NOT IN (SELECT lease FROM leases)) ORDER BY tenant, run LIMIT ?3";
 const DUE: &str = "SELECT tenant, run, timer, due FROM timers WHERE due <= ?1
      ORDER BY due, tenant, run, timer LIMIT ?2";
 
 /// The questions over many rows, with the index that must answer each.
 #[cfg(test)]
 pub(super) const QUESTIONS_ON_INDEXES: [(&str, &str); 3] =
-    [(RUNS, "runs_by_start"), (ACTIVE, "runs_active"), (DUE, "timers_by_due")];
+    [(RUNS, "runs_by_start"), (LEFT, "runs_active"), (DUE, "timers_by_due")];
 
 const FLOW_COLUMNS: &str = "tenant, namespace, name, version, digest, source, installed_at, removed";
 
@@ -134,7 +135,8 @@ pub(super) fn runs(
     list(connection, RUNS, page, |row| run_row(row, tenant))
 }
 
-pub(super) fn active(
+/// Runs at work whose owner has no lease any more. Under the writer's lock.
+pub(super) fn left(
     connection: &Connection,
     after: Option<&RunKey>,
     limit: u32,
@@ -143,7 +145,7 @@ pub(super) fn active(
         Some(key) => (key.tenant.as_str(), key.run.as_bytes()),
         None => ("", &[]),
     };
-    list(connection, ACTIVE, params![tenant, run, limit], run_key)
+    list(connection, LEFT, params![tenant, run, limit], run_key)
 }
 
 pub(super) fn due(connection: &Connection, now: Timestamp, limit: u32) -> rusqlite::Result<Vec<TimerRow>> {
@@ -207,6 +209,7 @@ fn run_row(row: &Row<'_>, tenant: &TenantId) -> rusqlite::Result<RunRow> {
         phase: phase(row, 7)?,
         started_at: time(row, 8)?,
         ended_at: row.get::<_, Option<i64>>(9)?.map(|_| time(row, 9)).transpose()?,
+        owner: row.get::<_, Option<i64>>(10)?.map(|owner| Lease(owner.max(0) as u64)),
     })
 }
 

@@ -17,7 +17,7 @@ use crate::journal::lock::create_private_folder;
 const APPLICATION: i32 = 0x464c_4f57;
 
 /// How to get from each version of the schema to the next one.
-const MIGRATIONS: [&str; 2] = [VERSION_1, VERSION_2];
+const MIGRATIONS: [&str; 3] = [VERSION_1, VERSION_2, VERSION_3];
 
 /// The version that this host reads and writes.
 const VERSION: i32 = MIGRATIONS.len() as i32;
@@ -98,6 +98,15 @@ const VERSION_2: &str = "
         name TEXT NOT NULL PRIMARY KEY,
         value BLOB NOT NULL
     ) STRICT, WITHOUT ROWID;
+";
+
+/// Who is at work on a run.
+const VERSION_3: &str = "
+    CREATE TABLE leases (
+        lease INTEGER PRIMARY KEY AUTOINCREMENT,
+        until INTEGER NOT NULL
+    ) STRICT;
+    ALTER TABLE runs ADD COLUMN owner INTEGER;
 ";
 
 /// The connection that writes, to a file whose schema is this host's.

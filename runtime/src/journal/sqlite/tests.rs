@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::journal::record::{Phase, Write};
-use crate::journal::rows::{Folder, append, at, commit, entries, run, started, status, timer};
+use crate::journal::rows::{Folder, NOBODY, append, at, commit, entries, run, started, status, timer};
 
 /// What a power cut would leave: the files as they are, while the store has them open.
 fn after_power_cut(from: &Folder, to: &Folder) -> Result<SqliteStorage, StorageError> {
@@ -32,9 +32,10 @@ fn what_was_acknowledged_is_there_after_a_power_cut() {
         assert_eq!(reopened.entries(key, 0).unwrap(), entries(0..3));
     }
     assert_eq!(reopened.run(&keys[0]).unwrap().unwrap().phase, Phase::Ended);
-    assert_eq!(reopened.due(Timestamp::MAX, 1).unwrap().first().map(|timer| timer.due), Some(at(7)));
+    assert_eq!(reopened.due(NOBODY, Timestamp::MAX, 1).unwrap().first().map(|timer| timer.due), Some(at(7)));
     assert_eq!(reopened.open_runs(&keys[0].tenant).unwrap(), 49);
-    assert_eq!(reopened.active(None, 100).unwrap().len(), 49);
+    let lease = reopened.begin_lease(at(9)).unwrap();
+    assert_eq!(reopened.take_over(lease, at(1), None, 100).unwrap().len(), 49);
     commit(&reopened, vec![append(&keys[2], 3..4)]).unwrap();
 }
 
@@ -71,17 +72,17 @@ fn a_full_disk_fails_every_batch_of_a_call_and_is_left_by_itself() {
     let store = SqliteStorage::open(&folder.path("journal.db")).unwrap();
     let key = started(&store, "acme", 0..1);
     store.limit_pages(1);
-    let large = |row: &RunRow| Batch {
-        writes: vec![
+    let large = |row: &RunRow| {
+        Batch::of(vec![
             Write::CreateRun(row.clone()),
             Write::Append {
                 key: row.key.clone(),
                 entries: vec![Entry { seq: 0, at: at(1), body: "x".repeat(100_000) }],
             },
-        ],
+        ])
     };
     let rows = [run("acme", 1), run("acme", 2)];
-    let small = Batch { writes: vec![append(&key, 1..2)] };
+    let small = Batch::of(vec![append(&key, 1..2)]);
     let results = store.commit(&[small.clone(), large(&rows[0]), large(&rows[1])]);
     assert_eq!(results.len(), 3);
     for result in results {
@@ -165,7 +166,7 @@ fn a_journal_of_a_later_version_is_left_alone() {
     let before = fs::read(&path).unwrap();
     let refused = refusal(&path);
     assert!(matches!(refused, StorageError::Newer { found: 7, .. }), "{refused}");
-    assert!(refused.to_string().contains("has format 7, this host knows up to 2"), "{refused}");
+    assert!(refused.to_string().contains("has format 7, this host knows up to 3"), "{refused}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 

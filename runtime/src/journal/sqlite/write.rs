@@ -3,11 +3,15 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
+use super::read;
 use crate::id::{TenantId, mint_key};
 use crate::journal::StorageError;
-use crate::journal::record::{Batch, Entry, FlowRow, Phase, RunKey, RunRow, TimerRow, TriggerRow, Write};
+use crate::journal::record::{
+    Batch, Entry, FlowRow, Lease, Phase, RunKey, RunRow, TimerRow, TriggerRow, Write,
+};
 
 /// The one connection that writes.
 pub(super) struct Writer {
@@ -17,8 +21,8 @@ pub(super) struct Writer {
 
 /// Why a batch was not applied.
 enum Refusal {
-    /// It does not fit what is stored.
-    Conflict(String),
+    /// It does not fit what is stored, or may not be written any more.
+    Batch(StorageError),
     /// The store failed, and with it the whole transaction.
     Store(rusqlite::Error),
 }
@@ -26,6 +30,12 @@ enum Refusal {
 impl From<rusqlite::Error> for Refusal {
     fn from(error: rusqlite::Error) -> Self {
         Self::Store(error)
+    }
+}
+
+impl Refusal {
+    fn conflict(why: String) -> Self {
+        Self::Batch(StorageError::Conflict(why))
     }
 }
 
@@ -43,8 +53,8 @@ impl Writer {
         match self.together(batches) {
             Ok(()) => Ok(batches.iter().map(|_| Ok(())).collect()),
             Err(Refusal::Store(error)) => Err(error),
-            Err(Refusal::Conflict(why)) if batches.len() == 1 => Ok(vec![Err(StorageError::Conflict(why))]),
-            Err(Refusal::Conflict(_)) => self.apart(batches),
+            Err(Refusal::Batch(error)) if batches.len() == 1 => Ok(vec![Err(error)]),
+            Err(Refusal::Batch(_)) => self.apart(batches),
         }
     }
 
@@ -72,12 +82,56 @@ impl Writer {
                     results.push(Ok(()));
                 }
                 // Dropping the savepoint takes back what the batch had done.
-                Err(Refusal::Conflict(why)) => results.push(Err(StorageError::Conflict(why))),
+                Err(Refusal::Batch(error)) => results.push(Err(error)),
                 Err(Refusal::Store(error)) => return Err(error),
             }
         }
         finish(transaction, change, &self.open_runs)?;
         Ok(results)
+    }
+
+    /// The only lease from now on.
+    pub fn begin_lease(&mut self, until: Timestamp) -> rusqlite::Result<Lease> {
+        let transaction = begin(&mut self.connection)?;
+        transaction.execute("DELETE FROM leases", [])?;
+        transaction.execute("INSERT INTO leases (until) VALUES (?1)", [until.as_millisecond()])?;
+        let lease = Lease(transaction.last_insert_rowid().max(0) as u64);
+        transaction.commit()?;
+        Ok(lease)
+    }
+
+    /// False: it has ended.
+    pub fn renew_lease(&mut self, lease: Lease, until: Timestamp) -> rusqlite::Result<bool> {
+        let renew = "UPDATE leases SET until = ?2 WHERE lease = ?1";
+        Ok(self.connection.execute(renew, params![lease.0 as i64, until.as_millisecond()])? > 0)
+    }
+
+    pub fn end_lease(&mut self, lease: Lease) -> rusqlite::Result<()> {
+        self.connection.execute("DELETE FROM leases WHERE lease = ?1", [lease.0 as i64]).map(drop)
+    }
+
+    /// None: its own lease has ended.
+    pub fn take_over(
+        &mut self,
+        lease: Lease,
+        now: Timestamp,
+        after: Option<&RunKey>,
+        limit: u32,
+    ) -> rusqlite::Result<Option<Vec<RunKey>>> {
+        let transaction = begin(&mut self.connection)?;
+        transaction.execute("DELETE FROM leases WHERE until <= ?1", [now.as_millisecond()])?;
+        if !is_alive(&transaction, lease)? {
+            transaction.commit()?;
+            return Ok(None);
+        }
+        let keys = read::left(&transaction, after, limit)?;
+        for key in &keys {
+            let own = "UPDATE runs SET owner = ?3 WHERE tenant = ?1 AND run = ?2";
+            let run = params![key.tenant.as_str(), key.run.as_bytes(), lease.0 as i64];
+            transaction.prepare_cached(own)?.execute(run)?;
+        }
+        transaction.commit()?;
+        Ok(Some(keys))
     }
 
     /// The key of that name, which is there from now on.
@@ -123,6 +177,10 @@ fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
     connection.transaction_with_behavior(TransactionBehavior::Immediate)
 }
 
+fn is_alive(connection: &Connection, lease: Lease) -> rusqlite::Result<bool> {
+    connection.prepare_cached("SELECT 1 FROM leases WHERE lease = ?1")?.exists([lease.0 as i64])
+}
+
 fn finish(transaction: Transaction<'_>, change: Change<'_>, open_runs: &OpenRuns) -> rusqlite::Result<()> {
     change.store(&transaction)?;
     transaction.commit()?;
@@ -153,7 +211,7 @@ impl OpenRuns {
 
     fn apply(&self, change: &Change<'_>) {
         let mut counts = self.lock();
-        for (tenant, by) in &change.0 {
+        for (tenant, by) in &change.open_runs {
             let count = counts.entry((*tenant).clone()).or_default();
             *count = count.saturating_add_signed(*by);
         }
@@ -164,17 +222,20 @@ impl OpenRuns {
     }
 }
 
-/// What one transaction does to the counts.
+/// What one transaction does to the counts, and the lease that it has found alive.
 #[derive(Clone, Default)]
-struct Change<'a>(HashMap<&'a TenantId, i64>);
+struct Change<'a> {
+    open_runs: HashMap<&'a TenantId, i64>,
+    lease: Option<Lease>,
+}
 
 impl<'a> Change<'a> {
     fn add(&mut self, tenant: &'a TenantId, by: i64) {
-        *self.0.entry(tenant).or_default() += by;
+        *self.open_runs.entry(tenant).or_default() += by;
     }
 
     fn store(&self, connection: &Connection) -> rusqlite::Result<()> {
-        for (tenant, by) in self.0.iter().filter(|(_, by)| **by != 0) {
+        for (tenant, by) in self.open_runs.iter().filter(|(_, by)| **by != 0) {
             connection
                 .prepare_cached(
                     "INSERT INTO tenants (tenant, open_runs) VALUES (?1, ?2)
@@ -187,17 +248,26 @@ impl<'a> Change<'a> {
 }
 
 fn apply<'a>(connection: &Connection, batch: &'a Batch, change: &mut Change<'a>) -> Result<(), Refusal> {
+    if let Some(lease) = batch.lease
+        && change.lease != Some(lease)
+    {
+        if !is_alive(connection, lease)? {
+            return Err(Refusal::Batch(StorageError::Fenced));
+        }
+        change.lease = Some(lease);
+    }
     for write in &batch.writes {
         match write {
             Write::CreateRun(row) => {
-                create_run(connection, row)?;
+                create_run(connection, batch.lease, row)?;
                 if row.phase != Phase::Ended {
                     change.add(&row.key.tenant, 1);
                 }
             }
             Write::Append { key, entries } => append(connection, key, entries)?,
             Write::SetStatus { key, status, phase, ended_at } => {
-                set_status(connection, key, status, *phase, ended_at.map(|at| at.as_millisecond()))?;
+                let ended_ms = ended_at.map(|at| at.as_millisecond());
+                set_status(connection, batch.lease, key, (status, *phase, ended_ms))?;
                 if *phase == Phase::Ended {
                     change.add(&key.tenant, -1);
                 }
@@ -218,11 +288,12 @@ fn apply<'a>(connection: &Connection, batch: &'a Batch, change: &mut Change<'a>)
     Ok(())
 }
 
-fn create_run(connection: &Connection, row: &RunRow) -> Result<(), Refusal> {
+fn create_run(connection: &Connection, lease: Option<Lease>, row: &RunRow) -> Result<(), Refusal> {
+    let owner = lease.filter(|_| row.phase == Phase::Active);
     let created = connection
         .prepare_cached(
             "INSERT OR IGNORE INTO runs (tenant, run, namespace, name, version, digest, started_by, status, phase,
-             started_at, ended_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+             started_at, ended_at, owner) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .execute(params![
             row.key.tenant.as_str(),
@@ -236,9 +307,10 @@ fn create_run(connection: &Connection, row: &RunRow) -> Result<(), Refusal> {
             row.phase.number(),
             row.started_at.as_millisecond(),
             row.ended_at.map(|at| at.as_millisecond()),
+            owner.map(|owner| owner.0 as i64),
         ])?;
     match created {
-        0 => Err(Refusal::Conflict(row.key.exists())),
+        0 => Err(Refusal::conflict(row.key.exists())),
         _ => Ok(()),
     }
 }
@@ -261,7 +333,7 @@ fn append(connection: &Connection, key: &RunKey, entries: &[Entry]) -> Result<()
             entry.body,
         ])?;
         if appended == 0 {
-            return Err(Refusal::Conflict(key.not_next(entry.seq)));
+            return Err(Refusal::conflict(key.not_next(entry.seq)));
         }
     }
     Ok(())
@@ -269,24 +341,26 @@ fn append(connection: &Connection, key: &RunKey, entries: &[Entry]) -> Result<()
 
 fn set_status(
     connection: &Connection,
+    lease: Option<Lease>,
     key: &RunKey,
-    status: &str,
-    phase: Phase,
-    ended_ms: Option<i64>,
+    (status, phase, ended_ms): (&str, Phase, Option<i64>),
 ) -> Result<(), Refusal> {
     let changed = connection
         .prepare_cached(
-            "UPDATE runs SET status = ?3, phase = ?4, ended_at = ?5 WHERE tenant = ?1 AND run = ?2 AND phase <> 2",
+            "UPDATE runs SET status = ?3, phase = ?4, ended_at = ?5,
+             owner = CASE ?4 WHEN 0 THEN coalesce(owner, ?6) END
+             WHERE tenant = ?1 AND run = ?2 AND phase <> 2",
         )?
         .execute(params![
             key.tenant.as_str(),
             key.run.as_bytes(),
             status,
             phase.number(),
-            ended_ms
+            ended_ms,
+            lease.map(|lease| lease.0 as i64),
         ])?;
     match changed {
-        0 => Err(Refusal::Conflict(key.not_open())),
+        0 => Err(Refusal::conflict(key.not_open())),
         _ => Ok(()),
     }
 }
