@@ -12,6 +12,7 @@ mod dev;
 mod documents;
 mod durability;
 mod egress;
+mod endurance;
 mod http_webhook;
 mod journals;
 mod policy;

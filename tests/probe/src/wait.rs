@@ -24,6 +24,9 @@ pub struct Told {
     /// How often to wait; once unless said otherwise.
     #[serde(default)]
     times: Option<u32>,
+    /// For whoever reads the step's input; the step does not.
+    #[serde(default, rename = "note")]
+    _note: Option<String>,
 }
 
 /// What is left while it waits.
