@@ -22,10 +22,10 @@ mod server;
 
 pub use cli::main;
 pub use clock::Clock;
-pub use config::{AllowRule, Config, ConfigError, Quota, TenantConfig, TlsConfig};
+pub use config::{AllowRule, Config, ConfigError, Quota, Retention, TenantConfig, TlsConfig};
 pub use engine::{
     Answer, Callback, Data, DeployError, FlowView, Hook, Inbound, List, OpenError, Options, PluginView,
-    RunChange, RunFilter, RunSummary, RunView, Runtime, TriggerView,
+    RunChange, RunFilter, RunSummary, RunView, Runtime, TriggerView, backup,
 };
 pub use flow::{
     AttemptRecord, CleanupRecord, Document, Finding, Flow, Severity, Status, StepId, StepRecord,

@@ -4,6 +4,7 @@
 //! with the outside: commands, files, addresses, statuses and the words that an error cannot do without.
 
 mod admin;
+mod backup;
 mod callbacks;
 mod check;
 mod config;
@@ -20,6 +21,7 @@ mod quota;
 mod respond;
 mod rest;
 mod rest_runs;
+mod retention;
 mod run;
 mod run_language;
 mod run_requests;

@@ -5,6 +5,7 @@
 //! Exit codes: 0 done, 1 it failed, 2 the arguments or documents are wrong, 130 interrupted.
 
 mod admin;
+mod backup;
 mod check;
 mod client;
 mod data;
@@ -42,6 +43,7 @@ enum Command {
     Dev(dev::Args),
     Serve(serve::Args),
     Demo(demo::Args),
+    Backup(backup::Args),
     Flows(admin::flows::Args),
     Triggers(admin::triggers::Args),
     Runs(admin::runs::Args),
@@ -58,6 +60,7 @@ impl Command {
             Self::Dev(args) => dev::run(args).await,
             Self::Serve(args) => serve::run(args).await,
             Self::Demo(args) => demo::run(args).await,
+            Self::Backup(args) => backup::run(args).await,
             Self::Flows(args) => admin::flows::run(args).await,
             Self::Triggers(args) => admin::triggers::run(args).await,
             Self::Runs(args) => admin::runs::run(args).await,
@@ -141,6 +144,7 @@ mod tests {
             "flowcell serve",
             "flowcell serve flows --config flowcell.toml --listen 0.0.0.0:80 --data /var/lib/flowcell",
             "flowcell demo --once",
+            "flowcell backup /backups/monday.db --data /var/lib/flowcell --config flowcell.toml",
             "flowcell flows list --json",
             "flowcell flows show shop/order-intake --server http://localhost:1 --token t --tenant acme",
             "flowcell flows run order-intake --input {} --wait PT30S",
@@ -172,6 +176,7 @@ mod tests {
             "flowcell fly",
             "flowcell run",
             "flowcell check",
+            "flowcell backup",
             "flowcell dev",
             "flowcell serve --listen 8080",
             "flowcell flows show",

@@ -89,6 +89,36 @@ impl Default for Limits {
     }
 }
 
+/// How long the history of runs that are over is kept; none is for ever. Runs that are not over are always kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Runs that ended well.
+    pub completed: Option<Duration>,
+    /// Runs that ended with an error.
+    pub faulted: Option<Duration>,
+    /// Runs that were ended on request.
+    pub cancelled: Option<Duration>,
+}
+
+impl Retention {
+    /// Each status of a run that is over, as the REST API spells it, and how long it is kept.
+    pub(crate) fn by_status(&self) -> [(&'static str, Option<Duration>); 3] {
+        [("completed", self.completed), ("faulted", self.faulted), ("cancelled", self.cancelled)]
+    }
+}
+
+/// Reads `[tenant.retention]`.
+pub(super) fn retention(field: &Field<'_>) -> Result<Retention, ConfigError> {
+    let section = field.section("tenant.retention", &["completed", "faulted", "cancelled"])?;
+    // Zero is a time as well: such runs are forgotten at once.
+    let kept = |key| {
+        let kept =
+            section.get(key).map(|field| (unit::duration(field.text()?)).map_err(|why| field.error(why)));
+        kept.transpose()
+    };
+    Ok(Retention { completed: kept("completed")?, faulted: kept("faulted")?, cancelled: kept("cancelled")? })
+}
+
 /// Reads `[tenant.quota]`; what it leaves out keeps its default.
 pub(super) fn quota(field: &Field<'_>) -> Result<Quota, ConfigError> {
     let section = field.section(

@@ -20,7 +20,7 @@ pub(crate) use document::nearest;
 pub(crate) use unit::show_size;
 
 use document::{Field, Section, Source};
-pub use limits::{Limits, Quota};
+pub use limits::{Limits, Quota, Retention};
 
 use crate::id::TenantId;
 
@@ -69,12 +69,14 @@ pub struct TenantConfig {
     pub allow: Vec<AllowRule>,
     /// How much of the host it may use.
     pub quota: Quota,
+    /// How long the history of its runs is kept.
+    pub retention: Retention,
 }
 
 impl TenantConfig {
     /// A tenant that may reach nothing.
     pub fn new(name: TenantId) -> Self {
-        Self { name, allow: Vec::new(), quota: Quota::default() }
+        Self { name, allow: Vec::new(), quota: Quota::default(), retention: Retention::default() }
     }
 }
 
@@ -207,7 +209,7 @@ fn tls(field: &Field<'_>, file_name: &str) -> Result<TlsConfig, ConfigError> {
 fn tenants(field: &Field<'_>) -> Result<Vec<TenantConfig>, ConfigError> {
     let mut tenants: Vec<TenantConfig> = Vec::new();
     for item in field.list()? {
-        let section = item.section("tenant", &["name", "allow", "quota"])?;
+        let section = item.section("tenant", &["name", "allow", "quota", "retention"])?;
         let tenant = tenant(&section)?;
         if tenants.iter().any(|other| other.name == tenant.name) {
             return Err(section.error(format!(
@@ -240,6 +242,9 @@ fn tenant(section: &Section<'_>) -> Result<TenantConfig, ConfigError> {
     }
     if let Some(field) = section.get("quota") {
         tenant.quota = limits::quota(&field)?;
+    }
+    if let Some(field) = section.get("retention") {
+        tenant.retention = limits::retention(&field)?;
     }
     Ok(tenant)
 }

@@ -25,7 +25,7 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(factor).ok_or_else(|| format!("`{text}` is more than this machine can count"))
 }
 
-/// `250ms`, `30s`, `5m`, `1h`.
+/// `250ms`, `30s`, `5m`, `1h`, `30d`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text);
     let factor: u64 = match unit {
@@ -33,12 +33,13 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         "s" => 1000,
         "m" => 60_000,
         "h" => 3_600_000,
+        "d" => 24 * 3_600_000,
         "" => {
-            return Err(format!("`{text}` has no unit: write ms, s, m or h, as in \"250ms\" or \"30s\""));
+            return Err(format!("`{text}` has no unit: write ms, s, m, h or d, as in \"250ms\" or \"30s\""));
         }
         _ => {
             return Err(format!(
-                "`{text}` is not a duration: write it as \"250ms\", \"30s\", \"5m\" or \"1h\""
+                "`{text}` is not a duration: write it as \"250ms\", \"30s\", \"5m\", \"1h\" or \"30d\""
             ));
         }
     };
@@ -86,10 +87,12 @@ mod tests {
 
     #[test]
     fn durations_need_a_unit() {
-        for (text, millis) in [("250ms", 250), ("30s", 30_000), ("5m", 300_000), ("1h", 3_600_000)] {
+        for (text, millis) in
+            [("250ms", 250), ("30s", 30_000), ("5m", 300_000), ("1h", 3_600_000), ("2d", 172_800_000)]
+        {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["", "30", "s", "1.5s", "-1s", "1d", "99999999999999999999s", "9999999999999999h"] {
+        for text in ["", "30", "s", "1.5s", "-1s", "1w", "99999999999999999999s", "9999999999999999h"] {
             assert!(duration(text).is_err(), "{text}");
         }
     }

@@ -22,7 +22,7 @@ use super::waiters::Waiters;
 use crate::clock::{Clock, after};
 use crate::flow::{CallbackNow, Document, Event, Flow, RunState, StepId};
 use crate::id::{CallbackAddress, CallbackKey, FlowId, RunId, TenantId};
-use crate::journal::{DataLock, Entry, Journal, Lease, RunKey, RunRow, StorageError};
+use crate::journal::{DataLock, Journal, Lease, RunKey, RunRow, StorageError};
 
 /// How long the timers of a run that cannot be read are left alone.
 const LEFT_ALONE: Duration = Duration::from_secs(60);
@@ -265,25 +265,11 @@ impl Core {
         (inbox, self.journal(durable).lease())
     }
 
-    /// The head of a run and its log.
-    pub async fn entries(
-        &self,
-        durable: bool,
-        key: &RunKey,
-    ) -> Result<(Option<RunRow>, Vec<Entry>), StorageError> {
-        let wanted = key.clone();
-        let read = self.journal(durable).ask(move |storage| {
-            // The log first: whoever writes to a run by a head that is older than the log is not found out.
-            let entries = storage.entries(&wanted, 0)?;
-            Ok((storage.run(&wanted)?, entries))
-        });
-        read.await
-    }
-
     /// The run and how many entries it has.
     pub async fn load(&self, durable: bool, key: &RunKey) -> Result<(RunRow, RunState, u64), LoadError> {
-        let (row, entries) = self.entries(durable, key).await?;
-        let row = row.ok_or(LoadError::NoRun)?;
+        let wanted = key.clone();
+        let log = self.journal(durable).ask(move |storage| storage.log(&wanted)).await?;
+        let (row, entries) = log.ok_or(LoadError::NoRun)?;
         let flow = self.flow_text(&key.tenant, &row.flow).await?;
         let mut state = self.new_state(flow, key);
         view::fold(&mut state, &entries).map_err(LoadError::Unreadable)?;

@@ -1,8 +1,8 @@
 //! Changing what is deployed: checked first, committed in one batch, then shown to the rest of the process.
 
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 use super::Runtime;
 use super::catalog::{Deployed, Trigger};
@@ -14,7 +14,7 @@ use super::sandboxes::Sandboxes;
 use super::view::{PluginView, TriggerView};
 use crate::flow::{Document, Finding, Severity, TriggerDocument};
 use crate::id::{TenantId, mint_token};
-use crate::journal::{Batch, FlowRow, TriggerRow, Write};
+use crate::journal::{Batch, FlowRow, PluginRow, TriggerRow, Write};
 use crate::problem::{Problem, kind};
 
 /// Why nothing was deployed.
@@ -171,7 +171,7 @@ pub(super) async fn install_plugin(
     tenant: &TenantId,
     wasm: &[u8],
 ) -> Result<PluginView, Problem> {
-    let Sandboxes { host, plugins: installed, plugin_folder, .. } = &*runtime.sandboxes;
+    let Sandboxes { host, plugins: installed, .. } = &*runtime.sandboxes;
     let refused = |reason: String| {
         Problem::new(kind::VALIDATION, "the component cannot be installed", 400).detail(reason)
     };
@@ -182,26 +182,19 @@ pub(super) async fn install_plugin(
             plugin.name
         )));
     }
-    if let Some(folder) = plugin_folder {
-        let file = format!("{}-{}.wasm", plugin.name, plugin.version);
-        keep(&folder.join(tenant.as_str()), &file, wasm).map_err(|error| {
-            tracing::error!(%error, "a plugin cannot be kept");
-            Problem::new(kind::RUNTIME, "the component cannot be kept", 503)
-                .detail("the data folder is not writable")
-        })?;
+    if installed.has(tenant, &plugin) {
+        return Ok(plugins::view(&plugin));
     }
+    let row = PluginRow {
+        tenant: tenant.clone(),
+        name: plugin.name.clone(),
+        version: plugin.version.to_string(),
+        wasm: Bytes::copy_from_slice(wasm),
+    };
+    commit(&runtime.core, vec![Write::PutPlugin(row)]).await?;
     let view = plugins::view(&plugin);
     installed.add(Some(tenant), plugin);
     Ok(view)
-}
-
-/// Whole or not at all: written beside its place, then renamed.
-fn keep(folder: &Path, file: &str, wasm: &[u8]) -> std::io::Result<()> {
-    fs::create_dir_all(folder)?;
-    let beside = folder.join(format!(".{file}.new"));
-    fs::write(&beside, wasm)?;
-    fs::File::open(&beside)?.sync_all()?;
-    fs::rename(&beside, folder.join(file))
 }
 
 async fn commit(core: &Core, writes: Vec<Write>) -> Result<(), Problem> {

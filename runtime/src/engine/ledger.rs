@@ -214,9 +214,10 @@ impl Ledger {
     async fn read_on(&mut self) -> Result<Asked, Gone> {
         let key = self.row.key.clone();
         let (row, entries) = loop {
-            match self.core.entries(self.state.flow().durable, &key).await {
-                Ok((Some(row), entries)) => break (row, entries),
-                Ok((None, _)) => return Err(Gone),
+            let wanted = key.clone();
+            match self.journal.ask(move |storage| storage.log(&wanted)).await {
+                Ok(Some(log)) => break log,
+                Ok(None) => return Err(Gone),
                 Err(error) => self.rest(&error).await?,
             }
         };
@@ -241,7 +242,7 @@ impl Ledger {
         let has_own = !own.is_empty() && new.starts_with(&own);
         // Whoever owns a run that had no owner meanwhile may not be the one who woke it. This holds with the own entries as
         // well: another host may have written the very same, a timer that fired in the same millisecond.
-        let had_owner = self.row.owner == row.owner && !has_rested;
+        let had_owner = self.row.owner == row.owner && !has_rested || planted(Mutation::NoInheritance);
         self.inherited |= self.journal.is_shared() && row.owner == Some(self.lease) && !had_owner;
         (self.row, self.committed) = (row, entries.len() as u64);
         if has_own {
@@ -265,6 +266,9 @@ impl Ledger {
             }
             Event::CalledBack { step, .. } => {
                 let now = self.state.callback(*step);
+                if planted(Mutation::CallbackAgain) {
+                    return true;
+                }
                 self.refused = (now != CallbackNow::Wanted).then_some(now);
                 self.refused.is_none()
             }

@@ -21,6 +21,7 @@ mod open;
 mod options;
 mod plugins;
 mod receive;
+mod retention;
 mod runs;
 mod sandboxes;
 mod scheduler;
@@ -38,6 +39,7 @@ use serde_json::Value;
 
 pub use self::callback::Callback;
 pub use self::deploy::DeployError;
+pub use self::open::backup;
 pub use self::options::{Data, OpenError, Options};
 pub use self::receive::{Answer, Hook, Inbound};
 pub use self::view::{FlowView, List, PluginView, RunChange, RunFilter, RunSummary, RunView, TriggerView};

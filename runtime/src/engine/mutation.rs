@@ -20,6 +20,10 @@ pub(super) enum Mutation {
     NoInterruption,
     /// What a host writes after its lease has ended is applied.
     NoFencing,
+    /// A callback that another host was quicker with is taken again.
+    CallbackAgain,
+    /// What a host has from another, it takes for its own work.
+    NoInheritance,
     /// A host that is at work on a run is not told what others have appended to it.
     NoNews,
 }
@@ -42,7 +46,7 @@ mod tests {
     thread_local!(static PLANTED: Cell<Option<Mutation>> = const { Cell::new(None) });
 
     impl Mutation {
-        pub const ALL: [Self; 9] = [
+        pub const ALL: [Self; 11] = [
             Self::EffectsFirst,
             Self::AcknowledgeFirst,
             Self::OutcomeTwice,
@@ -52,6 +56,8 @@ mod tests {
             Self::NoInterruption,
             Self::NoFencing,
             Self::NoNews,
+            Self::CallbackAgain,
+            Self::NoInheritance,
         ];
     }
 

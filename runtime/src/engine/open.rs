@@ -12,6 +12,7 @@ use super::deploy;
 use super::lease;
 use super::options::{Data, OpenError, Options};
 use super::plugins::Plugins;
+use super::retention;
 use super::sandboxes::Sandboxes;
 use super::scheduler;
 use super::tenant::Tenant;
@@ -48,7 +49,7 @@ pub(super) async fn open(options: Options) -> Result<Runtime, OpenError> {
         let id = TenantId::from(tenant.name.as_str());
         let open_runs = durable.open_runs(&id).map_err(journal_error)?;
         let egress = Arc::new(Egress::new(id.clone(), &tenant.allow, &tenant.quota, shared.clone()));
-        tenants.insert(id.clone(), Arc::new(Tenant::new(id, tenant.quota.clone(), egress, open_runs)));
+        tenants.insert(id.clone(), Arc::new(Tenant::new(tenant, egress, open_runs)));
     }
 
     let mut bundled = vec![];
@@ -66,7 +67,6 @@ pub(super) async fn open(options: Options) -> Result<Runtime, OpenError> {
         host,
         evaluator: evaluator.expect("the bundle holds the expression guest"),
         plugins: Plugins::default(),
-        plugin_folder: folder.map(|folder| folder.join("plugins")),
     });
     let core = Core::new(Parts {
         clock: options.clock,
@@ -93,6 +93,7 @@ pub(super) async fn start(core: &Arc<Core>) -> Result<(), StorageError> {
     if core.durable.is_shared() {
         tokio::spawn(lease::keep(core.clone()));
     }
+    tokio::spawn(retention::run(core.clone()));
     for durable in [true, false] {
         tokio::spawn(scheduler::run(core.clone(), durable));
     }
@@ -101,11 +102,32 @@ pub(super) async fn start(core: &Arc<Core>) -> Result<(), StorageError> {
 
 fn open_storage(folder: Option<&Path>, config: &Config) -> Result<Arc<dyn Storage>, OpenError> {
     let Some(folder) = folder else { return Ok(Arc::new(MemoryStorage::new())) };
-    let path = match &config.journal {
+    Ok(Arc::new(SqliteStorage::open(&journal_path(folder, config)).map_err(journal_error)?))
+}
+
+/// Where the journal of a host with this data folder is.
+fn journal_path(folder: &Path, config: &Config) -> PathBuf {
+    match &config.journal {
         None => folder.join("journal.db"),
         Some(JournalUrl::Sqlite(path)) => path.clone(),
-    };
-    Ok(Arc::new(SqliteStorage::open(&path).map_err(journal_error)?))
+    }
+}
+
+/// Copies the journal of a host, running or not, into the new file `to`: runs, flows, triggers, tenants' plugins, and
+/// the keys of the journal. A host that is started on it goes on from there. Gives the bytes of the copy.
+///
+/// Every event that was acknowledged before the call is in it. The host is not slowed down by more than the reading.
+///
+/// ```
+/// let folder = std::env::temp_dir().join("flowcell-no-data-here");
+/// let error = flowcell::backup(&flowcell::Config::default(), &folder, "backup.db".as_ref()).unwrap_err();
+/// assert!(error.to_string().starts_with("there is no journal at "), "{error}");
+/// ```
+///
+/// # Errors
+/// A sentence for the operator: there is no journal, `to` exists, or it cannot be written.
+pub fn backup(config: &Config, data: &Path, to: &Path) -> Result<u64, OpenError> {
+    SqliteStorage::copy(&journal_path(data, config), to).map_err(journal_error)
 }
 
 /// The compiled code of plugins is kept in the data folder, sealed with a key that never leaves it.
@@ -148,26 +170,14 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     options.open(path)?.write_all(text.as_bytes())
 }
 
-/// Plugins that tenants installed: `plugins/TENANT/NAME-VERSION.wasm`.
+/// Plugins that tenants installed.
 async fn load_plugins(core: &Core, sandboxes: &Sandboxes) -> Result<(), OpenError> {
-    let Some(folder) = &sandboxes.plugin_folder else { return Ok(()) };
-    for tenant in core.tenants.keys() {
-        for path in wasm_files(&folder.join(tenant.as_str())) {
-            let wasm = fs::read(&path).map_err(|error| plugin_error(&path.display().to_string(), error))?;
-            let plugin = sandboxes.host.install(&wasm).await;
-            let plugin = plugin.map_err(|error| plugin_error(&path.display().to_string(), error))?;
-            sandboxes.plugins.add(Some(tenant), plugin);
-        }
+    for row in core.durable.ask(|storage| storage.plugins()).await.map_err(journal_error)? {
+        let name = format!("{}:{} of {}", row.name, row.version, row.tenant);
+        let plugin = sandboxes.host.install(&row.wasm).await.map_err(|error| plugin_error(&name, error))?;
+        sandboxes.plugins.add(Some(&row.tenant), plugin);
     }
     Ok(())
-}
-
-fn wasm_files(folder: &Path) -> Vec<PathBuf> {
-    let Ok(files) = fs::read_dir(folder) else { return vec![] };
-    let mut paths: Vec<_> = files.flatten().map(|file| file.path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "wasm"));
-    paths.sort();
-    paths
 }
 
 /// A row that this version cannot use is left out with a log line: the rest of the host must start.

@@ -24,6 +24,13 @@ impl Plugins {
         self.installed.write().expect("no panic while held").insert(key, plugin);
     }
 
+    /// Whether these very bytes are installed for the tenant.
+    pub fn has(&self, tenant: &TenantId, plugin: &Plugin) -> bool {
+        let key = (Some(tenant.clone()), plugin.name.clone(), plugin.version.clone());
+        let installed = self.installed.read().expect("no panic while held");
+        installed.get(&key).is_some_and(|kept| kept.digest == plugin.digest)
+    }
+
     /// Whether the host ships a plugin of this name: its name is not for tenants.
     pub fn is_bundled(&self, name: &str) -> bool {
         let installed = self.installed.read().expect("no panic while held");

@@ -1,7 +1,6 @@
 //! The plugins of this host and the sandboxes that they run in: what carries out the steps of runs, judges the requests
 //! of triggers, and is asked what fits a flow that is deployed.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -20,8 +19,6 @@ pub(super) struct Sandboxes {
     pub host: Host,
     pub evaluator: Evaluator,
     pub plugins: Plugins,
-    /// Where tenants' plugins are kept; none when nothing is.
-    pub plugin_folder: Option<PathBuf>,
 }
 
 impl Steps for Sandboxes {

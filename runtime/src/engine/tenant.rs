@@ -8,13 +8,14 @@ use governor::{DefaultDirectRateLimiter, Quota as Rate, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::capability::http_request::Egress;
-use crate::config::Quota;
+use crate::config::{Quota, Retention, TenantConfig};
 use crate::id::TenantId;
 use crate::problem::{Problem, kind};
 
 pub(super) struct Tenant {
     pub id: TenantId,
     pub quota: Quota,
+    pub retention: Retention,
     pub egress: Arc<Egress>,
     /// One for each run that may be at work at the same time.
     slots: Arc<Semaphore>,
@@ -24,7 +25,8 @@ pub(super) struct Tenant {
 }
 
 impl Tenant {
-    pub fn new(id: TenantId, quota: Quota, egress: Arc<Egress>, open_runs: u64) -> Self {
+    pub fn new(config: &TenantConfig, egress: Arc<Egress>, open_runs: u64) -> Self {
+        let TenantConfig { name: id, quota, retention, .. } = config.clone();
         let per_second = NonZeroU32::new(quota.requests_per_second).unwrap_or(NonZeroU32::MIN);
         Self {
             id,
@@ -34,6 +36,7 @@ impl Tenant {
             open_runs: AtomicU64::new(open_runs),
             inbound: RateLimiter::direct(Rate::per_second(per_second)),
             quota,
+            retention,
             egress,
         }
     }

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::record::{Batch, Entry, FlowRow, Lease, Phase, RunKey, RunQuery, RunRow, TriggerRow, Write};
+use super::record::{
+    Batch, Entry, FlowRow, Lease, Phase, PluginRow, RunKey, RunQuery, RunRow, TriggerRow, Write,
+};
 use super::rows::{
     Folder, NOBODY, append, at, commit, created, entries, entry, flow, run, started, status, timer,
     timer_row, trigger,
@@ -36,6 +38,7 @@ on_every_store! {
     an_entry_that_is_not_the_next_one_is_a_conflict
     entries_of_one_append_are_dense
     entries_are_read_from_where_one_asks
+    a_log_is_the_head_and_all_entries
     a_conflicting_batch_leaves_nothing_and_fails_alone
     later_batches_of_a_call_see_the_earlier_ones
     a_run_that_is_over_never_changes_its_status
@@ -51,6 +54,7 @@ on_every_store! {
     runs_are_listed_newest_first_in_pages
     pages_with_equal_start_times_miss_nothing
     lists_are_filtered_by_flow_status_and_start
+    only_runs_that_are_over_are_forgotten_by_age_and_status
     tenants_do_not_see_each_other
     a_made_up_cursor_is_refused
     the_newest_text_of_a_flow_comes_last
@@ -58,6 +62,7 @@ on_every_store! {
     installing_a_removed_flow_brings_it_back
     editing_a_trigger_keeps_its_token
     a_removed_trigger_is_gone
+    a_plugin_is_kept_in_each_version
     any_text_comes_back_as_it_was
     a_probe_leaves_no_trace
     a_key_is_minted_once
@@ -115,6 +120,13 @@ fn entries_are_read_from_where_one_asks(store: &dyn Storage) {
     assert_eq!(store.entries(&key, u64::MAX).unwrap(), []);
     let unknown = RunKey { run: RunId::mint(), ..key };
     assert_eq!(store.entries(&unknown, 0).unwrap(), []);
+}
+
+fn a_log_is_the_head_and_all_entries(store: &dyn Storage) {
+    let key = started(store, "acme", 0..3);
+    let row = store.run(&key).unwrap().unwrap();
+    assert_eq!(store.log(&key).unwrap(), Some((row, entries(0..3))));
+    assert_eq!(store.log(&RunKey { run: RunId::mint(), ..key }).unwrap(), None);
 }
 
 fn a_conflicting_batch_leaves_nothing_and_fails_alone(store: &dyn Storage) {
@@ -334,6 +346,42 @@ fn lists_are_filtered_by_flow_status_and_start(store: &dyn Storage) {
     assert_eq!(refund.status, "faulted");
 }
 
+fn only_runs_that_are_over_are_forgotten_by_age_and_status(store: &dyn Storage) {
+    let over = |tenant: &str, word: &str, second: i64| {
+        let key = started(store, tenant, 0..3);
+        let (status, ended_at) = (word.to_owned(), Some(at(second)));
+        commit(store, vec![Write::SetStatus { key: key.clone(), status, phase: Phase::Ended, ended_at }])
+            .unwrap();
+        key
+    };
+    let completed = [10, 20, 30, 40].map(|second| over("acme", "completed", second));
+    let faulted = over("acme", "faulted", 10);
+    let other = over("other", "completed", 10);
+    // It has ended, and something of it is still to be undone.
+    let undoing = started(store, "acme", 0..1);
+    let (word, ended_at) = ("completed".to_owned(), Some(at(10)));
+    commit(
+        store,
+        vec![Write::SetStatus { key: undoing.clone(), status: word, phase: Phase::Parked, ended_at }],
+    )
+    .unwrap();
+    let suspended = started(store, "acme", 0..1);
+    commit(store, vec![status(&suspended, "suspended", Phase::Parked), timer(&suspended, 0, 5)]).unwrap();
+
+    let acme = TenantId::from("acme");
+    let forget = |limit| store.forget(&acme, "completed", at(35), limit).unwrap();
+    assert_eq!((forget(2), forget(2), forget(2)), (2, 1, 0));
+    for key in &completed[..3] {
+        assert_eq!((store.run(key).unwrap(), store.entries(key, 0).unwrap()), (None, vec![]));
+    }
+    for key in [&completed[3], &faulted, &other, &undoing, &suspended] {
+        assert!(store.run(key).unwrap().is_some() && !store.entries(key, 0).unwrap().is_empty());
+    }
+    assert_eq!(store.open_runs(&acme).unwrap(), 2);
+    assert_eq!(store.due(NOBODY, Timestamp::MAX, 9).unwrap(), [timer_row(&suspended, 0, 5)]);
+    assert_eq!(store.runs(&acme, &RunQuery { limit: 9, ..RunQuery::default() }).unwrap().items.len(), 4);
+}
+
 fn tenants_do_not_see_each_other(store: &dyn Storage) {
     let key = started(store, "acme", 0..1);
     let same_run = RunKey { tenant: TenantId::from("other"), ..key.clone() };
@@ -416,6 +464,21 @@ fn a_removed_trigger_is_gone(store: &dyn Storage) {
     assert_eq!(store.triggers().unwrap(), rows);
     commit(store, vec![remove("acme")]).unwrap();
     assert_eq!(store.triggers().unwrap(), rows[1..]);
+}
+
+fn a_plugin_is_kept_in_each_version(store: &dyn Storage) {
+    let row = |version: &str, wasm: &'static [u8]| PluginRow {
+        tenant: TenantId::from("acme"),
+        name: "shout".into(),
+        version: version.into(),
+        wasm: wasm.into(),
+    };
+    let rows = [row("1.0.0", b"\0asm"), row("1.1.0", b"\0asm more")];
+    commit(store, rows.iter().rev().cloned().map(Write::PutPlugin).collect()).unwrap();
+    assert_eq!(store.plugins().unwrap(), rows);
+    let again = row("1.1.0", b"\0asm other");
+    commit(store, vec![Write::PutPlugin(again.clone())]).unwrap();
+    assert_eq!(store.plugins().unwrap(), [rows[0].clone(), again]);
 }
 
 fn any_text_comes_back_as_it_was(store: &dyn Storage) {

@@ -234,7 +234,7 @@ mod tests {
     use super::*;
     use crate::id::{FlowId, TenantId};
     use crate::journal::record::{
-        Entry, FlowRow, Page, RunKey, RunQuery, RunRow, TimerRow, TriggerRow, Write,
+        Entry, FlowRow, Page, PluginRow, RunKey, RunQuery, RunRow, TimerRow, TriggerRow, Write,
     };
     use crate::journal::rows::{Folder, append, at, run, started};
     use crate::journal::{MemoryStorage, SqliteStorage};
@@ -263,6 +263,9 @@ mod tests {
         }
         fn entries(&self, key: &RunKey, from: u64) -> Result<Vec<Entry>, StorageError> {
             self.store.entries(key, from)
+        }
+        fn log(&self, key: &RunKey) -> Result<Option<(RunRow, Vec<Entry>)>, StorageError> {
+            self.store.log(key)
         }
         fn runs(&self, tenant: &TenantId, query: &RunQuery) -> Result<Page<RunRow>, StorageError> {
             self.store.runs(tenant, query)
@@ -294,6 +297,15 @@ mod tests {
         fn due(&self, lease: Lease, now: Timestamp, limit: u32) -> Result<Vec<TimerRow>, StorageError> {
             self.store.due(lease, now, limit)
         }
+        fn forget(
+            &self,
+            tenant: &TenantId,
+            status: &str,
+            ended_before: Timestamp,
+            limit: u32,
+        ) -> Result<u32, StorageError> {
+            self.store.forget(tenant, status, ended_before, limit)
+        }
         fn flows(&self) -> Result<Vec<FlowRow>, StorageError> {
             self.store.flows()
         }
@@ -302,6 +314,9 @@ mod tests {
         }
         fn triggers(&self) -> Result<Vec<TriggerRow>, StorageError> {
             self.store.triggers()
+        }
+        fn plugins(&self) -> Result<Vec<PluginRow>, StorageError> {
+            self.store.plugins()
         }
         fn key(&self, name: &str) -> Result<[u8; 32], StorageError> {
             self.store.key(name)

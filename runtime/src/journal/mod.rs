@@ -25,7 +25,7 @@ pub(crate) use memory::MemoryStorage;
 #[cfg(test)]
 pub(crate) use record::Page;
 pub(crate) use record::{
-    Batch, Entry, FlowRow, Lease, Phase, RunKey, RunQuery, RunRow, TimerRow, TriggerRow, Write,
+    Batch, Entry, FlowRow, Lease, Phase, PluginRow, RunKey, RunQuery, RunRow, TimerRow, TriggerRow, Write,
 };
 pub(crate) use sqlite::SqliteStorage;
 pub(crate) use storage::{Storage, StorageError};

@@ -1,5 +1,6 @@
 //! The rows of the journal and the writes that change them. Plain data: a store adds nothing of its own.
 
+use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::id::{FlowId, RunId, TenantId};
@@ -100,6 +101,15 @@ pub(crate) struct TriggerRow {
     pub enabled: bool,
 }
 
+/// A component that a tenant installed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PluginRow {
+    pub tenant: TenantId,
+    pub name: String,
+    pub version: String,
+    pub wasm: Bytes,
+}
+
 /// One change.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Write {
@@ -125,6 +135,8 @@ pub(crate) enum Write {
     PutTrigger(TriggerRow),
     /// Deletes the row.
     RemoveTrigger { tenant: TenantId, namespace: String, name: String },
+    /// Inserts or replaces, by tenant, name and version.
+    PutPlugin(PluginRow),
 }
 
 /// Changes that are applied together or not at all.

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::record::{Batch, Entry, FlowRow, Lease, Page, RunKey, RunQuery, RunRow, TimerRow, TriggerRow};
+use super::record::{
+    Batch, Entry, FlowRow, Lease, Page, PluginRow, RunKey, RunQuery, RunRow, TimerRow, TriggerRow,
+};
 use crate::id::{FlowId, TenantId};
 
 /// Keeps the journal.
@@ -23,6 +25,9 @@ pub(crate) trait Storage: Send + Sync + 'static {
 
     /// The entries of a run from `from` on, in order.
     fn entries(&self, key: &RunKey, from: u64) -> Result<Vec<Entry>, StorageError>;
+
+    /// The head of a run and all its entries, both of one moment.
+    fn log(&self, key: &RunKey) -> Result<Option<(RunRow, Vec<Entry>)>, StorageError>;
 
     /// A page of runs of a tenant.
     fn runs(&self, tenant: &TenantId, query: &RunQuery) -> Result<Page<RunRow>, StorageError>;
@@ -58,6 +63,16 @@ pub(crate) trait Storage: Send + Sync + 'static {
     /// of time asks for the earliest of all.
     fn due(&self, lease: Lease, now: Timestamp, limit: u32) -> Result<Vec<TimerRow>, StorageError>;
 
+    /// Forgets runs of [`Phase::Ended`](super::Phase) with this status that ended before this time, at most `limit`, those
+    /// that ended first; how many these were. Room that becomes free is given back to the disk.
+    fn forget(
+        &self,
+        tenant: &TenantId,
+        status: &str,
+        ended_before: Timestamp,
+        limit: u32,
+    ) -> Result<u32, StorageError>;
+
     /// Every flow text that is not removed, of all tenants, oldest first.
     fn flows(&self) -> Result<Vec<FlowRow>, StorageError>;
 
@@ -66,6 +81,9 @@ pub(crate) trait Storage: Send + Sync + 'static {
 
     /// Every trigger, of all tenants.
     fn triggers(&self) -> Result<Vec<TriggerRow>, StorageError>;
+
+    /// Every component that a tenant installed, in order of tenant, name and version.
+    fn plugins(&self) -> Result<Vec<PluginRow>, StorageError>;
 
     /// The journal's own key of that name: minted when it is first asked for, and the same ever after.
     fn key(&self, name: &str) -> Result<[u8; 32], StorageError>;
@@ -118,6 +136,11 @@ pub(crate) enum StorageError {
     /// An SQLite file that another program made.
     #[error("{path} belongs to another application, it is not a journal: name another file")]
     Foreign { path: String },
+    /// There is nothing to read.
+    #[error(
+        "there is no journal at {path}: name the data folder of the host with --data, or its configuration with --config"
+    )]
+    Missing { path: String },
     /// The file or its folder may not be written.
     #[error("cannot write {path}: {reason}. Check who owns it and its mode, or name another place")]
     Unwritable { path: String, reason: String },

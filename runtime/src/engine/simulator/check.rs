@@ -11,11 +11,13 @@ use crate::flow::{CallbackNow, Effect, End, Event, Flow, Outcome, RunState, Stat
 use crate::id::{CallbackAddress, CallbackKey};
 use crate::journal::{Entry, Lease, MemoryStorage, Phase, RunKey, RunRow, Storage as _, TimerRow};
 
+use super::disk::Late;
 use super::world::World;
 
 #[derive(Clone)]
 pub(super) struct Checker {
     pub store: Arc<MemoryStorage>,
+    pub late: Late,
     pub flows: Vec<Arc<Flow>>,
     pub callback_key: CallbackKey,
     pub base_url: Arc<str>,
@@ -69,6 +71,12 @@ impl Checker {
                 | Effect::Undo { step: called, attempt: number, .. } => (called, number) == (step, attempt),
                 _ => false,
             });
+            if wanted && self.late.lock().unwrap().contains(&(key.clone(), entry.seq)) {
+                return Err(format!(
+                    "what asks for it was written after its lease had ended: {}",
+                    entry.body
+                ));
+            }
             if wanted {
                 return Ok(());
             }

@@ -1,6 +1,7 @@
 //! The store under the hosts, which may fail when it is read. What becomes of what is written, the simulation decides
 //! group by group.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -10,12 +11,16 @@ use super::chance::Chance;
 use crate::engine::mutation::{Mutation, planted};
 use crate::id::{FlowId, TenantId};
 use crate::journal::{
-    Batch, Entry, FlowRow, Lease, MemoryStorage, Page, RunKey, RunQuery, RunRow, Storage, StorageError,
-    TimerRow, TriggerRow,
+    Batch, Entry, FlowRow, Lease, MemoryStorage, Page, PluginRow, RunKey, RunQuery, RunRow, Storage,
+    StorageError, TimerRow, TriggerRow, Write,
 };
+
+pub(super) type Late = Arc<Mutex<HashSet<(RunKey, u64)>>>;
 
 pub(super) struct Disk {
     pub memory: Arc<MemoryStorage>,
+    /// Entries that were written under a lease that had ended.
+    pub late: Late,
     chance: Mutex<Chance>,
     /// One read in so many fails; none for 0.
     pub fails_once_in: AtomicU32,
@@ -28,6 +33,7 @@ impl Disk {
             if is_shared { MemoryStorage::shared() } else { MemoryStorage::bounded(usize::MAX, usize::MAX) };
         Self {
             memory: Arc::new(memory),
+            late: Late::default(),
             chance: Mutex::new(Chance::new(seed)),
             fails_once_in: AtomicU32::new(0),
         }
@@ -52,6 +58,15 @@ impl Storage for Disk {
         ended.iter().for_each(|lease| self.memory.forge(*lease, true));
         let results = self.memory.commit(batches);
         ended.iter().for_each(|lease| self.memory.forge(*lease, false));
+        let applied =
+            batches.iter().zip(&results).filter(|(_, result)| result.is_ok()).map(|(batch, _)| batch);
+        let late = applied.filter(|batch| batch.lease.is_some_and(|lease| ended.contains(&lease)));
+        for write in late.flat_map(|batch| &batch.writes) {
+            if let Write::Append { key, entries } = write {
+                let mut late = self.late.lock().unwrap();
+                late.extend(entries.iter().map(|entry| (key.clone(), entry.seq)));
+            }
+        }
         results
     }
 
@@ -63,6 +78,11 @@ impl Storage for Disk {
     fn entries(&self, key: &RunKey, from: u64) -> Result<Vec<Entry>, StorageError> {
         self.may_fail()?;
         self.memory.entries(key, from)
+    }
+
+    fn log(&self, key: &RunKey) -> Result<Option<(RunRow, Vec<Entry>)>, StorageError> {
+        self.may_fail()?;
+        self.memory.log(key)
     }
 
     fn runs(&self, tenant: &TenantId, query: &RunQuery) -> Result<Page<RunRow>, StorageError> {
@@ -109,6 +129,16 @@ impl Storage for Disk {
         self.memory.due(lease, now, limit)
     }
 
+    fn forget(
+        &self,
+        tenant: &TenantId,
+        status: &str,
+        ended_before: Timestamp,
+        limit: u32,
+    ) -> Result<u32, StorageError> {
+        self.memory.forget(tenant, status, ended_before, limit)
+    }
+
     fn flows(&self) -> Result<Vec<FlowRow>, StorageError> {
         self.memory.flows()
     }
@@ -119,6 +149,10 @@ impl Storage for Disk {
 
     fn triggers(&self) -> Result<Vec<TriggerRow>, StorageError> {
         self.memory.triggers()
+    }
+
+    fn plugins(&self) -> Result<Vec<PluginRow>, StorageError> {
+        self.memory.plugins()
     }
 
     fn key(&self, name: &str) -> Result<[u8; 32], StorageError> {

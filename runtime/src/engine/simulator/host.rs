@@ -12,7 +12,7 @@ use super::check::Checker;
 use super::world::{Hands, World};
 use crate::capability::http_request::{Egress, Shared};
 use crate::clock::Clock;
-use crate::config::Quota;
+use crate::config::{Quota, TenantConfig};
 use crate::engine::catalog::Deployed;
 use crate::engine::core::{Core, Parts};
 use crate::engine::tenant::Tenant;
@@ -44,8 +44,9 @@ impl Host {
         let (durable, writer) = Journal::by_hand(around.store.clone(), GroupSettings::default());
         let id = TenantId::default_tenant();
         let open_runs = around.store.open_runs(&id).unwrap();
-        let egress = Arc::new(Egress::new(id.clone(), &[], &around.quota, network()));
-        let tenant = Arc::new(Tenant::new(id.clone(), around.quota.clone(), egress, open_runs));
+        let config = TenantConfig { quota: around.quota.clone(), ..TenantConfig::new(id.clone()) };
+        let egress = Arc::new(Egress::new(id.clone(), &[], &config.quota, network()));
+        let tenant = Arc::new(Tenant::new(&config, egress, open_runs));
         let core = Arc::new(Core::new(Parts {
             clock: around.clock.clone(),
             steps: Arc::new(Hands { host: number, world: around.world.clone() }),

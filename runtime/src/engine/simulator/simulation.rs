@@ -70,6 +70,7 @@ impl Simulation {
         }
         let checker = Checker {
             store: disk.memory.clone(),
+            late: disk.late.clone(),
             flows: flows::all(),
             callback_key: CallbackKey::new([7; 32]),
             base_url: "http://simulated".into(),
@@ -118,8 +119,8 @@ impl Simulation {
             35..60 => self.write(host, false),
             60..72 => self.call_back(host),
             72..75 => self.cancel(host),
-            75..94 => self.time_passes(),
-            94..96 => self.frozen[host] = self.around.store.is_shared(),
+            75..92 => self.time_passes(),
+            92..96 => self.frozen[host] = self.around.store.is_shared(),
             _ => self.kill(host),
         }
     }

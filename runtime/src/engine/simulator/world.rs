@@ -279,11 +279,7 @@ impl Hands {
         receiver.await.expect("a call leaves the world with its answer")
     }
 
-    fn justified(&self, tenant: &Tenant, lease: Lease, attempt: &Attempt, what: &str) {
-        // What it had the right to when it was fenced, it may have begun in that moment.
-        if !self.world.checker.store.is_alive(lease) {
-            return;
-        }
+    fn justified(&self, tenant: &Tenant, attempt: &Attempt, what: &str) {
         let key = RunKey { tenant: tenant.id.clone(), run: attempt.run };
         if let Err(why) = self.world.checker.wanted(&key, attempt.step, attempt.attempt) {
             self.world.protest(format!("host {}: {what} without a reason in the journal: {why}", self.host));
@@ -301,7 +297,7 @@ impl Steps for Hands {
     ) -> BoxFuture<'static, Outcome> {
         Box::pin(async move {
             let lease = core.durable.lease();
-            self.justified(&tenant, lease, &attempt, "a call");
+            self.justified(&tenant, &attempt, "a call");
             let (asked, what) = match &ask {
                 Ask::Start { .. } => (Asked::Start, "start".to_owned()),
                 Ask::Resume { state, event } => (Asked::Resume, format!("resume {state} {event}")),
@@ -323,7 +319,7 @@ impl Steps for Hands {
     ) -> BoxFuture<'static, Option<Problem>> {
         Box::pin(async move {
             let lease = core.durable.lease();
-            self.justified(&tenant, lease, &attempt, "an undoing");
+            self.justified(&tenant, &attempt, "an undoing");
             match self.ask(lease, &attempt, Asked::Undo, format!("undo {state}")).await {
                 Answer::Undone(problem) => problem,
                 _ => unreachable!("an undoing is answered as one"),

@@ -9,7 +9,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use self::state::State;
-use super::record::{Batch, Entry, FlowRow, Lease, Page, RunKey, RunQuery, RunRow, TimerRow, TriggerRow};
+use super::record::{
+    Batch, Entry, FlowRow, Lease, Page, PluginRow, RunKey, RunQuery, RunRow, TimerRow, TriggerRow,
+};
 use super::storage::{Storage, StorageError};
 use crate::id::{FlowId, TenantId};
 
@@ -94,6 +96,10 @@ impl Storage for MemoryStorage {
         Ok(entries.unwrap_or_default().to_vec())
     }
 
+    fn log(&self, key: &RunKey) -> Result<Option<(RunRow, Vec<Entry>)>, StorageError> {
+        Ok(self.state().runs.get(key).map(|run| (run.row.clone(), run.entries.clone())))
+    }
+
     fn runs(&self, tenant: &TenantId, query: &RunQuery) -> Result<Page<RunRow>, StorageError> {
         let before = query.before()?;
         let state = self.state();
@@ -160,6 +166,17 @@ impl Storage for MemoryStorage {
         Ok(rows.collect())
     }
 
+    fn forget(
+        &self,
+        tenant: &TenantId,
+        status: &str,
+        ended_before: Timestamp,
+        limit: u32,
+    ) -> Result<u32, StorageError> {
+        let forgotten = self.state().forget_older(tenant, status, ended_before, limit as usize);
+        Ok(u32::try_from(forgotten.len()).unwrap_or(u32::MAX))
+    }
+
     fn flows(&self) -> Result<Vec<FlowRow>, StorageError> {
         let state = self.state();
         let mut rows: Vec<FlowRow> =
@@ -176,6 +193,10 @@ impl Storage for MemoryStorage {
 
     fn triggers(&self) -> Result<Vec<TriggerRow>, StorageError> {
         Ok(self.state().triggers.values().cloned().collect())
+    }
+
+    fn plugins(&self) -> Result<Vec<PluginRow>, StorageError> {
+        Ok(self.state().plugins.values().cloned().collect())
     }
 
     fn key(&self, name: &str) -> Result<[u8; 32], StorageError> {

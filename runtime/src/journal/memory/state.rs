@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::id::TenantId;
 use crate::journal::page::Cursor;
 use crate::journal::record::{
-    Batch, Entry, FlowRow, Lease, Phase, RunKey, RunRow, TimerRow, TriggerRow, Write,
+    Batch, Entry, FlowRow, Lease, Phase, PluginRow, RunKey, RunRow, TimerRow, TriggerRow, Write,
 };
 use crate::journal::storage::StorageError;
 
@@ -25,6 +25,7 @@ pub(super) struct State {
     ended_bytes: usize,
     pub flows: BTreeMap<TenantId, Vec<FlowRow>>,
     pub triggers: BTreeMap<(TenantId, String, String), TriggerRow>,
+    pub plugins: BTreeMap<(TenantId, String, String), PluginRow>,
     pub keys: HashMap<String, [u8; 32]>,
     /// Those that have not ended, and when their time is over.
     pub leases: BTreeMap<Lease, Timestamp>,
@@ -127,6 +128,9 @@ impl State {
             Write::RemoveTrigger { tenant, namespace, name } => {
                 self.triggers.remove(&(tenant, namespace, name));
             }
+            Write::PutPlugin(row) => {
+                self.plugins.insert((row.tenant.clone(), row.name.clone(), row.version.clone()), row);
+            }
         }
     }
 
@@ -220,17 +224,39 @@ impl State {
     pub fn forget(&mut self, kept_runs: usize, kept_bytes: usize) -> Vec<Run> {
         let mut forgotten = Vec::new();
         while self.ended.len() > kept_runs || (self.ended_bytes > kept_bytes && self.ended.len() > 1) {
-            let Some(run) = self.ended.pop_front().and_then(|key| self.runs.remove(&key)) else {
-                break;
-            };
-            self.ended_bytes -= run.bytes();
-            if let Some(starts) = self.by_start.get_mut(&run.row.key.tenant) {
-                starts.remove(&Cursor::of(&run.row));
-            }
-            self.clear_timers(&run.row.key);
-            forgotten.push(run);
+            let Some(key) = self.ended.pop_front() else { break };
+            forgotten.extend(self.remove(&key));
         }
         forgotten
+    }
+
+    /// Takes out runs that are over, as [`Storage::forget`](crate::journal::Storage) says.
+    pub fn forget_older(
+        &mut self,
+        tenant: &TenantId,
+        status: &str,
+        ended_before: Timestamp,
+        limit: usize,
+    ) -> Vec<Run> {
+        let old = |row: &RunRow| {
+            row.key.tenant == *tenant
+                && row.status == status
+                && row.ended_at.is_some_and(|ended_at| ended_at < ended_before)
+        };
+        let ended = self.ended.iter().filter(|key| self.runs.get(key).is_some_and(|run| old(&run.row)));
+        let keys: Vec<RunKey> = ended.take(limit).cloned().collect();
+        self.ended.retain(|key| !keys.contains(key));
+        keys.iter().filter_map(|key| self.remove(key)).collect()
+    }
+
+    fn remove(&mut self, key: &RunKey) -> Option<Run> {
+        let run = self.runs.remove(key)?;
+        self.ended_bytes -= run.bytes();
+        if let Some(starts) = self.by_start.get_mut(&key.tenant) {
+            starts.remove(&Cursor::of(&run.row));
+        }
+        self.clear_timers(key);
+        Some(run)
     }
 
     fn set_timer(&mut self, row: TimerRow) {

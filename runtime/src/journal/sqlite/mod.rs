@@ -17,7 +17,9 @@ use rusqlite::Connection;
 
 use self::read::Readers;
 use self::write::Writer;
-use super::record::{Batch, Entry, FlowRow, Lease, Page, RunKey, RunQuery, RunRow, TimerRow, TriggerRow};
+use super::record::{
+    Batch, Entry, FlowRow, Lease, Page, PluginRow, RunKey, RunQuery, RunRow, TimerRow, TriggerRow,
+};
 use super::storage::{Storage, StorageError};
 use crate::id::{FlowId, TenantId};
 
@@ -48,6 +50,12 @@ impl SqliteStorage {
             open_runs,
             last_success: Mutex::new(None),
         })
+    }
+
+    /// Copies the journal at `from`, which a host may have open, into the new file `to`: everything that was committed
+    /// before this was called, and nothing else. Gives the bytes of the copy.
+    pub(crate) fn copy(from: &Path, to: &Path) -> Result<u64, StorageError> {
+        schema::copy(from, to)
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
@@ -90,6 +98,10 @@ impl Storage for SqliteStorage {
 
     fn entries(&self, key: &RunKey, from: u64) -> Result<Vec<Entry>, StorageError> {
         self.read(|connection| read::entries(connection, key, from))
+    }
+
+    fn log(&self, key: &RunKey) -> Result<Option<(RunRow, Vec<Entry>)>, StorageError> {
+        self.read(|connection| read::log(connection, key))
     }
 
     fn runs(&self, tenant: &TenantId, query: &RunQuery) -> Result<Page<RunRow>, StorageError> {
@@ -135,6 +147,16 @@ impl Storage for SqliteStorage {
         self.read(|connection| read::due(connection, now, limit))
     }
 
+    fn forget(
+        &self,
+        tenant: &TenantId,
+        status: &str,
+        ended_before: Timestamp,
+        limit: u32,
+    ) -> Result<u32, StorageError> {
+        self.write(|writer| writer.forget(tenant, status, ended_before, limit))
+    }
+
     fn flows(&self) -> Result<Vec<FlowRow>, StorageError> {
         self.read(read::flows)
     }
@@ -145,6 +167,10 @@ impl Storage for SqliteStorage {
 
     fn triggers(&self) -> Result<Vec<TriggerRow>, StorageError> {
         self.read(read::triggers)
+    }
+
+    fn plugins(&self) -> Result<Vec<PluginRow>, StorageError> {
+        self.read(read::plugins)
     }
 
     fn key(&self, name: &str) -> Result<[u8; 32], StorageError> {

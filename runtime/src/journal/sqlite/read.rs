@@ -10,7 +10,9 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 use super::schema;
 use crate::id::{FlowId, RunId, TenantId};
 use crate::journal::page::Cursor;
-use crate::journal::record::{Entry, FlowRow, Lease, Phase, RunKey, RunQuery, RunRow, TimerRow, TriggerRow};
+use crate::journal::record::{
+    Entry, FlowRow, Lease, Phase, PluginRow, RunKey, RunQuery, RunRow, TimerRow, TriggerRow,
+};
 
 /// The most reads at a time; one more waits.
 const READERS: usize = 4;
@@ -87,13 +89,16 @@ const RUNS: &str =
 const LEFT: &str = "SELECT tenant, run FROM runs INDEXED BY runs_active
      WHERE phase = 0 AND (tenant, run) > (?1, ?2)
        AND (owner IS NULL OR owner NOT IN (SELECT lease FROM leases)) ORDER BY tenant, run LIMIT ?3";
+/// Those that ended first.
+const ENDED: &str = "SELECT run FROM runs INDEXED BY runs_ended
+     WHERE tenant = ?1 AND phase = 2 AND status = ?2 AND ended_at < ?3 ORDER BY ended_at LIMIT ?4";
 const DUE: &str = "SELECT tenant, run, timer, due FROM timers WHERE due <= ?1
      ORDER BY due, tenant, run, timer LIMIT ?2";
 
 /// The questions over many rows, with the index that must answer each.
 #[cfg(test)]
-pub(super) const QUESTIONS_ON_INDEXES: [(&str, &str); 3] =
-    [(RUNS, "runs_by_start"), (LEFT, "runs_active"), (DUE, "timers_by_due")];
+pub(super) const QUESTIONS_ON_INDEXES: [(&str, &str); 4] =
+    [(RUNS, "runs_by_start"), (LEFT, "runs_active"), (DUE, "timers_by_due"), (ENDED, "runs_ended")];
 
 const FLOW_COLUMNS: &str = "tenant, namespace, name, version, digest, source, installed_at, removed";
 
@@ -148,6 +153,27 @@ pub(super) fn left(
     list(connection, LEFT, params![tenant, run, limit], run_key)
 }
 
+pub(super) fn log(connection: &Connection, key: &RunKey) -> rusqlite::Result<Option<(RunRow, Vec<Entry>)>> {
+    // Both statements see what was committed when the first one began.
+    let moment = connection.unchecked_transaction()?;
+    match run(&moment, key)? {
+        Some(row) => Ok(Some((row, entries(&moment, key, 0)?))),
+        None => Ok(None),
+    }
+}
+
+/// Runs that are over.
+pub(super) fn ended(
+    connection: &Connection,
+    tenant: &TenantId,
+    status: &str,
+    before: Timestamp,
+    limit: u32,
+) -> rusqlite::Result<Vec<RunId>> {
+    let wanted = params![tenant.as_str(), status, before.as_millisecond(), limit];
+    list(connection, ENDED, wanted, |row| Ok(RunId::from_bytes(row.get(0)?)))
+}
+
 pub(super) fn due(connection: &Connection, now: Timestamp, limit: u32) -> rusqlite::Result<Vec<TimerRow>> {
     list(connection, DUE, params![now.as_millisecond(), limit], |row| {
         Ok(TimerRow { key: run_key(row)?, timer: row.get(2)?, due: time(row, 3)? })
@@ -187,6 +213,18 @@ pub(super) fn triggers(connection: &Connection) -> rusqlite::Result<Vec<TriggerR
             source: row.get(3)?,
             token: row.get(4)?,
             enabled: row.get(5)?,
+        })
+    })
+}
+
+pub(super) fn plugins(connection: &Connection) -> rusqlite::Result<Vec<PluginRow>> {
+    let question = "SELECT tenant, name, version, wasm FROM plugins ORDER BY tenant, name, version";
+    list(connection, question, [], |row| {
+        Ok(PluginRow {
+            tenant: tenant(row, 0)?,
+            name: row.get(1)?,
+            version: row.get(2)?,
+            wasm: row.get::<_, Vec<u8>>(3)?.into(),
         })
     })
 }

@@ -100,13 +100,22 @@ const VERSION_2: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// Who is at work on a run.
+/// Who is at work on a run, the order in which runs are forgotten, and the tenants' plugins.
 const VERSION_3: &str = "
     CREATE TABLE leases (
         lease INTEGER PRIMARY KEY AUTOINCREMENT,
         until INTEGER NOT NULL
     ) STRICT;
     ALTER TABLE runs ADD COLUMN owner INTEGER;
+    CREATE INDEX runs_ended ON runs (tenant, status, ended_at) WHERE phase = 2;
+
+    CREATE TABLE plugins (
+        tenant TEXT NOT NULL,
+        name TEXT NOT NULL,
+        version TEXT NOT NULL,
+        wasm BLOB NOT NULL,
+        PRIMARY KEY (tenant, name, version)
+    ) STRICT;
 ";
 
 /// The connection that writes, to a file whose schema is this host's.
@@ -115,10 +124,53 @@ pub(super) fn open(path: &Path) -> Result<Connection, StorageError> {
     let fault = |error| fault::describe(path, &error);
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(fault)?;
     // Judged before anything is changed: the file may not be ours.
-    judge(path, &Header::read(&connection).map_err(fault)?)?;
+    let header = Header::read(&connection).map_err(fault)?;
+    judge(path, &header)?;
+    if header.is_new() {
+        // Only a file without content takes it. One of before gets smaller as a backup, which is written anew.
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(fault)?;
+    }
     tune(&connection).map_err(fault)?;
     migrate(&mut connection).map_err(fault)?;
     Ok(connection)
+}
+
+/// A copy in one file, for its owner alone. It appears under its name when it is whole and on the disk.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<u64, StorageError> {
+    if !from.is_file() {
+        return Err(StorageError::Missing { path: from.display().to_string() });
+    }
+    let unwritable = |path: &Path, reason: &dyn std::fmt::Display| StorageError::Unwritable {
+        path: path.display().to_string(),
+        reason: reason.to_string(),
+    };
+    if to.exists() {
+        return Err(unwritable(to, &"there is a file of that name, which may be the last backup"));
+    }
+    let fault = |error| fault::describe(from, &error);
+    let connection = open_reader(from).map_err(fault)?;
+    judge(from, &Header::read(&connection).map_err(fault)?)?;
+    let mut partial = to.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = Path::new(&partial);
+    let remove = || drop(std::fs::remove_file(partial));
+    remove();
+    make_writable(partial)?;
+    // One read transaction: it sees what was committed before it, and whoever writes meanwhile does not wait for it.
+    let copied = connection.execute("VACUUM INTO ?1", [partial.to_string_lossy()]);
+    copied.map_err(|error| fault::describe(partial, &error)).inspect_err(|_| remove())?;
+    let placed = || -> std::io::Result<u64> {
+        let file = std::fs::File::open(partial)?;
+        file.sync_all()?;
+        std::fs::rename(partial, to)?;
+        #[cfg(unix)]
+        std::fs::File::open(
+            to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")),
+        )?
+        .sync_all()?;
+        Ok(file.metadata()?.len())
+    };
+    placed().map_err(|error| unwritable(to, &error)).inspect_err(|_| remove())
 }
 
 /// A connection that can only read.

@@ -103,6 +103,27 @@ fn a_full_disk_fails_every_batch_of_a_call_and_is_left_by_itself() {
 }
 
 #[test]
+fn what_is_forgotten_makes_the_file_smaller() {
+    let folder = Folder::new();
+    let path = folder.path("journal.db");
+    let store = SqliteStorage::open(&path).unwrap();
+    let tenant = TenantId::from("acme");
+    for _ in 0..300 {
+        let key = started(&store, "acme", 0..1);
+        let large = Entry { seq: 1, at: at(1), body: "x".repeat(20_000) };
+        let entries = Write::Append { key: key.clone(), entries: vec![large] };
+        commit(&store, vec![entries, status(&key, "completed", Phase::Ended)]).unwrap();
+    }
+    store.checkpoint().unwrap();
+    let before = path.metadata().unwrap().len();
+    assert!(before > 300 * 20_000, "{before}");
+    while store.forget(&tenant, "completed", at(100), 100).unwrap() > 0 {}
+    store.checkpoint().unwrap();
+    let after = path.metadata().unwrap().len();
+    assert!(after < before / 10, "{before} bytes before, {after} after");
+}
+
+#[test]
 fn a_panic_inside_a_transaction_leaves_a_store_that_works() {
     let folder = Folder::new();
     let store = SqliteStorage::open(&folder.path("journal.db")).unwrap();

@@ -10,8 +10,11 @@ use super::read;
 use crate::id::{TenantId, mint_key};
 use crate::journal::StorageError;
 use crate::journal::record::{
-    Batch, Entry, FlowRow, Lease, Phase, RunKey, RunRow, TimerRow, TriggerRow, Write,
+    Batch, Entry, FlowRow, Lease, Phase, PluginRow, RunKey, RunRow, TimerRow, TriggerRow, Write,
 };
+
+/// Gives back to the disk, once, so many of the pages that are free.
+const FREE_PAGES: &str = "PRAGMA incremental_vacuum(2000)";
 
 /// The one connection that writes.
 pub(super) struct Writer {
@@ -132,6 +135,35 @@ impl Writer {
         }
         transaction.commit()?;
         Ok(Some(keys))
+    }
+
+    /// Removes runs that are over, and gives the room back.
+    pub fn forget(
+        &mut self,
+        tenant: &TenantId,
+        status: &str,
+        ended_before: Timestamp,
+        limit: u32,
+    ) -> rusqlite::Result<u32> {
+        let transaction = begin(&mut self.connection)?;
+        let runs = read::ended(&transaction, tenant, status, ended_before, limit)?;
+        for run in &runs {
+            let run = params![tenant.as_str(), run.as_bytes()];
+            for forget in [
+                "DELETE FROM entries WHERE tenant = ?1 AND run = ?2",
+                "DELETE FROM runs WHERE tenant = ?1 AND run = ?2",
+            ] {
+                transaction.prepare_cached(forget)?.execute(run)?;
+            }
+        }
+        transaction.commit()?;
+        if !runs.is_empty() {
+            // A part of the file at a time: nobody who commits waits for long.
+            let mut vacuum = self.connection.prepare_cached(FREE_PAGES)?;
+            let mut freed = vacuum.raw_query();
+            while freed.next()?.is_some() {}
+        }
+        Ok(u32::try_from(runs.len()).unwrap_or(u32::MAX))
     }
 
     /// The key of that name, which is there from now on.
@@ -283,6 +315,7 @@ fn apply<'a>(connection: &Connection, batch: &'a Batch, change: &mut Change<'a>)
             Write::RemoveTrigger { tenant, namespace, name } => {
                 remove_trigger(connection, tenant, namespace, name)?;
             }
+            Write::PutPlugin(row) => put_plugin(connection, row)?,
         }
     }
     Ok(())
@@ -439,6 +472,15 @@ fn put_trigger(connection: &Connection, row: &TriggerRow) -> Result<(), Refusal>
             row.token,
             row.enabled
         ])?;
+    Ok(())
+}
+
+fn put_plugin(connection: &Connection, row: &PluginRow) -> Result<(), Refusal> {
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO plugins (tenant, name, version, wasm) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![row.tenant.as_str(), row.name, row.version, &row.wasm[..]])?;
     Ok(())
 }
 

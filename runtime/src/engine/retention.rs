@@ -1,0 +1,56 @@
+//! Forgetting the history of runs that are over, when the tenant's time for it has passed. A little at a time, so that
+//! nobody who commits waits for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::core::Core;
+use crate::clock::after;
+use crate::config::Retention;
+use crate::journal::StorageError;
+
+/// How often it is looked whether something is old enough.
+const PAUSE: Duration = Duration::from_secs(60);
+/// How many runs are forgotten at a time.
+const AT_ONCE: u32 = 200;
+
+/// Returns when the host takes nothing new, at once where everything is kept for ever.
+pub(super) async fn run(core: Arc<Core>) {
+    if core.tenants.values().all(|tenant| tenant.retention == Retention::default()) {
+        return;
+    }
+    loop {
+        if let Err(error) = forget(&core).await {
+            tracing::error!(%error, "old runs cannot be forgotten now; trying again");
+        }
+        tokio::select! {
+            biased;
+            () = core.draining() => return,
+            () = core.clock.sleep_until(after(core.clock.now(), PAUSE)) => {}
+        }
+    }
+}
+
+async fn forget(core: &Core) -> Result<(), StorageError> {
+    for tenant in core.tenants.values() {
+        for (status, kept) in tenant.retention.by_status() {
+            let Some(kept) = kept else { continue };
+            let Ok(ended_before) = core.clock.now().checked_sub(kept) else { continue };
+            let mut forgotten = 0;
+            loop {
+                let id = tenant.id.clone();
+                let some =
+                    core.durable.ask(move |storage| storage.forget(&id, status, ended_before, AT_ONCE));
+                let some = some.await?;
+                forgotten += some;
+                if some < AT_ONCE {
+                    break;
+                }
+            }
+            if forgotten > 0 {
+                tracing::info!(tenant = %tenant.id, status, forgotten, "old runs are forgotten");
+            }
+        }
+    }
+    Ok(())
+}
