@@ -6,6 +6,8 @@
 //! | A | webhook -> http-request step in a fresh sandbox -> upstream -> answer, durable | a bare hyper proxy doing the same two hops |
 //! | B | the same with `durable: false` | the same proxy |
 //! | C | one call of a fresh sandbox | the same guest in an instance that is kept |
+//! | D | durable runs of one step that calls nobody | SQLite, given the same bytes in as many rows and transactions |
+//! | E | a million suspended runs: memory, and ten thousand due at once | a host without any |
 //!
 //! Load generator, proxy or host, and upstream are processes of their own, for both sides alike, and all of them run
 //! under `SCHED_BATCH` where there is a `chrt`: on few cores a peer that is woken would otherwise push the measured
@@ -19,6 +21,8 @@ mod host;
 mod load;
 mod peers;
 mod record;
+mod runs;
+mod waiting;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -40,6 +44,8 @@ fn main() -> ExitCode {
         Some("upstream") => runtime.block_on(peers::upstream()),
         Some("proxy") => runtime.block_on(peers::proxy(arguments[1].parse().expect("an address"))),
         Some("sandbox") => host::sandbox(),
+        Some("runs") => runtime.block_on(runs::host(arguments[1].parse().expect("seconds"))),
+        Some("inserts") => runs::sqlite(arguments[1].parse().expect("seconds"), &arguments[2]),
         Some(IN_BATCH) => return runtime.block_on(measure(&arguments[1..])),
         _ => {
             let error = run_in_batch(&arguments);
@@ -102,6 +108,20 @@ async fn measure(arguments: &[String]) -> ExitCode {
     record.c_fresh_over_reused_us = fresh - reused;
     record.c = fresh / reused;
     println!("\nsandbox: fresh {fresh:.1} µs, kept {reused:.1} µs per call");
+    let runs = runs::in_turn(round, ROUNDS);
+    println!(
+        "\n64 durable runs of one step at a time: {:.0} runs/s; SQLite alone {:.0}",
+        runs.host, runs.sqlite
+    );
+    println!("  {}", runs.shape);
+    record.d = runs.host / runs.sqlite;
+    let waiting = waiting::measure(if has("--quick") { 100_000 } else { 1_000_000 });
+    println!(
+        "\n{} suspended runs: {:.1} MiB over an empty host; ready after {:.2} s;",
+        waiting.runs, waiting.mib, waiting.start_s
+    );
+    println!("  {} of them due at once have ended after {:.2} s", waiting::DUE, waiting.wake_s);
+    (record.e_mib, record.e_wake_s) = (waiting.mib, waiting.wake_s);
     println!("\nratios");
     println!("  A  {:.2} of the proxy's requests per second (aim 0.50)", record.a);
     println!("  B  {:.2} of the proxy's requests per second (aim 0.60)", record.b);
@@ -109,6 +129,8 @@ async fn measure(arguments: &[String]) -> ExitCode {
         "  C  {:.1} µs over the kept instance, {:.1} times it (aim 15 µs)",
         record.c_fresh_over_reused_us, record.c
     );
+    println!("  D  {:.2} of SQLite's runs per second (aim 0.40)", record.d);
+    println!("  E  {:.1} MiB (aim 50), {:.2} s (aim 2)", record.e_mib, record.e_wake_s);
     if has("--record") {
         record.write();
         return ExitCode::SUCCESS;

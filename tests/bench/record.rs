@@ -17,6 +17,15 @@ pub struct Record {
     /// A fresh sandbox's call over a kept instance's.
     pub c: f64,
     pub c_fresh_over_reused_us: f64,
+    /// Durable runs per second over SQLite's for the same bytes in the same transactions.
+    #[serde(default)]
+    pub d: f64,
+    /// MiB of memory that a million suspended runs cost.
+    #[serde(default)]
+    pub e_mib: f64,
+    /// Seconds until ten thousand of them that were due at once have ended.
+    #[serde(default)]
+    pub e_wake_s: f64,
 }
 
 impl Record {
@@ -36,7 +45,12 @@ impl Record {
         };
         let recorded: Self = serde_json::from_str(&text).expect("recorded.json is one of ours");
         // C is better when it is smaller.
-        let held = [("A", self.a / recorded.a), ("B", self.b / recorded.b), ("C", recorded.c / self.c)];
+        let held = [
+            ("A", self.a / recorded.a),
+            ("B", self.b / recorded.b),
+            ("C", recorded.c / self.c),
+            ("D", self.d / recorded.d),
+        ];
         let fallen: Vec<_> = held.iter().filter(|(_, share)| *share < TOLERANCE).collect();
         for (case, share) in &fallen {
             println!("{case} is at {:.0} % of what was recorded", share * 100.0);

@@ -10,6 +10,8 @@ mod check;
 mod config;
 mod demo;
 mod dev;
+#[cfg(target_os = "linux")]
+mod disk_full;
 mod documents;
 mod durability;
 mod egress;

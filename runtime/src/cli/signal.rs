@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: the first asks for a graceful end, the second ends at once.
+//! Ctrl-C and SIGTERM: the first asks for a graceful end, the second ends at once. A limit on the size of files is no
+//! reason to end.
 
 use std::process;
 
@@ -15,6 +16,10 @@ pub(super) fn asked_to_end() -> impl Future<Output = ()> {
     }
 }
 
+/// The same number on Linux, the BSDs and macOS.
+#[cfg(unix)]
+const SIGXFSZ: i32 = 25;
+
 #[cfg(unix)]
 struct Signals(Option<[tokio::signal::unix::Signal; 2]>);
 
@@ -22,6 +27,10 @@ struct Signals(Option<[tokio::signal::unix::Signal; 2]>);
 impl Signals {
     fn listen() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
+        // Caught once it is caught for ever; the write that went too far fails, as on a full disk.
+        if let Err(error) = signal(SignalKind::from_raw(SIGXFSZ)) {
+            tracing::warn!(%error, "a file that grows past the limit of this process will end it");
+        }
         let both = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
         let (Ok(interrupt), Ok(terminate)) = both else {
             tracing::warn!("signals cannot be received: Ctrl-C ends the process at once");

@@ -1,6 +1,6 @@
 //! Counters for Prometheus. Names follow its conventions: a unit or `_total` at the end, the tenant as a label.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -86,6 +86,8 @@ pub(super) struct Metrics {
     guest_peak_memory: Family<PluginLabels, Histogram, fn() -> Histogram>,
     sandbox_faults: Family<FaultLabels, Counter>,
     journal_failures: Counter,
+    journal_commits: Counter,
+    journal_transactions: Counter,
     open_runs: Family<OfTenant, Gauge>,
     active_runs: Gauge,
     egress_requests: Family<OfTenant, Gauge>,
@@ -110,6 +112,8 @@ impl Metrics {
             guest_peak_memory: Family::new_with_constructor(memory),
             sandbox_faults: Family::default(),
             journal_failures: Counter::default(),
+            journal_commits: Counter::default(),
+            journal_transactions: Counter::default(),
             open_runs: Family::default(),
             active_runs: Gauge::default(),
             egress_requests: Family::default(),
@@ -145,6 +149,16 @@ impl Metrics {
             "journal_commit_failures",
             "Commits that the store refused; the runs concerned wait and try again",
             metrics.journal_failures.clone(),
+        );
+        registry.register(
+            "journal_commits",
+            "Commits given to the durable journal",
+            metrics.journal_commits.clone(),
+        );
+        registry.register(
+            "journal_transactions",
+            "Transactions that the commits of the durable journal came to: one wait for the disk each",
+            metrics.journal_transactions.clone(),
         );
         registry.register("runs_open", "Runs that are not over, waiting ones too", metrics.open_runs.clone());
         registry.register("runs_active", "Runs in memory", metrics.active_runs.clone());
@@ -211,6 +225,12 @@ impl Metrics {
     /// The text that Prometheus reads.
     pub fn text(&self, core: &Core) -> String {
         self.active_runs.set(core.active_runs() as i64);
+        let written = core.durable.written();
+        let counts =
+            [(&self.journal_commits, &written.commits), (&self.journal_transactions, &written.transactions)];
+        for (counter, count) in counts {
+            counter.inner().store(count.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
         for tenant in core.tenants.values() {
             let labels = OfTenant { tenant: tenant.id.to_string() };
             let seen = tenant.egress.counters();

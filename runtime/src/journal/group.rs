@@ -40,6 +40,14 @@ pub(crate) struct Journal {
     blocks: bool,
     /// This host's lease in it.
     lease: Arc<AtomicU64>,
+    written: Arc<Written>,
+}
+
+/// What has been written since the start: commits, and the transactions that they came to.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    pub commits: AtomicU64,
+    pub transactions: AtomicU64,
 }
 
 enum Job {
@@ -59,12 +67,13 @@ impl Journal {
             return Self::front(storage, None, false);
         }
         let (queue, mut writer) = Writer::new(settings);
-        let written = Arc::clone(&storage);
+        let front = Self::front(storage, Some(queue), true);
+        let (storage, written) = (Arc::clone(&front.storage), Arc::clone(&front.written));
         std::thread::Builder::new()
             .name("journal".into())
-            .spawn(move || writer.run(&*written))
+            .spawn(move || writer.run(&*storage, &written))
             .expect("a process that starts may start a thread");
-        Self::front(storage, Some(queue), true)
+        front
     }
 
     /// The front of a store whose groups are written when the caller says so, as the simulator does.
@@ -75,7 +84,12 @@ impl Journal {
     }
 
     fn front(storage: Arc<dyn Storage>, queue: Option<mpsc::Sender<Job>>, blocks: bool) -> Self {
-        Self { storage, queue, blocks, lease: Arc::default() }
+        Self { storage, queue, blocks, lease: Arc::default(), written: Arc::default() }
+    }
+
+    /// What the store was given so far, where a commit takes its time.
+    pub(crate) fn written(&self) -> &Written {
+        &self.written
     }
 
     /// From now on this host is at work under this lease.
@@ -156,10 +170,12 @@ impl Writer {
     }
 
     /// Writes one group after the other until the journal is closed.
-    fn run(&mut self, storage: &dyn Storage) {
+    fn run(&mut self, storage: &dyn Storage, written: &Written) {
         while self.jobs.blocking_recv_many(&mut self.taken, self.size) > 0 {
             let group = self.group();
             let results = if group.batches.is_empty() { vec![] } else { commit_all(storage, &group.batches) };
+            written.commits.fetch_add(results.len() as u64, Ordering::Relaxed);
+            written.transactions.fetch_add(u64::from(!results.is_empty()), Ordering::Relaxed);
             if let Some(done) = group.answer(results) {
                 close(storage);
                 let _ = done.send(());

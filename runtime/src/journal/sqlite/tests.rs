@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+#[cfg(target_os = "linux")]
+mod faults;
+
 use super::*;
 use crate::journal::record::{Phase, Write};
 use crate::journal::rows::{Folder, NOBODY, append, at, commit, entries, run, started, status, timer};
