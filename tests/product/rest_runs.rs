@@ -157,3 +157,78 @@ async fn the_events_of_a_run_are_a_list_and_a_stream() {
     assert!(items.iter().any(|item| item["step"]["name"] == "first-step"), "{list}");
     assert!(items.iter().any(|item| item["step"]["name"] == "slow-step"), "{list}");
 }
+
+/// What became of the steps of a run: name and status.
+fn steps(run: &Value) -> Vec<(&str, &str)> {
+    fn text(value: &Value) -> &str {
+        value.as_str().unwrap_or_default()
+    }
+    run["steps"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|step| (text(&step["name"]), text(&step["status"])))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_run_goes_on_at_the_step_that_failed() {
+    let stub = Stub::start().await;
+    let tasks = "
+- order: { call: http-request:1.0.0@default, with: { url: STUB/orders, method: POST }, output: { as: .body } }
+- bill: { call: http-request:1.0.0@default, with: { url: STUB/bills, method: POST, body: '${ . }' }, timeout: { after: PT5S } }";
+    let server = serve(&[&flow("work", &at(&stub, tasks))]).await;
+    stub.always("/orders", Given::json(200, &json!({ "order": 7 })));
+    stub.next("/bills", Given::status(500));
+    let run = server.run("shop/work", &json!({})).await;
+    assert_eq!(steps(&run), [("order", "completed"), ("bill", "faulted")], "{run}");
+
+    let id = run["id"].as_str().unwrap_or_default();
+    let restart = |from: &str| format!("/api/v1/runs/{id}/restart?from={from}");
+    let again = server.post(&restart("failed-step"), &json!(null)).await.is(202).json();
+    let again = server.wait_for(again["id"].as_str().unwrap_or_default(), "completed").await;
+    assert_eq!(steps(&again), [("order", "completed"), ("bill", "completed")], "{again}");
+    assert_eq!(again["steps"][1]["attempts"].as_array().map(Vec::len), Some(1), "{again}");
+    let seen = (stub.seen("/orders"), stub.seen("/bills"));
+    assert_eq!((seen.0.len(), seen.1.len()), (1, 2), "what was done is not done again");
+    assert_eq!(seen.1[1].json(), json!({ "order": 7 }));
+    assert_ne!(seen.1[0].header("idempotency-key"), seen.1[1].header("idempotency-key"));
+    // The one that failed stays as it is, and one that did not fail has no such step.
+    assert_eq!(server.look(id).await["status"], "faulted");
+    let fine = again["id"].as_str().unwrap_or_default();
+    let refused = server.post(&format!("/api/v1/runs/{fine}/restart?from=failed-step"), &json!(null)).await;
+    assert!(refused.problem(409)["detail"].as_str().is_some_and(|text| text.contains("it did not fail")));
+    let unknown = server.post(&restart("the-middle"), &json!(null)).await.problem(400);
+    assert!(unknown["detail"].as_str().is_some_and(|text| text.contains("failed-step")), "{unknown}");
+}
+
+#[tokio::test]
+async fn a_step_that_took_too_long_has_its_time_anew() {
+    let stub = Stub::start().await;
+    let gate = Gate::new();
+    stub.next("/slow", Given::status(200).behind(&gate));
+    let tasks = "
+- slow: { call: http-request:1.0.0@default, with: { url: STUB/slow }, timeout: { after: PT0.2S } }";
+    let server = serve(&[&flow("work", &at(&stub, tasks))]).await;
+    let run = server.run("shop/work", &json!({})).await;
+    assert_eq!(run["problem"]["status"], 408, "{run}");
+    let id = run["id"].as_str().unwrap_or_default();
+    let again = server
+        .post(&format!("/api/v1/runs/{id}/restart?from=failed-step"), &json!(null))
+        .await
+        .is(202)
+        .json();
+    server.wait_for(again["id"].as_str().unwrap_or_default(), "completed").await;
+}
+
+#[tokio::test]
+async fn a_run_that_failed_outside_of_a_step_says_that_it_begins_at_its_input() {
+    let tasks = "- no: { raise: { error: { type: 'https://example.com/e', status: 500, title: no } } }";
+    let server = serve(&[&flow("work", tasks)]).await;
+    let run = server.run("shop/work", &json!({})).await;
+    let id = run["id"].as_str().unwrap_or_default();
+    let refused =
+        server.post(&format!("/api/v1/runs/{id}/restart?from=failed-step"), &json!(null)).await.problem(409);
+    let detail = refused["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("outside of any step") && detail.contains("from its input"), "{refused}");
+}

@@ -155,6 +155,7 @@ mod tests {
             "flowcell runs show 01",
             "flowcell runs cancel 01",
             "flowcell runs restart 01",
+            "flowcell runs restart 01 --from-failed-step",
             "flowcell runs events 01",
             "flowcell plugin inspect a.wasm",
             "flowcell plugins inspect a.wasm --json",

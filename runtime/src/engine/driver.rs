@@ -21,6 +21,7 @@ use super::call::Attempt;
 use super::core::{Core, Delivery};
 use super::ledger::{Gone, Ledger};
 use super::mutation::{Mutation, planted};
+use super::runs::Beginning;
 use super::steps::Evaluation;
 use super::tenant::Tenant;
 use super::view::{self, RunChange, RunSummary};
@@ -56,9 +57,9 @@ impl Driver {
         &self.ledger.row().key
     }
 
-    /// Journals the run's first event. After an error the journal may have it all the same.
-    pub async fn create(&mut self, input: Value) -> Result<Vec<Effect>, StorageError> {
-        let effects = self.ledger.create(input).await?;
+    /// Journals the run's first events. After an error the journal may have it all the same.
+    pub async fn create(&mut self, beginning: Beginning) -> Result<Vec<Effect>, StorageError> {
+        let effects = self.ledger.create(beginning).await?;
         let at = self.ledger.row().started_at;
         self.announce_run(at, Status::Running);
         self.announce_steps(at);

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::core::{Core, STORE_PAUSE};
 use super::mutation::{Mutation, planted};
+use super::runs::Beginning;
 use super::view;
 use crate::flow::{CallbackNow, Effect, Event, RunState, StepId, TimerId};
 use crate::journal::{Batch, Entry, Journal, Lease, Phase, RunRow, StorageError, TimerRow, Write};
@@ -98,11 +99,21 @@ impl Ledger {
         self.is_own() && std::mem::take(&mut self.inherited)
     }
 
-    /// Journals the run's first event. After an error the journal may have it all the same.
-    pub async fn create(&mut self, input: Value) -> Result<Vec<Effect>, StorageError> {
+    /// Journals the run's first events. After an error the journal may have it all the same.
+    pub async fn create(&mut self, beginning: Beginning) -> Result<Vec<Effect>, StorageError> {
         let at = self.row.started_at;
-        let base_url = Some(self.core.base_url.clone());
-        let effects = self.advance(at, Event::Started { input, base_url });
+        let effects = match beginning {
+            Beginning::Input(input) => {
+                let base_url = Some(self.core.base_url.clone());
+                self.advance(at, Event::Started { input, base_url })
+            }
+            Beginning::Copy(events) => {
+                for (at, event) in events {
+                    drop(self.advance(at, event));
+                }
+                self.state.outstanding()
+            }
+        };
         let head = self.head(at);
         self.put_head(head);
         let mut writes = vec![Write::CreateRun(self.row.clone())];

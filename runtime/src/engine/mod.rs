@@ -21,6 +21,7 @@ mod open;
 mod options;
 mod plugins;
 mod receive;
+mod restart;
 mod retention;
 mod runs;
 mod sandboxes;
@@ -45,6 +46,7 @@ pub use self::receive::{Answer, Hook, Inbound};
 pub use self::view::{FlowView, List, PluginView, RunChange, RunFilter, RunSummary, RunView, TriggerView};
 
 use self::core::{Core, Lifetime};
+use self::runs::Beginning;
 use self::sandboxes::Sandboxes;
 use self::tenant::Tenant;
 use crate::flow::{Document, Finding};
@@ -207,7 +209,7 @@ impl Runtime {
                 .detail(format!("the flow {namespace}/{name}{version} is not deployed for this tenant"))
         })?;
         let id = RunId::mint();
-        let start = runs::Start { id, flow, trigger: None, input };
+        let start = runs::Start { id, flow, trigger: None, beginning: Beginning::Input(input) };
         runs::start(&self.core, self.tenant(tenant)?, start).await?;
         Ok(id)
     }
@@ -244,7 +246,17 @@ impl Runtime {
 
     /// Begins a new run of the same flow text with the same input. None: there is no such run.
     pub async fn restart(&self, tenant: &TenantId, run: RunId) -> Result<Option<RunId>, Problem> {
-        runs::restart(&self.core, self.tenant(tenant)?, run).await
+        runs::restart(&self.core, self.tenant(tenant)?, run, false).await
+    }
+
+    /// Begins a new run at the step that a run failed at: what that one did before counts as done. The error says why
+    /// there is no such step. None: there is no such run.
+    pub async fn restart_from_failed_step(
+        &self,
+        tenant: &TenantId,
+        run: RunId,
+    ) -> Result<Option<RunId>, Problem> {
+        runs::restart(&self.core, self.tenant(tenant)?, run, true).await
     }
 
     /// Every change of every run from now on. A receiver that falls behind loses the oldest.

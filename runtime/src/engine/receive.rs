@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::call;
 use super::catalog::Trigger;
 use super::core::{Core, Lifetime};
-use super::runs::{self, Begun, Start};
+use super::runs::{self, Beginning, Begun, Start};
 use super::tenant::Tenant;
 use super::waiters::Told;
 use crate::flow::{End, Event, Reply};
@@ -177,7 +177,7 @@ impl Hook {
             ))
         })?;
         let trigger = Some(self.trigger.full_name());
-        runs::begin(&self.core, &self.tenant, Start { id, flow, trigger, input: event })
+        runs::begin(&self.core, &self.tenant, Start { id, flow, trigger, beginning: Beginning::Input(event) })
     }
 
     async fn answer_from_flow(&self, event: Value, within: Duration) -> Result<Answer, Problem> {

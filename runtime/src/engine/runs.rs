@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::carried::Carried;
 use super::core::{Core, LoadError};
 use super::driver::Driver;
+use super::restart;
 use super::tenant::Tenant;
 use super::view::{self, List, RunChange, RunFilter, RunSummary, RunView};
 use crate::flow::{Event, Flow};
@@ -24,7 +26,15 @@ pub(super) struct Start {
     pub id: RunId,
     pub flow: Arc<Flow>,
     pub trigger: Option<String>,
-    pub input: Value,
+    pub beginning: Beginning,
+}
+
+/// The first events of a run.
+pub(super) enum Beginning {
+    /// One, with this input.
+    Input(Value),
+    /// Those of another run, up to where it goes on from.
+    Copy(Vec<(Timestamp, Event)>),
 }
 
 /// A run that is being begun: polled by whoever waits for it, finished in any case.
@@ -68,7 +78,7 @@ pub(super) fn begin(core: &Arc<Core>, tenant: &Arc<Tenant>, start: Start) -> Res
     };
     let durable = start.flow.durable;
     let (tell, journalled) = oneshot::channel();
-    let work = carry(core.clone(), tenant.clone(), (row, start.flow, start.input), tell);
+    let work = carry(core.clone(), tenant.clone(), (row, start.flow, start.beginning), tell);
     let work = Carried::new(work);
     Ok(Begun { work, journalled, durable })
 }
@@ -76,14 +86,14 @@ pub(super) fn begin(core: &Arc<Core>, tenant: &Arc<Tenant>, start: Start) -> Res
 async fn carry(
     core: Arc<Core>,
     tenant: Arc<Tenant>,
-    (row, flow, input): (RunRow, Arc<Flow>, Value),
+    (row, flow, beginning): (RunRow, Arc<Flow>, Beginning),
     tell: oneshot::Sender<Result<(), Problem>>,
 ) {
     let (durable, key) = (flow.durable, row.key.clone());
     let (inbox, lease) = core.enter(durable, &key);
     let state = core.new_state(flow, &key);
     let mut driver = Driver::new(core.clone(), tenant.clone(), lease, row, state, 0);
-    match driver.create(input).await {
+    match driver.create(beginning).await {
         Ok(effects) => {
             core.metrics.run_started(&tenant.id);
             let _ = tell.send(Ok(()));
@@ -240,19 +250,28 @@ pub(super) async fn cancel(
     Ok(head(core, &key).await?.map(|(row, _)| view::summary(&row)))
 }
 
-/// A new run of the same text with the same input.
+/// A new run of the same text: with the same input, or from the step at which the run failed.
 pub(super) async fn restart(
     core: &Arc<Core>,
     tenant: &Arc<Tenant>,
     run: RunId,
+    from_failed_step: bool,
 ) -> Result<Option<RunId>, Problem> {
     let key = RunKey { tenant: tenant.id.clone(), run };
-    let Some((row, durable)) = head(core, &key).await? else { return Ok(None) };
-    let (_, state, _) = core.load(durable, &key).await.map_err(|error| load_problem(&error))?;
+    let Some((_, durable)) = head(core, &key).await? else { return Ok(None) };
+    let (row, state, _) = core.load(durable, &key).await.map_err(|error| load_problem(&error))?;
     let id = RunId::mint();
-    let input = state.input().cloned().unwrap_or_default();
     let flow = state.flow().clone();
-    start(core, tenant, Start { id, flow, trigger: row.trigger, input }).await?;
+    let beginning = if from_failed_step {
+        let entries = core.journal(durable).ask(move |storage| storage.entries(&key, 0)).await;
+        let entries = entries.map_err(|error| storage_problem(&error))?;
+        let new = RunKey { tenant: tenant.id.clone(), run: id };
+        let fresh = core.new_state(flow.clone(), &new);
+        Beginning::Copy(restart::up_to_the_failed_step(fresh, &state, &entries, core.clock.now())?)
+    } else {
+        Beginning::Input(state.input().cloned().unwrap_or_default())
+    };
+    start(core, tenant, Start { id, flow, trigger: row.trigger, beginning }).await?;
     Ok(Some(id))
 }
 

@@ -29,7 +29,12 @@ enum What {
     /// Ends a run; one that is over stays as it is
     Cancel { id: String },
     /// Starts a new run of the same flow text with the same input
-    Restart { id: String },
+    Restart {
+        id: String,
+        /// Begin at the step that failed: what came before counts as done
+        #[arg(long)]
+        from_failed_step: bool,
+    },
 }
 
 #[derive(clap::Args)]
@@ -73,7 +78,12 @@ pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
         What::Show { id } => terminal::say_json(&client.get(&path(id, "")).await?),
         What::Events { id } => terminal::say_json(&client.get(&path(id, "/events")).await?["items"]),
         What::Cancel { id } => act(&client, args.server.json, id, "cancel").await?,
-        What::Restart { id } => act(&client, args.server.json, id, "restart").await?,
+        What::Restart { id, from_failed_step: false } => {
+            act(&client, args.server.json, id, "restart").await?
+        }
+        What::Restart { id, from_failed_step: true } => {
+            act(&client, args.server.json, id, "restart?from=failed-step").await?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

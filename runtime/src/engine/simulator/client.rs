@@ -11,7 +11,7 @@ use super::host::Host;
 use super::world::Step;
 use crate::engine::callback::Callback;
 use crate::engine::receive::Inbound;
-use crate::engine::runs::{self, Start};
+use crate::engine::runs::{self, Beginning, Start};
 use crate::flow::Flow;
 use crate::id::{CallbackTarget, RunId};
 use crate::journal::RunKey;
@@ -54,7 +54,7 @@ impl Clients {
         self.log(|log| log.runs.insert(id, false));
         let (clients, core, tenant) = (self.clone(), host.core.clone(), host.tenant.clone());
         host.spawn(async move {
-            let start = Start { id, flow, trigger: None, input: json!({ "list": [] }) };
+            let start = Start { id, flow, trigger: None, beginning: Beginning::Input(json!({ "list": [] })) };
             let started = runs::start(&core, &tenant, start).await;
             let key = RunKey { tenant: tenant.id.clone(), run: id };
             let journalled = clients.checker.run(&key).is_some();

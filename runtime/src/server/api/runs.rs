@@ -24,7 +24,16 @@ pub(super) async fn cancel(call: &Call<'_>) -> Outcome {
 }
 
 pub(super) async fn restart(call: &Call<'_>) -> Outcome {
-    let run = call.state.runtime.restart(&call.tenant, id(call)?).await?;
+    let query = Query::read(call.head, &["from"])?;
+    let (runtime, id) = (&call.state.runtime, id(call)?);
+    let run = match query.text("from") {
+        None | Some("input") => runtime.restart(&call.tenant, id).await?,
+        Some("failed-step") => runtime.restart_from_failed_step(&call.tenant, id).await?,
+        Some(other) => {
+            let sentence = format!("parameter `from`: `{other}` is neither `input` nor `failed-step`");
+            return Err(response::bad_request(sentence).into());
+        }
+    };
     flows::accepted(run.ok_or_else(|| unknown(call))?)
 }
 

@@ -198,10 +198,16 @@ fn describe(endpoint: Endpoint) -> About {
             "Ends a run; one that is over stays as it is",
             vec![(200, "How it stands", One("RunSummary"))],
         ),
-        Endpoint::RestartRun => about(
-            "Starts a new run of the same text with the same input",
-            vec![(202, "The new run", One("RunSummary"))],
-        ),
+        Endpoint::RestartRun => About {
+            query: &[(
+                "from",
+                "`input`, which is usual, or `failed-step`: what came before that counts as done.",
+            )],
+            ..about(
+                "Starts a new run of the same text with the same input, or from the step that failed",
+                vec![(202, "The new run", One("RunSummary"))],
+            )
+        },
         Endpoint::RunEvents => about(
             "What happened to a run; with `Accept: text/event-stream` as it happens, until it is over",
             vec![(200, "The changes, oldest first", Events)],
