@@ -79,7 +79,7 @@ pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
         What::Events { id } => terminal::say_json(&client.get(&path(id, "/events")).await?["items"]),
         What::Cancel { id } => act(&client, args.server.json, id, "cancel").await?,
         What::Restart { id, from_failed_step: false } => {
-            act(&client, args.server.json, id, "restart").await?
+            act(&client, args.server.json, id, "restart").await?;
         }
         What::Restart { id, from_failed_step: true } => {
             act(&client, args.server.json, id, "restart?from=failed-step").await?;

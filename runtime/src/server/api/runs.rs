@@ -31,7 +31,7 @@ pub(super) async fn restart(call: &Call<'_>) -> Outcome {
         Some("failed-step") => runtime.restart_from_failed_step(&call.tenant, id).await?,
         Some(other) => {
             let sentence = format!("parameter `from`: `{other}` is neither `input` nor `failed-step`");
-            return Err(response::bad_request(sentence).into());
+            return Err(response::bad_request(sentence));
         }
     };
     flows::accepted(run.ok_or_else(|| unknown(call))?)
