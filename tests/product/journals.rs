@@ -7,6 +7,7 @@ use flowcell_tests::Call;
 use serde_json::json;
 
 use crate::FLOWCELL;
+use crate::documents::{flow, hook, local, together};
 
 /// A kept journal and the token of its trigger `shop/in`.
 const KEPT: &[(&str, &[u8], &str)] =
@@ -32,4 +33,27 @@ async fn what_was_under_way_in_an_earlier_version_goes_on() {
         let answer = Call::post(&hook, &json!({ "n": 3 })).send().await.is(200);
         assert_eq!(answer.json(), json!({ "got": { "n": 3 } }), "version {version}");
     }
+}
+
+#[tokio::test]
+async fn a_host_whose_journal_another_one_has_opened_leaves_it_alone_and_says_so() {
+    let folder = flowcell_tests::Folder::new();
+    let journal = folder.path().join("shared.db");
+    let config = format!("journal = \"sqlite:{}\"\n{}", journal.display(), local(""));
+    let documents = together(&[&flow("work", "- rest: { wait: PT1H }"), &hook("in", "work", "{}")]);
+    let setup = || FLOWCELL.serve().config(&config).file("work.yaml", &documents);
+    let mut first = setup().start().await;
+    let hook = first.hook("shop/in").await;
+    Call::post(&hook, &json!({ "n": 1 })).send().await.is(200);
+
+    let second = setup().start().await;
+    Call::post(&hook, &json!({ "n": 2 })).send().await.problem(503);
+    let ready = first.get("/readyz").await.is(503);
+    assert!(ready.text().contains("another host has taken over"), "{ready}");
+    // What was acknowledged is the second one's, once.
+    let runs = second.runs("").await;
+    assert_eq!(runs.len(), 1, "{runs:?}");
+    let token = hook.rsplit('/').next().unwrap_or_default();
+    Call::post(format!("{}/hooks/{token}", second.url()), &json!({ "n": 2 })).send().await.is(200);
+    second.get("/readyz").await.is(200);
 }

@@ -1,7 +1,7 @@
 //! What the parts of the engine share, and the one way in for an event: [`Core::deliver`].
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
@@ -54,6 +54,8 @@ pub(super) struct Core {
     pub durable_alarm: Alarm,
     pub volatile_alarm: Alarm,
     phase: watch::Sender<Lifetime>,
+    /// The store has refused this host's lease.
+    fenced: AtomicBool,
 }
 
 /// What a run is given from outside.
@@ -138,6 +140,7 @@ impl Core {
             durable_alarm: Alarm::default(),
             volatile_alarm: Alarm::default(),
             phase: watch::Sender::new(Lifetime::Serving),
+            fenced: AtomicBool::new(false),
         }
     }
 
@@ -319,6 +322,7 @@ impl Core {
         let mut active = self.active.lock().expect("no panic while held");
         // Under the lock: no run of before is at work under the new lease.
         self.durable.set_lease(lease);
+        self.set_fenced(false);
         // A driver whose sender is gone leaves.
         active.clear();
         drop(active);
@@ -370,6 +374,16 @@ impl Core {
 
     pub fn lifetime(&self) -> Lifetime {
         *self.phase.borrow()
+    }
+
+    /// Remembers that another host has taken the journal over, or that this one has started over.
+    pub fn set_fenced(&self, fenced: bool) {
+        self.fenced.store(fenced, Ordering::Relaxed);
+    }
+
+    /// Whether another host goes on with what this one had.
+    pub fn is_fenced(&self) -> bool {
+        self.fenced.load(Ordering::Relaxed)
     }
 
     /// Returns when the time to drain is over.

@@ -166,6 +166,10 @@ impl Ledger {
 
     /// Reads what others have appended, and says what follows.
     pub async fn catch_up(&mut self) -> Result<Vec<Effect>, Gone> {
+        if !self.journal.is_shared() {
+            // Nobody else appends; the news is that the run is at work.
+            return Ok(vec![]);
+        }
         let asked = self.read_on().await?;
         self.commit(asked).await
     }
@@ -197,6 +201,7 @@ impl Ledger {
                 }
                 Err(StorageError::Fenced) => {
                     tracing::warn!(run = %self.row.key.run, "{}; leaving it", StorageError::Fenced);
+                    self.core.set_fenced(true);
                     return Err(Gone);
                 }
                 Err(error) => self.rest(&error).await?,

@@ -51,6 +51,7 @@ use self::sandboxes::Sandboxes;
 use self::tenant::Tenant;
 use crate::flow::{Document, Finding};
 use crate::id::{RunId, TenantId};
+use crate::journal::StorageError;
 use crate::problem::{Problem, kind};
 
 /// A host of flows: deploys them, takes their events, moves their runs, and answers for them.
@@ -291,6 +292,9 @@ impl Runtime {
     pub async fn ready(&self) -> Result<(), String> {
         if self.core.lifetime() != Lifetime::Serving {
             return Err("draining".to_owned());
+        }
+        if self.core.is_fenced() {
+            return Err(StorageError::Fenced.to_string());
         }
         let probe = self.core.durable.ask(|storage| storage.probe()).await;
         probe.map_err(|error| error.to_string())

@@ -102,6 +102,9 @@ async fn carry(
         }
         Err(error) => {
             core.metrics.journal_failed();
+            if matches!(error, StorageError::Fenced) {
+                core.set_fenced(true);
+            }
             let _ = tell.send(Err(storage_problem(&error)));
             // The journal may have it all the same: then it goes on.
             drop(driver);
