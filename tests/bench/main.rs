@@ -12,7 +12,7 @@
 //! Load generator, proxy or host, and upstream are processes of their own, for both sides alike, and all of them run
 //! under `SCHED_BATCH` where there is a `chrt`: on few cores a peer that is woken would otherwise push the measured
 //! process from its core in the middle of a request, which peers on machines of their own do not. `--quick` takes a
-//! second per round instead of four; `--record` writes recorded.json; without it a ratio that fell by more than a
+//! second per round instead of four; `--waiting` is case E alone; `--record` writes recorded.json; without it a ratio that fell by more than a
 //! third below the recorded one ends the run with exit code 1.
 
 #![allow(clippy::print_stdout, reason = "printing is what a benchmark is for")]
@@ -79,6 +79,10 @@ fn run_in_batch(_: &[String]) -> std::io::Error {
 
 async fn measure(arguments: &[String]) -> ExitCode {
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    if has("--waiting") {
+        waiting::measure(if has("--quick") { 100_000 } else { 1_000_000 }).print();
+        return ExitCode::SUCCESS;
+    }
     let round = if has("--quick") { Duration::from_secs(1) } else { Duration::from_secs(4) };
 
     let upstream = host::Peer::spawn(&["upstream"]);
@@ -116,11 +120,7 @@ async fn measure(arguments: &[String]) -> ExitCode {
     println!("  {}", runs.shape);
     record.d = runs.host / runs.sqlite;
     let waiting = waiting::measure(if has("--quick") { 100_000 } else { 1_000_000 });
-    println!(
-        "\n{} suspended runs: {:.1} MiB over an empty host; ready after {:.2} s;",
-        waiting.runs, waiting.mib, waiting.start_s
-    );
-    println!("  {} of them due at once have ended after {:.2} s", waiting::DUE, waiting.wake_s);
+    waiting.print();
     (record.e_mib, record.e_wake_s) = (waiting.mib, waiting.wake_s);
     println!("\nratios");
     println!("  A  {:.2} of the proxy's requests per second (aim 0.50)", record.a);
