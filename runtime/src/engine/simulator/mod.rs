@@ -7,7 +7,7 @@
 //! - `flows`: what the runs do
 //! - `chance`: all chance, from the seed
 //!
-//! `FLOWCELL_SEEDS=100000 cargo test --release -p flowcell simulator` lives through more of them;
+//! `FLOWCELL_SEEDS=100000 cargo test -p flowcell --lib simulator::whatever -- --nocapture` lives through more of them;
 //! `FLOWCELL_SEED=17` shows one step by step.
 
 mod chance;
@@ -49,6 +49,9 @@ fn first_broken_until(
     planted: Option<Mutation>,
 ) -> Option<Broken> {
     let broken = seeds.take_while(|_| !found.load(Ordering::Relaxed)).find_map(|seed| {
+        if seed > 0 && seed % 10_000 == 0 {
+            println!("{seed} seeds");
+        }
         let lived = catch_unwind(AssertUnwindSafe(|| simulate(seed, planted)));
         match lived {
             Ok(lived) => lived.err(),
