@@ -172,16 +172,19 @@ impl Core {
         tokio::spawn(self.clone().wake(durable, key, lease, inbox));
     }
 
+    /// Brings a run into memory and moves it on. False: there is nothing to move, the journal has no such run or it is
+    /// over.
     pub async fn wake(
         self: Arc<Self>,
         durable: bool,
         key: RunKey,
         lease: Lease,
         inbox: UnboundedReceiver<Delivery>,
-    ) {
+    ) -> bool {
         let Some(tenant) = self.tenants.get(&key.tenant).cloned() else {
             tracing::error!(run = %key.run, "{}", LoadError::NoTenant(key.tenant.clone()));
-            return self.leave(&key, inbox).await;
+            self.leave(&key, inbox).await;
+            return true;
         };
         let (_slot, (row, state, entries)) = loop {
             let slot = tenant.slot().await;
@@ -193,29 +196,33 @@ impl Core {
                     self.metrics.journal_failed();
                     drop(slot);
                     if !self.pause(STORE_PAUSE).await {
-                        return self.forget_driver(&key, inbox);
+                        self.forget_driver(&key, inbox);
+                        return true;
                     }
                 }
                 // Begun by a commit that failed after all, or forgotten meanwhile.
                 Err(LoadError::NoRun) => {
-                    tenant.run_is_over();
-                    return self.retire(&key, inbox);
+                    self.retire(&key, inbox);
+                    return false;
                 }
                 Err(error) => {
                     tracing::error!(run = %key.run, %error, "the run cannot be continued; it stays in the journal as it is");
                     drop(slot);
-                    return self.leave(&key, inbox).await;
+                    self.leave(&key, inbox).await;
+                    return true;
                 }
             }
         };
         if state.is_over() {
-            return self.retire(&key, inbox);
+            self.retire(&key, inbox);
+            return false;
         }
         let mut driver = Driver::new(self.clone(), tenant, lease, row, state, entries);
         match driver.recover().await {
             Ok(effects) => driver.drive(effects, inbox).await,
             Err(Gone) => self.retire(&key, inbox),
         }
+        true
     }
 
     /// A run that has not begun.

@@ -80,8 +80,11 @@ async fn beat(core: &Arc<Core>) -> Result<(), StorageError> {
     Ok(())
 }
 
-/// Leaves what is still under way to the others at once.
+/// Leaves what is still under way to the others at once, where there are others.
 pub(super) async fn leave(core: &Core) {
+    if !core.durable.is_shared() {
+        return;
+    }
     let lease = core.durable.lease();
     if let Err(error) = core.durable.ask(move |storage| storage.end_lease(lease)).await {
         tracing::warn!(%error, "the host's lease could not be ended; it ends by itself");

@@ -313,8 +313,9 @@ impl Runtime {
             }
         }
         self.core.move_to(Lifetime::Drained);
-        lease::leave(&self.core).await;
         self.core.durable.close().await;
+        // After the last commit, which is made under it.
+        lease::leave(&self.core).await;
     }
 
     fn tenant(&self, tenant: &TenantId) -> Result<&Arc<Tenant>, Problem> {

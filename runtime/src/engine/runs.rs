@@ -108,7 +108,9 @@ async fn carry(
             let _ = tell.send(Err(storage_problem(&error)));
             // The journal may have it all the same: then it goes on.
             drop(driver);
-            core.wake(durable, key, lease, inbox).await;
+            if !core.wake(durable, key, lease, inbox).await {
+                tenant.run_is_over();
+            }
         }
     }
 }

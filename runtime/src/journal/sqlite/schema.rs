@@ -153,11 +153,12 @@ pub(super) fn copy(from: &Path, to: &Path) -> Result<u64, StorageError> {
     let mut partial = to.as_os_str().to_owned();
     partial.push(".partial");
     let partial = Path::new(&partial);
+    let name = partial.to_str().ok_or_else(|| unwritable(to, &"its name is not Unicode"))?;
     let remove = || drop(std::fs::remove_file(partial));
     remove();
     make_writable(partial)?;
     // One read transaction: it sees what was committed before it, and whoever writes meanwhile does not wait for it.
-    let copied = connection.execute("VACUUM INTO ?1", [partial.to_string_lossy()]);
+    let copied = connection.execute("VACUUM INTO ?1", [name]);
     copied.map_err(|error| fault::describe(partial, &error)).inspect_err(|_| remove())?;
     let placed = || -> std::io::Result<u64> {
         let file = std::fs::File::open(partial)?;
