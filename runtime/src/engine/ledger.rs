@@ -144,7 +144,7 @@ impl Ledger {
         // An evaluation touches nothing outside; its entries ride with the next commit.
         let only_evaluates =
             !effects.is_empty() && effects.iter().all(|effect| matches!(effect, Effect::Evaluate { .. }));
-        if only_evaluates {
+        if only_evaluates && self.is_own() {
             return Ok(effects);
         }
         self.commit(Asked { by_others: vec![], by_own: effects }).await
@@ -166,7 +166,7 @@ impl Ledger {
 
     /// Reads what others have appended, and says what follows.
     pub async fn catch_up(&mut self) -> Result<Vec<Effect>, Gone> {
-        if !self.journal.is_shared() {
+        if !self.journal.is_shared() && self.is_own() {
             // Nobody else appends; the news is that the run is at work.
             return Ok(vec![]);
         }
@@ -194,14 +194,21 @@ impl Ledger {
                     self.put_head(head);
                     self.is_committed();
                 }
-                Err(StorageError::Conflict(_)) => {
+                Err(StorageError::Conflict(detail)) => {
                     let more = self.read_on().await?;
+                    if !self.journal.is_shared() && !self.uncommitted.is_empty() {
+                        tracing::error!(run = %self.row.key.run, detail, "the run's log and its state differ; leaving it");
+                        return Err(Gone);
+                    }
                     asked.by_others.extend(more.by_others);
                     asked.by_own = more.by_own;
                 }
                 Err(StorageError::Fenced) => {
                     tracing::warn!(run = %self.row.key.run, "{}; leaving it", StorageError::Fenced);
-                    self.core.set_fenced(true);
+                    // Not by a driver of before, when the host has started over already.
+                    if self.has_lease() {
+                        self.core.set_fenced(true);
+                    }
                     return Err(Gone);
                 }
                 Err(error) => self.rest(&error).await?,

@@ -78,12 +78,13 @@ pub(super) async fn open(options: Options) -> Result<Runtime, OpenError> {
         callback_key,
         lock,
     });
-    lease::join(&core).await.map_err(journal_error)?;
     for plugin in bundled {
         sandboxes.plugins.add(None, plugin);
     }
     load_plugins(&core, &sandboxes).await?;
     load_deployed(&core, &sandboxes).await?;
+    // Last: a host that cannot start takes nothing from one that runs.
+    lease::join(&core).await.map_err(journal_error)?;
     Ok(Runtime { core: Arc::new(core), sandboxes })
 }
 
@@ -170,12 +171,19 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     options.open(path)?.write_all(text.as_bytes())
 }
 
-/// Plugins that tenants installed.
+/// Plugins that tenants installed. One that this version cannot use is left out with a log line.
 async fn load_plugins(core: &Core, sandboxes: &Sandboxes) -> Result<(), OpenError> {
-    for row in core.durable.ask(|storage| storage.plugins()).await.map_err(journal_error)? {
-        let name = format!("{}:{} of {}", row.name, row.version, row.tenant);
-        let plugin = sandboxes.host.install(&row.wasm).await.map_err(|error| plugin_error(&name, error))?;
-        sandboxes.plugins.add(Some(&row.tenant), plugin);
+    let mut rows = core.durable.ask(|storage| storage.plugins()).await.map_err(journal_error)?;
+    rows.retain(|row| core.tenants.contains_key(&row.tenant));
+    for row in rows {
+        match sandboxes.host.install(&row.wasm).await {
+            Ok(plugin) => sandboxes.plugins.add(Some(&row.tenant), plugin),
+            // The rest of the host must start.
+            Err(error) => {
+                let (tenant, plugin) = (&row.tenant, format!("{}:{}", row.name, row.version));
+                tracing::error!(%tenant, plugin, %error, "the plugin cannot be used by this version; install it again");
+            }
+        }
     }
     Ok(())
 }

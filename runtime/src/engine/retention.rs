@@ -11,6 +11,8 @@ use crate::journal::StorageError;
 
 /// How often it is looked whether something is old enough.
 const PAUSE: Duration = Duration::from_secs(60);
+/// What those who commit have for themselves in between.
+const BETWEEN: Duration = Duration::from_millis(50);
 /// How many runs are forgotten at a time.
 const AT_ONCE: u32 = 200;
 
@@ -46,6 +48,7 @@ async fn forget(core: &Core) -> Result<(), StorageError> {
                 if some < AT_ONCE {
                     break;
                 }
+                core.clock.sleep_until(after(core.clock.now(), BETWEEN)).await;
             }
             if forgotten > 0 {
                 tracing::info!(tenant = %tenant.id, status, forgotten, "old runs are forgotten");

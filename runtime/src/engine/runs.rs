@@ -102,7 +102,7 @@ async fn carry(
         }
         Err(error) => {
             core.metrics.journal_failed();
-            if matches!(error, StorageError::Fenced) {
+            if matches!(error, StorageError::Fenced) && core.journal(durable).lease() == lease {
                 core.set_fenced(true);
             }
             let _ = tell.send(Err(storage_problem(&error)));

@@ -13,11 +13,19 @@ use crate::flow::Event;
 
 /// How many rows are looked at beside those that are already given to their runs.
 const ROWS: usize = 1000;
-/// How long a journal that cannot be read is left alone.
+/// How long a journal that cannot be read, or is another host's, is left alone.
 const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(core: Arc<Core>, durable: bool) {
     loop {
+        if core.is_fenced() {
+            // Whoever has the journal now has its timers, too.
+            tokio::select! {
+                biased;
+                () = core.draining() => return,
+                () = core.clock.sleep_until(after(core.clock.now(), PAUSE)) => continue,
+            }
+        }
         let next = hand_out(&core, durable).await;
         let alarm = if durable { &core.durable_alarm } else { &core.volatile_alarm };
         alarm.sleeps_until.store(next.as_millisecond(), Ordering::Release);

@@ -150,14 +150,16 @@ pub(super) fn copy(from: &Path, to: &Path) -> Result<u64, StorageError> {
     let fault = |error| fault::describe(from, &error);
     let connection = open_reader(from).map_err(fault)?;
     judge(from, &Header::read(&connection).map_err(fault)?)?;
-    let mut partial = to.as_os_str().to_owned();
-    partial.push(".partial");
+    // Of this process alone, and absolute: a name may look like the URI of a database.
+    let mut partial = std::path::absolute(to).map_err(|error| unwritable(to, &error))?.into_os_string();
+    partial.push(format!(".{}.partial", std::process::id()));
     let partial = Path::new(&partial);
     let name = partial.to_str().ok_or_else(|| unwritable(to, &"its name is not Unicode"))?;
     let remove = || drop(std::fs::remove_file(partial));
     remove();
     make_writable(partial)?;
     // One read transaction: it sees what was committed before it, and whoever writes meanwhile does not wait for it.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(fault)?;
     let copied = connection.execute("VACUUM INTO ?1", [name]);
     copied.map_err(|error| fault::describe(partial, &error)).inspect_err(|_| remove())?;
     let placed = || -> std::io::Result<u64> {

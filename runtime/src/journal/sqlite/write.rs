@@ -157,12 +157,10 @@ impl Writer {
             }
         }
         transaction.commit()?;
-        if !runs.is_empty() {
-            // A part of the file at a time: nobody who commits waits for long.
-            let mut vacuum = self.connection.prepare_cached(FREE_PAGES)?;
-            let mut freed = vacuum.raw_query();
-            while freed.next()?.is_some() {}
-        }
+        // A part of the file at a time, that of before as well: nobody who commits waits for long.
+        let mut vacuum = self.connection.prepare_cached(FREE_PAGES)?;
+        let mut freed = vacuum.raw_query();
+        while freed.next()?.is_some() {}
         Ok(u32::try_from(runs.len()).unwrap_or(u32::MAX))
     }
 
