@@ -159,7 +159,6 @@ pub(super) fn copy(from: &Path, to: &Path) -> Result<u64, StorageError> {
     remove();
     make_writable(partial)?;
     // One read transaction: it sees what was committed before it, and whoever writes meanwhile does not wait for it.
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(fault)?;
     let copied = connection.execute("VACUUM INTO ?1", [name]);
     copied.map_err(|error| fault::describe(partial, &error)).inspect_err(|_| remove())?;
     let placed = || -> std::io::Result<u64> {
