@@ -22,7 +22,7 @@ use super::waiters::Waiters;
 use crate::clock::{Clock, after};
 use crate::flow::{CallbackNow, Document, Event, Flow, RunState, StepId};
 use crate::id::{CallbackAddress, CallbackKey, FlowId, RunId, TenantId};
-use crate::journal::{DataLock, Journal, Lease, RunKey, RunRow, StorageError};
+use crate::journal::{DataLock, Entry, Journal, Lease, RunKey, RunRow, StorageError};
 
 /// How long the timers of a run that cannot be read are left alone.
 const LEFT_ALONE: Duration = Duration::from_secs(60);
@@ -186,10 +186,10 @@ impl Core {
             self.leave(&key, inbox).await;
             return true;
         };
-        let (_slot, (row, state, entries)) = loop {
+        let (_slot, row, state, entries) = loop {
             let slot = tenant.slot().await;
             match self.load(durable, &key).await {
-                Ok(loaded) => break (slot, loaded),
+                Ok((row, state, entries)) => break (slot, row, state, entries.len() as u64),
                 // The store's fault passes; the run must not wait for the next start of the host.
                 Err(LoadError::Storage(error)) => {
                     tracing::error!(run = %key.run, %error, "the journal cannot be read; trying again");
@@ -245,7 +245,7 @@ impl Core {
     }
 
     /// False: the host takes nothing new any more.
-    async fn pause(&self, long: Duration) -> bool {
+    pub async fn pause(&self, long: Duration) -> bool {
         tokio::select! {
             biased;
             () = self.draining() => false,
@@ -275,8 +275,12 @@ impl Core {
         (inbox, self.journal(durable).lease())
     }
 
-    /// The run and how many entries it has.
-    pub async fn load(&self, durable: bool, key: &RunKey) -> Result<(RunRow, RunState, u64), LoadError> {
+    /// The run and its entries.
+    pub async fn load(
+        &self,
+        durable: bool,
+        key: &RunKey,
+    ) -> Result<(RunRow, RunState, Vec<Entry>), LoadError> {
         let wanted = key.clone();
         let log = self.journal(durable).ask(move |storage| storage.log(&wanted)).await?;
         let (row, entries) = log.ok_or(LoadError::NoRun)?;
@@ -284,7 +288,7 @@ impl Core {
         let mut state = self.new_state(flow, key);
         view::fold(&mut state, &entries).map_err(LoadError::Unreadable)?;
         let _ = state.take_changed();
-        Ok((row, state, entries.len() as u64))
+        Ok((row, state, entries))
     }
 
     /// The very text that a run began on.

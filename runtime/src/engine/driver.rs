@@ -176,12 +176,9 @@ impl Driver {
     }
 
     async fn follow(&mut self, had_ended: bool, mut effects: Vec<Effect>) -> Result<Vec<Effect>, Gone> {
-        let begun = |effect: &Effect| {
-            matches!(effect, Effect::Call { .. } | Effect::Undo { .. } | Effect::Evaluate { .. })
-        };
         let recovered = self.recover().await?;
         if !recovered.is_empty() {
-            effects.retain(|effect| !begun(effect));
+            effects.retain(|effect| !effect.is_answered());
             effects.extend(recovered);
         }
         let at = self.core.clock.now();

@@ -222,12 +222,7 @@ impl Ledger {
             // What has been overtaken is not begun.
             let wanted = self.state.outstanding();
             effects.extend(asked.by_own);
-            effects.retain(|effect| match effect {
-                Effect::Call { .. } | Effect::Undo { .. } | Effect::Evaluate { .. } => {
-                    wanted.contains(effect)
-                }
-                _ => true,
-            });
+            effects.retain(|effect| !effect.is_answered() || wanted.contains(effect));
             return Ok(effects);
         }
         Ok(asked.by_own)

@@ -25,10 +25,8 @@ pub(super) async fn run(core: Arc<Core>) {
         if let Err(error) = forget(&core).await {
             tracing::error!(%error, "old runs cannot be forgotten now; trying again");
         }
-        tokio::select! {
-            biased;
-            () = core.draining() => return,
-            () = core.clock.sleep_until(after(core.clock.now(), PAUSE)) => {}
+        if !core.pause(PAUSE).await {
+            return;
         }
     }
 }

@@ -264,12 +264,10 @@ pub(super) async fn restart(
 ) -> Result<Option<RunId>, Problem> {
     let key = RunKey { tenant: tenant.id.clone(), run };
     let Some((_, durable)) = head(core, &key).await? else { return Ok(None) };
-    let (row, state, _) = core.load(durable, &key).await.map_err(|error| load_problem(&error))?;
+    let (row, state, entries) = core.load(durable, &key).await.map_err(|error| load_problem(&error))?;
     let id = RunId::mint();
     let flow = state.flow().clone();
     let beginning = if from_failed_step {
-        let entries = core.journal(durable).ask(move |storage| storage.entries(&key, 0)).await;
-        let entries = entries.map_err(|error| storage_problem(&error))?;
         let new = RunKey { tenant: tenant.id.clone(), run: id };
         let fresh = core.new_state(flow.clone(), &new);
         Beginning::Copy(restart::up_to_the_failed_step(fresh, &state, &entries, core.clock.now())?)

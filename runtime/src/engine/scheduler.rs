@@ -20,11 +20,10 @@ pub(super) async fn run(core: Arc<Core>, durable: bool) {
     loop {
         if core.is_fenced() {
             // Whoever has the journal now has its timers, too.
-            tokio::select! {
-                biased;
-                () = core.draining() => return,
-                () = core.clock.sleep_until(after(core.clock.now(), PAUSE)) => continue,
+            if !core.pause(PAUSE).await {
+                return;
             }
+            continue;
         }
         let next = hand_out(&core, durable).await;
         let alarm = if durable { &core.durable_alarm } else { &core.volatile_alarm };

@@ -207,6 +207,13 @@ pub enum Effect {
     Finish(End),
 }
 
+impl Effect {
+    /// Whether it is under way until it comes back with an event of its own.
+    pub(crate) fn is_answered(&self) -> bool {
+        matches!(self, Self::Call { .. } | Self::Undo { .. } | Self::Evaluate { .. })
+    }
+}
+
 /// An HTTP answer that a flow gives. Statuses and headers are legal: they were checked when the value was made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
