@@ -169,6 +169,11 @@ pub fn mint_token() -> String {
     URL_SAFE_NO_PAD.encode(random::<24>())
 }
 
+/// A new id in 32 hexadecimal digits; one made later sorts later.
+pub(crate) fn mint_id() -> String {
+    uuid::Uuid::now_v7().simple().to_string()
+}
+
 /// A key that nobody can guess.
 ///
 /// # Panics

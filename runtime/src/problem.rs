@@ -3,6 +3,8 @@
 //! Its fields are those of RFC 9457 and of the Open Workflow DSL's `error`. Errors inside a module are enums of that
 //! module (thiserror) and become a Problem where they leave it.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -95,6 +97,20 @@ impl Problem {
     pub fn data(mut self, data: Value) -> Self {
         self.data = Some(data);
         self
+    }
+
+    /// How long what failed so often is left alone, where it must succeed in the end: one second, twice as long with each
+    /// attempt up to an hour; longer where the problem asks for it.
+    pub(crate) fn pause_after(&self, attempt: u32) -> Duration {
+        const LONGEST: Duration = Duration::from_secs(3600);
+        let own = Duration::from_secs(1 << attempt.saturating_sub(1).min(12)).min(LONGEST);
+        own.max(self.retry_after().unwrap_or_default())
+    }
+
+    /// The pause that the plugin asks for before another attempt; a longer one than a day is cut to that.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        const LONGEST: Duration = Duration::from_secs(24 * 3600);
+        self.retry_after_ms.map(|pause| Duration::from_millis(pause).min(LONGEST))
     }
 
     /// `data.code` where there is one, such as `blocked` or `timeout`.

@@ -64,6 +64,8 @@ pub struct TriggerDescriptor {
     pub event: Value,
     /// What it asks to be granted.
     pub wants: Vec<Want>,
+    /// Whether switching it on and off does something in the world.
+    pub subscribes: bool,
     /// Configurations as they may be written.
     pub examples: Vec<Value>,
 }

@@ -1,6 +1,7 @@
 //! The step's life against the mock host: subscribe, wait, be called back, unsubscribe.
 
 use flowcell_sdk::Outcome;
+use flowcell_sdk::prelude::*;
 use flowcell_sdk::testing::{MockHost, answer, request};
 
 use super::*;
@@ -114,4 +115,73 @@ fn what_would_be_missed_later_is_logged() {
     let logs: Vec<_> = host.logs().into_iter().map(|line| (line.level, line.message)).collect();
     assert!(logs[0].0 == "warn" && logs[0].1.contains("${ $task.callback.url }"), "{logs:?}");
     assert!(logs[1].0 == "error" && logs[1].1.contains("nothing at `subscribe.body.id`"), "{logs:?}");
+}
+
+fn trigger() -> Value {
+    json!({
+        "subscribe": { "method": "POST", "url": SUBS, "body": { "url": CALLBACK } },
+        "unsubscribe": { "method": "DELETE", "url": format!("{SUBS}/{{{{ subscribe.body.id }}}}") },
+    })
+}
+
+#[test]
+fn a_trigger_subscribes_when_it_is_switched_on_and_ends_that_when_it_is_switched_off() {
+    let host = host()
+        .with_idempotency_key("sub-1")
+        .expect(
+            request("POST", SUBS)
+                .with_json(json!({ "url": CALLBACK }))
+                .with_header("idempotency-key", "sub-1"),
+            answer(201).json(json!({ "id": 7 })),
+        )
+        .expect(
+            request("DELETE", &format!("{SUBS}/7")).with_header("idempotency-key", "sub-1-unsubscribe"),
+            answer(204),
+        );
+    let state = host.enable::<Plugin>("http-webhook", trigger()).unwrap();
+    host.disable::<Plugin>("http-webhook", trigger(), &state).unwrap();
+    assert_eq!(host.logs().len(), 0);
+}
+
+#[test]
+fn a_subscription_that_fails_for_now_is_asked_for_again_and_no_other() {
+    let attempt = |status: u16, attempt: u32| {
+        let busy = answer(status).header("retry-after", if status == 429 { "20" } else { "0" });
+        let host = host().with_attempt(attempt).expect(request("POST", SUBS), busy);
+        let problem = host.enable::<Plugin>("http-webhook", trigger()).unwrap_err();
+        (problem.status(), problem.retry_after_time().map(|wait| wait.as_secs()))
+    };
+    assert_eq!(attempt(503, 1), (503, Some(1)));
+    assert_eq!(attempt(503, 3), (503, Some(4)));
+    assert_eq!(attempt(429, 1), (429, Some(20)));
+    assert_eq!(attempt(503, 5), (503, None));
+    assert_eq!(attempt(401, 1), (401, None));
+}
+
+#[test]
+fn a_mistake_in_a_trigger_is_named_before_anything_is_sent() {
+    let mut config = trigger();
+    config["unsubscribe"]["url"] = json!("x/{{ body.id }}");
+    let problem = host().enable::<Plugin>("http-webhook", config).unwrap_err();
+    assert!(problem.detail_text().contains("`unsubscribe`: "), "{problem}");
+    let problem = host().enable::<Plugin>("http-webhook", json!({ "subscrib": {} })).unwrap_err();
+    assert!(problem.detail_text().contains("did you mean `subscribe`"), "{problem}");
+}
+
+#[test]
+fn each_post_to_a_trigger_starts_a_run_and_nothing_else_does() {
+    let receive = |method: &str, content_type: &str, body: &str| {
+        let headers = [("content-type", content_type)];
+        let host = host().with_inbound(method, "/?a=1", &headers, body);
+        host.receive::<Plugin>("http-webhook", trigger()).unwrap()
+    };
+    let verdict = receive("POST", "application/json", r#"{"n":1}"#);
+    let event = &verdict["start"]["event"];
+    assert_eq!((&event["body"], &event["query"]), (&json!({ "n": 1 }), &json!({ "a": "1" })));
+    assert_eq!(event["headers"]["content-type"], "application/json");
+    assert_eq!(receive("POST", "text/plain", "hello")["start"]["event"]["body"], "hello");
+    for method in ["GET", "HEAD", "DELETE"] {
+        let answer = &receive(method, "application/json", "")["answer"];
+        assert_eq!((&answer["status"], &answer["headers"]["allow"]), (&json!(405), &json!("POST")));
+    }
 }

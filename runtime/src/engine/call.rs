@@ -15,8 +15,12 @@ use super::tenant::Tenant;
 use super::view::RunChange;
 use crate::capability::log::LogLine;
 use crate::flow::{Ask, Outcome, Suspension};
-use crate::host::{self, Action, CallLimits, Grants, HostError, Plugin, StepContext, Surroundings};
+use crate::host::{
+    self, Action, CallLimits, Called, Errand, Grants, HostError, Plugin, StepContext, Surroundings,
+    SwitchContext,
+};
 use crate::id::{PluginRef, RunId};
+use crate::journal::SubscriptionRow;
 use crate::problem::{Problem, kind};
 
 /// How long a step waits when the host, not the plugin, is the reason that it could not be called.
@@ -127,6 +131,75 @@ pub(super) async fn undo(
     problem
 }
 
+/// Calls the `enable` of the trigger that a subscription is of: the bytes that it leaves.
+pub(super) async fn subscribe(
+    sandboxes: &Sandboxes,
+    core: &Core,
+    tenant: &Tenant,
+    row: &SubscriptionRow,
+) -> Result<Vec<u8>, Problem> {
+    let (plugin, trigger) = trigger(sandboxes, tenant, row)?;
+    let around = switching(core, tenant, row);
+    let called = sandboxes.host.enable(&plugin, &trigger, &row.config, around).await;
+    switched(core, tenant, row, called)
+}
+
+/// Calls its `disable` with what `enable` left.
+pub(super) async fn unsubscribe(
+    sandboxes: &Sandboxes,
+    core: &Core,
+    tenant: &Tenant,
+    row: &SubscriptionRow,
+) -> Result<(), Problem> {
+    let (plugin, trigger) = trigger(sandboxes, tenant, row)?;
+    let was = (row.config.as_str(), row.state.as_deref().unwrap_or_default());
+    let called = sandboxes.host.disable(&plugin, &trigger, was, switching(core, tenant, row)).await;
+    switched(core, tenant, row, called)
+}
+
+fn trigger(
+    sandboxes: &Sandboxes,
+    tenant: &Tenant,
+    row: &SubscriptionRow,
+) -> Result<(Arc<Plugin>, String), Problem> {
+    let named = |reason| {
+        Problem::new(kind::CONFIGURATION, "the trigger's plugin is not installed", 500).detail(reason)
+    };
+    let uses: PluginRef = row.uses.parse().map_err(named)?;
+    let plugin = sandboxes.plugins.get(&tenant.id, &uses).map_err(named)?;
+    let trigger = plugin.trigger(uses.action.as_deref()).map_err(named)?.name.clone();
+    Ok((plugin, trigger))
+}
+
+fn switching(core: &Core, tenant: &Tenant, row: &SubscriptionRow) -> Surroundings {
+    let context = SwitchContext {
+        subscription: row.id.clone(),
+        attempt: row.attempts,
+        deadline_ms: deadline_ms(core, tenant),
+        url: row.url.clone(),
+    };
+    around(tenant, Errand::Switch(context))
+}
+
+fn switched<T>(
+    core: &Core,
+    tenant: &Tenant,
+    row: &SubscriptionRow,
+    called: Result<Called<T>, HostError>,
+) -> Result<T, Problem> {
+    let called = called.map_err(|error| host_failed(&error))?;
+    core.metrics.guest_ended(
+        &tenant.id,
+        row.uses.split([':', '.']).next().unwrap_or_default(),
+        &called.usage,
+    );
+    for line in &called.logs {
+        let trigger = format!("{}/{}", row.namespace, row.name);
+        tracing::info!(tenant = %tenant.id, trigger, level = %line.level, "{}", line.message);
+    }
+    called.result
+}
+
 fn installed(sandboxes: &Sandboxes, tenant: &Tenant, wanted: &PluginRef) -> Result<Arc<Plugin>, Problem> {
     sandboxes.plugins.get(&tenant.id, wanted).map_err(|reason| {
         Problem::new(kind::CONFIGURATION, "the plugin is not installed", 500).detail(reason)
@@ -141,16 +214,24 @@ fn action<'p>(plugin: &'p Plugin, wanted: &PluginRef) -> Result<&'p Action, Prob
 
 fn surroundings(core: &Core, tenant: &Tenant, attempt: &Attempt) -> Surroundings {
     let Attempt { run, step, attempt, .. } = *attempt;
-    let limits = limits(tenant);
-    let deadline = crate::clock::after(core.clock.now(), limits.wall);
     let context = StepContext {
         run,
         step,
         attempt,
-        deadline_ms: deadline.as_millisecond().try_into().unwrap_or(0),
+        deadline_ms: deadline_ms(core, tenant),
         callbacks: core.callback_address(&tenant.id, run),
     };
-    Surroundings { grants: Grants { egress: tenant.egress.clone() }, limits, context }
+    around(tenant, Errand::Step(context))
+}
+
+fn around(tenant: &Tenant, errand: Errand) -> Surroundings {
+    Surroundings { grants: Grants { egress: tenant.egress.clone() }, limits: limits(tenant), errand }
+}
+
+/// When a call that begins now is ended.
+fn deadline_ms(core: &Core, tenant: &Tenant) -> u64 {
+    let deadline = crate::clock::after(core.clock.now(), tenant.quota.step_time);
+    deadline.as_millisecond().try_into().unwrap_or(0)
 }
 
 /// What a plugin left behind, as the journal has it.

@@ -4,6 +4,8 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use tokio::sync::oneshot;
+
 /// A future that goes on when it is dropped.
 pub(super) struct Carried {
     /// None when it is done.
@@ -14,6 +16,13 @@ impl Carried {
     pub fn new(work: impl Future<Output = ()> + Send + 'static) -> Self {
         Self { work: Some(Box::pin(work)) }
     }
+}
+
+/// The same for work that has a result.
+pub(super) async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    let (tell, told) = oneshot::channel();
+    Carried::new(async move { drop(tell.send(work.await)) }).await;
+    told.await.expect("the work is done, and has told")
 }
 
 impl Future for Carried {
@@ -41,8 +50,6 @@ impl Drop for Carried {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::oneshot;
-
     use super::*;
 
     #[tokio::test]

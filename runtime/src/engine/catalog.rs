@@ -29,8 +29,10 @@ pub(super) struct Trigger {
     pub plugin: Arc<Plugin>,
     /// Which of the plugin's triggers.
     pub trigger: String,
-    /// `with` as JSON text.
+    /// `with` as JSON text, its expressions evaluated.
     pub config: String,
+    /// Whether it must be switched on and off in the world.
+    pub subscribes: bool,
     pub token: String,
     pub enabled: bool,
 }
@@ -42,14 +44,11 @@ impl Trigger {
 
     /// The trigger's own path, where it names one.
     fn path(&self) -> Option<&str> {
-        self.document.with.get("path")?.as_str().map(|path| path.trim_matches('/'))
+        path(&self.document)
     }
 
     pub fn url(&self, base_url: &str) -> String {
-        match self.path() {
-            Some(path) => format!("{base_url}/hooks/{}/{path}", self.tenant),
-            None => format!("{base_url}/hooks/{}", self.token),
-        }
+        url(base_url, &self.tenant, &self.document, &self.token)
     }
 
     pub fn view(&self, base_url: &str) -> TriggerView {
@@ -64,6 +63,18 @@ impl Trigger {
     }
 }
 
+fn path(document: &TriggerDocument) -> Option<&str> {
+    document.with.get("path")?.as_str().map(|path| path.trim_matches('/'))
+}
+
+/// Where a trigger takes requests.
+pub(super) fn url(base_url: &str, tenant: &TenantId, document: &TriggerDocument, token: &str) -> String {
+    match path(document) {
+        Some(path) => format!("{base_url}/hooks/{tenant}/{path}"),
+        None => format!("{base_url}/hooks/{token}"),
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Catalog {
     flows: HashMap<TenantId, BTreeMap<Name, Vec<Deployed>>>,
@@ -72,6 +83,8 @@ pub(super) struct Catalog {
     by_token: HashMap<[u8; 32], Arc<Trigger>>,
     /// Tenant and path -> trigger.
     by_path: HashMap<(String, String), Arc<Trigger>>,
+    /// Digest of a token -> trigger that is being switched on: who is asked to call it may do so at once.
+    arriving: HashMap<[u8; 32], Arc<Trigger>>,
 }
 
 impl Catalog {
@@ -152,7 +165,24 @@ impl Catalog {
 
     /// The enabled trigger with this token. One that names a path of its own answers there only.
     pub fn hook(&self, token: &str) -> Option<&Arc<Trigger>> {
-        self.by_token.get(&digest(token)).filter(|trigger| trigger.enabled && trigger.path().is_none())
+        let digest = digest(token);
+        let enabled = |trigger: &&Arc<Trigger>| trigger.enabled && trigger.path().is_none();
+        self.arriving.get(&digest).or_else(|| self.by_token.get(&digest)).filter(enabled)
+    }
+
+    /// Requests to the trigger are taken while it is being switched on.
+    pub fn expect(&mut self, trigger: Arc<Trigger>) {
+        self.arriving.insert(digest(&trigger.token), trigger);
+    }
+
+    /// It is on, or will not be.
+    pub fn expect_no_more(&mut self, trigger: &Trigger) {
+        self.arriving.remove(&digest(&trigger.token));
+    }
+
+    /// Every trigger, of all tenants.
+    pub fn all_triggers(&self) -> impl Iterator<Item = &Arc<Trigger>> {
+        self.triggers.values().flat_map(BTreeMap::values)
     }
 
     /// The enabled trigger with this path.

@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::Runtime;
 use super::call::limits;
 use crate::flow::{CallSite, Document, Finding, Flow, Severity, TriggerDocument};
-use crate::host::Plugin;
-use crate::id::{PluginRef, TenantId};
+use crate::host::{Called, Plugin};
+use crate::id::TenantId;
 
 pub(super) async fn check(runtime: &Runtime, tenant: &TenantId, documents: &[Document]) -> Vec<Finding> {
     let mut findings = vec![];
@@ -20,7 +20,7 @@ pub(super) async fn check(runtime: &Runtime, tenant: &TenantId, documents: &[Doc
             }
             Document::Trigger(trigger) => {
                 findings.extend(trigger.warnings.iter().cloned());
-                findings.extend(check_trigger(runtime, tenant, trigger, documents));
+                findings.extend(check_trigger(runtime, tenant, trigger, documents).await);
             }
         }
     }
@@ -72,7 +72,7 @@ async fn check_expressions(runtime: &Runtime, tenant: &TenantId, flow: &Flow) ->
     findings
 }
 
-fn check_trigger(
+async fn check_trigger(
     runtime: &Runtime,
     tenant: &TenantId,
     document: &TriggerDocument,
@@ -80,7 +80,8 @@ fn check_trigger(
 ) -> Vec<Finding> {
     let at = |pointer: &str, message: String| error(&document.file, document.place(pointer), message);
     let mut findings = match runtime.sandboxes.plugins.get(tenant, &document.uses) {
-        Ok(plugin) => check_config(&plugin, &document.uses, &document.with)
+        Ok(plugin) => check_config(runtime, tenant, &plugin, document)
+            .await
             .into_iter()
             .map(|(pointer, message)| at(&pointer, message))
             .collect(),
@@ -96,18 +97,35 @@ fn check_trigger(
 }
 
 /// Pointers into the trigger document, and sentences.
-fn check_config(plugin: &Plugin, uses: &PluginRef, with: &Value) -> Vec<(String, String)> {
-    match plugin.trigger(uses.action.as_deref()) {
-        Err(reason) => vec![("/uses".to_owned(), reason)],
-        Ok(trigger) => match trigger.validate(with) {
-            Ok(()) => vec![],
-            Err(findings) => findings
-                .into_iter()
-                .map(|(pointer, sentence)| {
-                    (format!("/with{pointer}"), format!("{}: {sentence}", spot("with", &pointer)))
-                })
-                .collect(),
-        },
+async fn check_config(
+    runtime: &Runtime,
+    tenant: &TenantId,
+    plugin: &Plugin,
+    document: &TriggerDocument,
+) -> Vec<(String, String)> {
+    let trigger = match plugin.trigger(document.uses.action.as_deref()) {
+        Err(reason) => return vec![("/uses".to_owned(), reason)],
+        Ok(trigger) => trigger,
+    };
+    let (known, expressions) = document.skeleton();
+    let findings = trigger.check(&known, &expressions);
+    if !findings.is_empty() {
+        let named = |(pointer, sentence): (String, String)| {
+            (format!("/with{pointer}"), format!("{}: {sentence}", spot("with", &pointer)))
+        };
+        return findings.into_iter().map(named).collect();
+    }
+    // What no schema says. Where switching on reaches the world, it is said then.
+    let Some(limits) = runtime.core.tenants.get(tenant).map(|tenant| limits(tenant)) else { return vec![] };
+    let config = match document.config("https://hooks.example.com/hooks/token") {
+        Err(reason) => return vec![("/with".to_owned(), reason)],
+        Ok(_) if trigger.subscribes => return vec![],
+        Ok(config) => config.to_string(),
+    };
+    match runtime.sandboxes.host.approve(plugin, &trigger.name, &config, limits).await {
+        Ok(Called { result: Err(problem), .. }) => vec![("/with".to_owned(), format!("`with`: {problem}"))],
+        Ok(_) => vec![],
+        Err(error) => vec![("/uses".to_owned(), error.to_string())],
     }
 }
 

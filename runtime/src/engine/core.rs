@@ -16,6 +16,7 @@ use super::driver::Driver;
 use super::ledger::Gone;
 use super::metrics::Metrics;
 use super::steps::Steps;
+use super::subscription::Bell;
 use super::tenant::Tenant;
 use super::view::{self, RunChange};
 use super::waiters::Waiters;
@@ -56,6 +57,7 @@ pub(super) struct Core {
     phase: watch::Sender<Lifetime>,
     /// The store has refused this host's lease.
     fenced: AtomicBool,
+    pub subscriptions: Bell,
 }
 
 /// What a run is given from outside.
@@ -141,6 +143,7 @@ impl Core {
             volatile_alarm: Alarm::default(),
             phase: watch::Sender::new(Lifetime::Serving),
             fenced: AtomicBool::new(false),
+            subscriptions: Bell::default(),
         }
     }
 

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Runtime;
-use super::catalog::{Deployed, Trigger};
+use super::catalog::{self, Deployed, Trigger};
 use super::check;
 use super::core::Core;
 use super::plugins;
 use super::runs::storage_problem;
 use super::sandboxes::Sandboxes;
+use super::subscription;
+use super::tenant::Tenant;
 use super::view::{PluginView, TriggerView};
 use crate::flow::{Document, Finding, Severity, TriggerDocument};
 use crate::id::{TenantId, mint_token};
-use crate::journal::{Batch, FlowRow, PluginRow, TriggerRow, Write};
+use crate::journal::{Batch, FlowRow, PluginRow, SubscriptionRow, TriggerRow, Write};
 use crate::problem::{Problem, kind};
 
 /// Why nothing was deployed.
@@ -28,11 +30,12 @@ pub enum DeployError {
 
 pub(super) async fn deploy(
     runtime: &Runtime,
-    tenant: &TenantId,
+    tenant: &Arc<Tenant>,
     documents: Vec<Document>,
 ) -> Result<(), DeployError> {
     let core = &runtime.core;
-    let mut findings = check::check(runtime, tenant, &documents).await;
+    let _turn = tenant.deploying.lock().await;
+    let mut findings = check::check(runtime, &tenant.id, &documents).await;
     findings.retain(|finding| finding.severity == Severity::Error);
     if !findings.is_empty() {
         return Err(DeployError::Findings(findings));
@@ -43,7 +46,7 @@ pub(super) async fn deploy(
     for document in documents {
         match document {
             Document::Flow(flow) => {
-                let (tenant, id, source) = (tenant.clone(), flow.id.clone(), flow.source.clone());
+                let (tenant, id, source) = (tenant.id.clone(), flow.id.clone(), flow.source.clone());
                 writes.push(Write::PutFlow(FlowRow {
                     tenant,
                     id,
@@ -54,27 +57,76 @@ pub(super) async fn deploy(
                 flows.push(Deployed { flow, installed_at: now });
             }
             Document::Trigger(document) => {
-                let (token, enabled) = standing(core, tenant, &document);
-                let trigger = trigger(&runtime.sandboxes, tenant, document, token, enabled);
-                let trigger = trigger.map_err(|reason| {
-                    DeployError::Problem(
-                        Problem::new(kind::CONFIGURATION, "the trigger cannot be served", 409).detail(reason),
-                    )
-                })?;
-                writes.push(Write::PutTrigger(row(&trigger)));
-                triggers.push(trigger);
+                let (token, enabled) = standing(core, &tenant.id, &document);
+                let trigger = trigger(runtime, &tenant.id, document, token, enabled);
+                triggers.push(Arc::new(trigger.map_err(DeployError::Problem)?));
             }
         }
     }
-    commit(core, writes).await.map_err(DeployError::Problem)?;
-    let mut catalog = core.catalog.write().expect("no panic while held");
-    for flow in flows {
-        catalog.put_flow(tenant, flow);
+    let mut switched = Switched { on: vec![], off: vec![] };
+    let deployed = async {
+        switched.all(runtime, tenant, &triggers, &mut writes).await?;
+        writes.extend(triggers.iter().map(|trigger| Write::PutTrigger(row(trigger))));
+        commit(core, writes).await
+    };
+    if let Err(problem) = deployed.await {
+        switched.back(runtime, tenant).await;
+        return Err(DeployError::Problem(problem));
     }
-    for trigger in triggers {
-        catalog.put_trigger(Arc::new(trigger));
+    {
+        let mut catalog = core.catalog.write().expect("no panic while held");
+        for flow in flows {
+            catalog.put_flow(&tenant.id, flow);
+        }
+        for trigger in triggers {
+            catalog.put_trigger(trigger);
+        }
     }
+    subscription::attempt_now(runtime, tenant, switched.off).await;
     Ok(())
+}
+
+/// What a deployment has switched so far.
+struct Switched {
+    on: Vec<Arc<Trigger>>,
+    off: Vec<SubscriptionRow>,
+}
+
+impl Switched {
+    /// Switches every trigger to what it is to be; in the end for `writes` to say so.
+    async fn all(
+        &mut self,
+        runtime: &Runtime,
+        tenant: &Tenant,
+        triggers: &[Arc<Trigger>],
+        writes: &mut Vec<Write>,
+    ) -> Result<(), Problem> {
+        for trigger in triggers {
+            if trigger.enabled {
+                self.on.push(trigger.clone());
+                let named = |problem: Problem| problem.at(&format!("trigger {}", trigger.full_name()));
+                writes.extend(subscription::switch_on(runtime, tenant, trigger).await.map_err(named)?);
+            } else {
+                let off = subscription::switch_off(&runtime.core, trigger).await?;
+                writes.extend(off.iter().cloned().map(Write::PutSubscription));
+                self.off.extend(off);
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing is deployed after all: what was there before goes on.
+    async fn back(self, runtime: &Runtime, tenant: &Tenant) {
+        let core = &runtime.core;
+        for trigger in self.on {
+            let (namespace, name) = (&trigger.document.namespace, &trigger.document.name);
+            let old = {
+                let catalog = core.catalog.read().expect("no panic while held");
+                catalog.trigger(&tenant.id, namespace, name).cloned()
+            };
+            subscription::switch_back(runtime, tenant, &trigger, old.as_deref()).await;
+        }
+    }
 }
 
 /// A trigger's token, which is minted once and stays through every edit; and whether it is on, which is what the
@@ -90,18 +142,23 @@ fn standing(core: &Core, tenant: &TenantId, document: &TriggerDocument) -> (Stri
     }
 }
 
-/// Ties a document to its plugin. The error is a sentence.
+/// Ties a document to its plugin.
 pub(super) fn trigger(
-    sandboxes: &Sandboxes,
+    runtime: &Runtime,
     tenant: &TenantId,
     document: TriggerDocument,
     token: String,
     enabled: bool,
-) -> Result<Trigger, String> {
-    let plugin = sandboxes.plugins.get(tenant, &document.uses)?;
-    let trigger = plugin.trigger(document.uses.action.as_deref())?.name.clone();
-    let config = document.with.to_string();
-    Ok(Trigger { tenant: tenant.clone(), document, plugin, trigger, config, token, enabled })
+) -> Result<Trigger, Problem> {
+    let refused = |reason: String| {
+        Problem::new(kind::CONFIGURATION, "the trigger cannot be served", 409).detail(reason)
+    };
+    let plugin = runtime.sandboxes.plugins.get(tenant, &document.uses).map_err(refused)?;
+    let trigger = plugin.trigger(document.uses.action.as_deref()).map_err(refused)?;
+    let (trigger, subscribes) = (trigger.name.clone(), trigger.subscribes);
+    let url = catalog::url(&runtime.core.base_url, tenant, &document, &token);
+    let config = document.config(&url).map_err(refused)?.to_string();
+    Ok(Trigger { tenant: tenant.clone(), document, plugin, trigger, config, subscribes, token, enabled })
 }
 
 fn row(trigger: &Trigger) -> TriggerRow {
@@ -131,39 +188,54 @@ pub(super) async fn remove_flow(
 
 pub(super) async fn set_trigger_enabled(
     runtime: &Runtime,
-    tenant: &TenantId,
+    tenant: &Arc<Tenant>,
     namespace: &str,
     name: &str,
     enabled: bool,
 ) -> Result<Option<TriggerView>, Problem> {
     let core = &runtime.core;
+    let _turn = tenant.deploying.lock().await;
     let Some(old) =
-        core.catalog.read().expect("no panic while held").trigger(tenant, namespace, name).cloned()
+        core.catalog.read().expect("no panic while held").trigger(&tenant.id, namespace, name).cloned()
     else {
         return Ok(None);
     };
-    let new = trigger(&runtime.sandboxes, tenant, old.document.clone(), old.token.clone(), enabled);
-    let new = new.map_err(|reason| {
-        Problem::new(kind::CONFIGURATION, "the trigger cannot be served", 409).detail(reason)
-    })?;
-    commit(core, vec![Write::PutTrigger(row(&new))]).await?;
+    let new = trigger(runtime, &tenant.id, old.document.clone(), old.token.clone(), enabled)?;
+    let new = Arc::new(new);
+    let mut switched = Switched { on: vec![], off: vec![] };
+    let mut writes = vec![Write::PutTrigger(row(&new))];
+    let committed = async {
+        switched.all(runtime, tenant, std::slice::from_ref(&new), &mut writes).await?;
+        commit(core, writes).await
+    };
+    if let Err(problem) = committed.await {
+        switched.back(runtime, tenant).await;
+        return Err(problem);
+    }
     let view = new.view(&core.base_url);
-    core.catalog.write().expect("no panic while held").put_trigger(Arc::new(new));
+    core.catalog.write().expect("no panic while held").put_trigger(new);
+    subscription::attempt_now(runtime, tenant, switched.off).await;
     Ok(Some(view))
 }
 
 pub(super) async fn remove_trigger(
-    core: &Core,
-    tenant: &TenantId,
+    runtime: &Runtime,
+    tenant: &Arc<Tenant>,
     namespace: &str,
     name: &str,
 ) -> Result<bool, Problem> {
-    if core.catalog.read().expect("no panic while held").trigger(tenant, namespace, name).is_none() {
-        return Ok(false);
-    }
-    let (owner, namespace_, name_) = (tenant.clone(), namespace.to_owned(), name.to_owned());
-    commit(core, vec![Write::RemoveTrigger { tenant: owner, namespace: namespace_, name: name_ }]).await?;
-    Ok(core.catalog.write().expect("no panic while held").remove_trigger(tenant, namespace, name))
+    let core = &runtime.core;
+    let _turn = tenant.deploying.lock().await;
+    let old = core.catalog.read().expect("no panic while held").trigger(&tenant.id, namespace, name).cloned();
+    let Some(old) = old else { return Ok(false) };
+    let off = subscription::switch_off(core, &old).await?;
+    let (owner, namespace_, name_) = (tenant.id.clone(), namespace.to_owned(), name.to_owned());
+    let mut writes = vec![Write::RemoveTrigger { tenant: owner, namespace: namespace_, name: name_ }];
+    writes.extend(off.iter().cloned().map(Write::PutSubscription));
+    commit(core, writes).await?;
+    core.catalog.write().expect("no panic while held").remove_trigger(&tenant.id, namespace, name);
+    subscription::attempt_now(runtime, tenant, off).await;
+    Ok(true)
 }
 
 pub(super) async fn install_plugin(

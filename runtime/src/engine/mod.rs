@@ -29,6 +29,7 @@ mod scheduler;
 #[cfg(test)]
 mod simulator;
 mod steps;
+mod subscription;
 mod tenant;
 mod view;
 mod waiters;
@@ -43,7 +44,9 @@ pub use self::deploy::DeployError;
 pub use self::open::backup;
 pub use self::options::{Data, OpenError, Options};
 pub use self::receive::{Answer, Hook, Inbound};
-pub use self::view::{FlowView, List, PluginView, RunChange, RunFilter, RunSummary, RunView, TriggerView};
+pub use self::view::{
+    FlowView, List, PluginView, RunChange, RunFilter, RunSummary, RunView, SubscriptionView, TriggerView,
+};
 
 use self::core::{Core, Lifetime};
 use self::runs::Beginning;
@@ -96,7 +99,13 @@ impl Runtime {
     /// Continues what an earlier process left, and starts the timers. Called once, when the host listens and its
     /// documents are deployed.
     pub async fn start(&self) -> Result<(), Problem> {
-        open::start(&self.core).await.map_err(|error| runs::storage_problem(&error))
+        let started = async {
+            open::start(&self.core).await?;
+            subscription::settle(&self.core).await
+        };
+        started.await.map_err(|error| runs::storage_problem(&error))?;
+        tokio::spawn(subscription::run(self.clone()));
+        Ok(())
     }
 
     /// Installs a component for a tenant; the same bytes again are nothing new.
@@ -114,9 +123,11 @@ impl Runtime {
         check::check(self, tenant, documents).await
     }
 
-    /// Deploys all of the documents or none. What is deployed already and not named here stays.
+    /// Deploys all of the documents or none. What is deployed already and not named here stays. Triggers that subscribe
+    /// have done so when this returns, and one that cannot is an error; before [`Runtime::start`] that is left to it.
     pub async fn deploy(&self, tenant: &TenantId, documents: Vec<Document>) -> Result<(), DeployError> {
-        deploy::deploy(self, tenant, documents).await
+        let (runtime, tenant) = (self.clone(), self.tenant(tenant).map_err(DeployError::Problem)?.clone());
+        carried::to_the_end(async move { deploy::deploy(&runtime, &tenant, documents).await }).await
     }
 
     /// The flows of a tenant, each in the version that a trigger without one starts.
@@ -150,7 +161,12 @@ impl Runtime {
         name: &str,
         enabled: bool,
     ) -> Result<Option<TriggerView>, Problem> {
-        deploy::set_trigger_enabled(self, tenant, namespace, name, enabled).await
+        let (runtime, tenant) = (self.clone(), self.tenant(tenant)?.clone());
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        carried::to_the_end(async move {
+            deploy::set_trigger_enabled(&runtime, &tenant, &namespace, &name, enabled).await
+        })
+        .await
     }
 
     /// Removes a trigger and its address. False: there was none.
@@ -160,7 +176,20 @@ impl Runtime {
         namespace: &str,
         name: &str,
     ) -> Result<bool, Problem> {
-        deploy::remove_trigger(&self.core, tenant, namespace, name).await
+        let (runtime, tenant) = (self.clone(), self.tenant(tenant)?.clone());
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        carried::to_the_end(async move { deploy::remove_trigger(&runtime, &tenant, &namespace, &name).await })
+            .await
+    }
+
+    /// What a tenant's triggers have subscribed to, and what of that is still to be ended; oldest first.
+    pub async fn subscriptions(&self, tenant: &TenantId) -> Result<Vec<SubscriptionView>, Problem> {
+        subscription::list(&self.core, tenant).await
+    }
+
+    /// Forgets a subscription that could not be ended. False: there is none of this id that fails to end.
+    pub async fn forget_subscription(&self, tenant: &TenantId, id: &str) -> Result<bool, Problem> {
+        subscription::forget(&self.core, tenant, id).await
     }
 
     /// The enabled trigger that answers to this token. An unknown one and a disabled one look the same.

@@ -81,11 +81,12 @@ pub(super) async fn open(options: Options) -> Result<Runtime, OpenError> {
     for plugin in bundled {
         sandboxes.plugins.add(None, plugin);
     }
-    load_plugins(&core, &sandboxes).await?;
-    load_deployed(&core, &sandboxes).await?;
+    let runtime = Runtime { core: Arc::new(core), sandboxes };
+    load_plugins(&runtime).await?;
+    load_deployed(&runtime).await?;
     // Last: a host that cannot start takes nothing from one that runs.
-    lease::join(&core).await.map_err(journal_error)?;
-    Ok(Runtime { core: Arc::new(core), sandboxes })
+    lease::join(&runtime.core).await.map_err(journal_error)?;
+    Ok(runtime)
 }
 
 /// Continues what was at work when the host stopped, and starts the timers.
@@ -172,7 +173,8 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 /// Plugins that tenants installed. One that this version cannot use is left out with a log line.
-async fn load_plugins(core: &Core, sandboxes: &Sandboxes) -> Result<(), OpenError> {
+async fn load_plugins(runtime: &Runtime) -> Result<(), OpenError> {
+    let Runtime { core, sandboxes } = runtime;
     let mut rows = core.durable.ask(|storage| storage.plugins()).await.map_err(journal_error)?;
     rows.retain(|row| core.tenants.contains_key(&row.tenant));
     for row in rows {
@@ -189,7 +191,8 @@ async fn load_plugins(core: &Core, sandboxes: &Sandboxes) -> Result<(), OpenErro
 }
 
 /// A row that this version cannot use is left out with a log line: the rest of the host must start.
-async fn load_deployed(core: &Core, sandboxes: &Sandboxes) -> Result<(), OpenError> {
+async fn load_deployed(runtime: &Runtime) -> Result<(), OpenError> {
+    let core = &runtime.core;
     let read = core.durable.ask(|storage| Ok((storage.flows()?, storage.triggers()?))).await;
     let (flows, triggers) = read.map_err(journal_error)?;
     for FlowRow { tenant, id, source, installed_at, .. } in flows {
@@ -208,12 +211,12 @@ async fn load_deployed(core: &Core, sandboxes: &Sandboxes) -> Result<(), OpenErr
         let label = format!("{namespace}/{name}");
         match crate::flow::read(&source, &label).as_deref() {
             Ok([Document::Trigger(document)]) => {
-                match deploy::trigger(sandboxes, &tenant, document.clone(), token, enabled) {
+                match deploy::trigger(runtime, &tenant, document.clone(), token, enabled) {
                     Ok(trigger) => {
                         core.catalog.write().expect("no panic while held").put_trigger(Arc::new(trigger));
                     }
-                    Err(reason) => {
-                        tracing::error!(%tenant, trigger = label, reason, "the trigger cannot be served");
+                    Err(problem) => {
+                        tracing::error!(%tenant, trigger = label, %problem, "the trigger cannot be served");
                     }
                 }
             }

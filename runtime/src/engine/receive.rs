@@ -158,7 +158,7 @@ impl Hook {
         for line in &received.logs {
             tracing::debug!(trigger = self.trigger.full_name(), level = %line.level, "{}", line.message);
         }
-        let verdict = received.verdict?;
+        let verdict = received.result?;
         serde_json::from_str(&verdict)
             .map_err(|error| self.broken(&format!("its verdict cannot be read: {error}")))
     }

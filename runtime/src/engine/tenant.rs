@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use governor::{DefaultDirectRateLimiter, Quota as Rate, RateLimiter};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use crate::capability::http_request::Egress;
 use crate::config::{Quota, Retention, TenantConfig};
@@ -22,6 +22,8 @@ pub(super) struct Tenant {
     /// Runs that are not over, waiting ones too.
     open_runs: AtomicU64,
     inbound: DefaultDirectRateLimiter,
+    /// Whoever changes what is deployed: one at a time.
+    pub deploying: Mutex<()>,
 }
 
 impl Tenant {
@@ -35,6 +37,7 @@ impl Tenant {
             ),
             open_runs: AtomicU64::new(open_runs),
             inbound: RateLimiter::direct(Rate::per_second(per_second)),
+            deploying: Mutex::default(),
             quota,
             retention,
             egress,

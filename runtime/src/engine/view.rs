@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::flow::{End, Event, RunState, Status, StepRecord};
 use crate::id::{RunId, TenantId};
-use crate::journal::{Entry, RunRow};
+use crate::journal::{Entry, RunRow, SubscriptionPhase as SubscriptionStatus};
 use crate::problem::Problem;
 
 /// A deployed flow.
@@ -46,6 +46,30 @@ pub struct TriggerView {
     pub enabled: bool,
     /// Where it takes them.
     pub url: String,
+}
+
+/// What a trigger has subscribed to, is subscribing to, or is to end.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SubscriptionView {
+    /// Its id; the plugin gives it to the other side as idempotency key.
+    pub id: String,
+    /// `namespace/name` of the trigger, which may be gone by now.
+    pub trigger: String,
+    /// The plugin that was switched on.
+    pub uses: String,
+    /// The address that was given to the other side.
+    pub url: String,
+    /// Where it stands.
+    pub status: SubscriptionStatus,
+    /// Calls of the plugin to bring it from there to the next status.
+    pub attempts: u32,
+    /// When the next one is made; none: it rests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Timestamp>,
+    /// Why the last one failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
 }
 
 /// An installed plugin.

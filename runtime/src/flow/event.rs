@@ -3,7 +3,6 @@
 //! Events are journalled, so their JSON form is a file format: additions only, every new field with a default.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -347,5 +346,3 @@ pub const SUSPENSIONS_PER_STEP: u32 = 10_000;
 pub const LEFT_BYTES_PER_STEP: usize = 64 << 20;
 /// The most attempts to undo what a step left in the world: with the pauses between them some two days.
 pub const ATTEMPTS_TO_UNDO: u32 = 60;
-/// The longest pause that a plugin may ask for between two attempts; a longer one is cut to it.
-pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);

@@ -25,6 +25,7 @@ mod trigger;
 pub(crate) use definition::CallSite;
 pub use definition::Flow;
 pub use document::{Document, read};
+pub(crate) use event::ATTEMPTS_TO_UNDO;
 pub use event::{
     Ask, AttemptRecord, CleanupRecord, Effect, End, Event, Outcome, Reply, Status, StepId, StepRecord,
     Suspension, TimerId,

@@ -1,14 +1,20 @@
 //! A trigger document: which plugin judges what comes in, and which flow is started. Beyond the workflow language.
 //!
 //! Whether the plugin exists and takes this `with`, and whether the flow exists, is checked where triggers are deployed.
+//! `with` may hold expressions, which see one thing: `$task.callback.url`, the trigger's own address.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::id::PluginRef;
 
+use super::expression::Budget;
 use super::finding::Finding;
 use super::node::{Node, Place};
 use super::reader::{Fields, Keys, NAME_RULE, Reader, is_name, value};
+use super::template::{Evaluation, Scope, Template};
+
+/// What evaluating `with` may cost: it is evaluated once for each deployment.
+const BUDGET: i64 = 1 << 20;
 
 /// A trigger as it was written.
 #[derive(Clone, Debug)]
@@ -19,7 +25,7 @@ pub struct TriggerDocument {
     pub namespace: String,
     /// The plugin that judges requests.
     pub uses: PluginRef,
-    /// Its configuration.
+    /// Its configuration, as it was written.
     pub with: Value,
     /// What it starts.
     pub flow: FlowReference,
@@ -31,6 +37,7 @@ pub struct TriggerDocument {
     pub file: String,
     /// What is odd about it.
     pub warnings: Vec<Finding>,
+    template: Template,
     node: Node,
 }
 
@@ -59,6 +66,25 @@ impl TriggerDocument {
     /// `namespace/name`.
     pub fn qualified_name(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
+    }
+
+    /// `with` as the plugin gets it, when the trigger takes requests at `url`. The error is a sentence.
+    pub(crate) fn config(&self, url: &str) -> Result<Value, String> {
+        let task = json!({ "callback": { "url": url } });
+        let budget = Budget::new(BUDGET);
+        let scope = Scope { input: &Value::Null, variables: &[("task", &task)], budget: &budget };
+        match self.template.evaluate(&scope) {
+            Evaluation::Value(config) => Ok(config),
+            Evaluation::Failed(reason) => Err(format!("an expression in `with` fails: {reason}")),
+            Evaluation::Guest => {
+                Err("an expression in `with` is more than a trigger evaluates: write a simpler one".into())
+            }
+        }
+    }
+
+    /// `with` with null where expressions stand, and the JSON pointers to them.
+    pub(crate) fn skeleton(&self) -> (Value, Vec<String>) {
+        (self.template.skeleton(), self.template.expression_pointers())
     }
 
     /// Line and column of what a JSON pointer into the document leads to, as in `/with/methods`, or of the nearest
@@ -109,9 +135,21 @@ fn trigger(reader: &mut Reader<'_>, root: &Node) -> Option<TriggerDocument> {
                 None
             }
         });
-    if let Some(with) = fields.get("with") {
-        reader.entries(with, "`with`");
-    }
+    let template = match fields.get("with") {
+        Some(with) => {
+            reader.entries(with, "`with`");
+            let template = reader.template(with, &["task"]);
+            for expression in template.foreign() {
+                let message = format!(
+                    "`{}` is more than a trigger evaluates: write a simple expression, such as `$task.callback.url`",
+                    expression.program
+                );
+                reader.error(with.place(&expression.pointer), message);
+            }
+            template
+        }
+        None => Template::literal(json!({})),
+    };
     let enabled = fields.get("enabled").map(|node| reader.boolean(node, "`enabled`"));
     Some(TriggerDocument {
         name: name?,
@@ -123,6 +161,7 @@ fn trigger(reader: &mut Reader<'_>, root: &Node) -> Option<TriggerDocument> {
         source: root.to_value().to_string(),
         file: reader.file().to_owned(),
         warnings: Vec::new(),
+        template,
         node: root.clone(),
     })
 }
@@ -197,6 +236,27 @@ mod tests {
             panic!("a trigger");
         };
         assert_eq!(again.source, trigger.source);
+    }
+
+    #[test]
+    fn the_configuration_may_name_the_triggers_address() {
+        let text =
+            "trigger: a\nuses: x:1.0.0\nflow: f\nwith: { to: '${ \"\\($task.callback.url)?a=1\" }', n: 1 }\n";
+        let documents = read(text, "t.yaml").unwrap();
+        let Document::Trigger(trigger) = &documents[0] else {
+            panic!("a trigger");
+        };
+        let config = trigger.config("https://h/hooks/t").unwrap();
+        assert_eq!(config, serde_json::json!({ "to": "https://h/hooks/t?a=1", "n": 1 }));
+        let wrong = |with: &str| {
+            let text = format!("trigger: a\nuses: x:1.0.0\nflow: f\nwith: {{ to: '${{ {with} }}' }}\n");
+            read(&text, "t.yaml").unwrap_err()[0].to_string()
+        };
+        assert_eq!(wrong("$workflow.id"), "t.yaml:4:13: unknown variable `$workflow` here: there are `task`");
+        assert_eq!(
+            wrong("$task | test(\"x\")"),
+            "t.yaml:4:13: `$task | test(\"x\")` is more than a trigger evaluates: write a simple expression, such as `$task.callback.url`"
+        );
     }
 
     #[test]

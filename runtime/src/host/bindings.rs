@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower};
 
-use super::call::CallState;
+use super::call::{CallState, Errand};
 use super::http;
 use super::limits::HOST_CALL_FUEL;
 use crate::capability::log::Level;
@@ -63,10 +63,8 @@ pub(super) enum GuestOutcome {
 
 /// What `start` and `resume` return.
 pub(super) type Started = (Result<GuestOutcome, GuestProblem>,);
-/// What `receive`, and with bytes `enable`, return.
-pub(super) type Received = (Result<String, GuestProblem>,);
-/// What `cancel` and `disable` return.
-pub(super) type Undone = (Result<(), GuestProblem>,);
+/// What the others return: `enable` bytes, `receive` text, `cancel` and `disable` nothing.
+pub(super) type Returned<T> = (Result<T, GuestProblem>,);
 
 #[derive(Debug, ComponentType, Lift)]
 #[component(record)]
@@ -149,18 +147,23 @@ fn link_context(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     let mut context = linker.instance(CONTEXT)?;
     context.func_wrap("run", |cx: Cx<'_>, (): ()| Ok((step(&cx)?.run.to_string(),)))?;
     context.func_wrap("step", |cx: Cx<'_>, (): ()| Ok((step(&cx)?.step.to_string(),)))?;
-    context.func_wrap("attempt", |cx: Cx<'_>, (): ()| Ok((step(&cx)?.attempt,)))?;
-    context.func_wrap("idempotency-key", |cx: Cx<'_>, (): ()| Ok((step(&cx)?.idempotency_key(),)))?;
-    context.func_wrap("deadline-ms", |cx: Cx<'_>, (): ()| Ok((step(&cx)?.deadline_ms,)))?;
-    context.func_wrap("trace-parent", |cx: Cx<'_>, (): ()| Ok((step(&cx)?.trace_parent(),)))?;
-    context.func_wrap("callback-url", |cx: Cx<'_>, (): ()| Ok((step(&cx)?.callback_url(),)))
+    context.func_wrap("attempt", |cx: Cx<'_>, (): ()| Ok((errand(&cx)?.attempt(),)))?;
+    context.func_wrap("idempotency-key", |cx: Cx<'_>, (): ()| Ok((errand(&cx)?.idempotency_key(),)))?;
+    context.func_wrap("deadline-ms", |cx: Cx<'_>, (): ()| Ok((errand(&cx)?.deadline_ms(),)))?;
+    context.func_wrap("trace-parent", |cx: Cx<'_>, (): ()| Ok((errand(&cx)?.trace_parent(),)))?;
+    context.func_wrap("callback-url", |cx: Cx<'_>, (): ()| Ok((errand(&cx)?.callback_url(),)))
+}
+
+fn errand<'a>(cx: &'a StoreContextMut<'_, CallState>) -> Result<&'a Errand, Misplaced> {
+    cx.data().errand.as_ref().ok_or(Misplaced(
+        "`context` is about a step or the switching of a trigger: it is not there in `receive` or `describe`",
+    ))
 }
 
 fn step<'a>(cx: &'a StoreContextMut<'_, CallState>) -> Result<&'a super::StepContext, Misplaced> {
-    cx.data()
-        .step
-        .as_ref()
-        .ok_or(Misplaced("`context` is about a step: it is there in `start`, `resume` and `cancel`, not in `receive` or `describe`"))
+    errand(cx)?
+        .step()
+        .ok_or(Misplaced("`run` and `step` of `context` are there in a step, not in `enable` or `disable`"))
 }
 
 fn link_log(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {

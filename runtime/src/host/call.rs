@@ -15,9 +15,9 @@ use wasmtime::component::{
 use wasmtime::{Store, StoreContextMut};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::bindings::{self, GuestOutcome, Started, Suspension};
+use super::bindings::{GuestOutcome, GuestProblem, Started, Suspension};
 use super::fault::{self, Fault};
-use super::install::ActionExports;
+use super::install::{ActionExports, TriggerExports};
 use super::limits::{CallLimits, HAND_OVER_BYTES, Meter, fuel};
 use super::plugin::Plugin;
 use super::{Host, HostError};
@@ -65,11 +65,75 @@ impl StepContext {
     }
 }
 
-/// What a call of a step is given beside its errand.
+/// What switching a trigger on or off may know about itself.
+#[derive(Clone, Debug)]
+pub(crate) struct SwitchContext {
+    /// Of the subscription, 32 hexadecimal digits: the idempotency key of every attempt, on and off.
+    pub subscription: String,
+    /// From 1.
+    pub attempt: u32,
+    /// When the call is ended, in milliseconds since 1970.
+    pub deadline_ms: u64,
+    /// Where the trigger takes requests.
+    pub url: String,
+}
+
+/// What a call is about: `context` answers for it.
+#[derive(Clone, Debug)]
+pub(crate) enum Errand {
+    Step(StepContext),
+    Switch(SwitchContext),
+}
+
+impl Errand {
+    pub(super) fn step(&self) -> Option<&StepContext> {
+        match self {
+            Self::Step(step) => Some(step),
+            Self::Switch(_) => None,
+        }
+    }
+
+    pub(super) fn attempt(&self) -> u32 {
+        match self {
+            Self::Step(step) => step.attempt,
+            Self::Switch(switch) => switch.attempt,
+        }
+    }
+
+    pub(super) fn idempotency_key(&self) -> String {
+        match self {
+            Self::Step(step) => step.idempotency_key(),
+            Self::Switch(switch) => switch.subscription.clone(),
+        }
+    }
+
+    pub(super) fn deadline_ms(&self) -> u64 {
+        match self {
+            Self::Step(step) => step.deadline_ms,
+            Self::Switch(switch) => switch.deadline_ms,
+        }
+    }
+
+    pub(super) fn trace_parent(&self) -> String {
+        match self {
+            Self::Step(step) => step.trace_parent(),
+            Self::Switch(switch) => format!("00-{}-{:016x}-01", switch.subscription, switch.attempt),
+        }
+    }
+
+    pub(super) fn callback_url(&self) -> String {
+        match self {
+            Self::Step(step) => step.callback_url(),
+            Self::Switch(switch) => switch.url.clone(),
+        }
+    }
+}
+
+/// What a call that may reach the world is given beside its parameters.
 pub(crate) struct Surroundings {
     pub grants: Grants,
     pub limits: CallLimits,
-    pub context: StepContext,
+    pub errand: Errand,
 }
 
 /// The request that a trigger judges: the answers of `inbound`.
@@ -133,22 +197,12 @@ pub(crate) struct Ended {
     pub logs: Vec<LogLine>,
 }
 
-/// A step's `cancel` that is over.
+/// A call that is over, of which a value is asked: the bytes that `enable` leaves, the verdict of `receive` (JSON text;
+/// see wit/trigger.wit), or only whether it succeeded, as `cancel` and `disable` do.
 #[derive(Debug)]
-pub(crate) struct Undone {
+pub(crate) struct Called<T = ()> {
     /// The problem is the plugin's, or the host's about the plugin: then `usage.fault` says which.
-    pub result: Result<(), Problem>,
-    /// What it used.
-    pub usage: Usage,
-    /// What it had to say.
-    pub logs: Vec<LogLine>,
-}
-
-/// A trigger's judgement of one request.
-#[derive(Debug)]
-pub(crate) struct Received {
-    /// JSON text; see wit/trigger.wit.
-    pub verdict: Result<String, Problem>,
+    pub result: Result<T, Problem>,
     /// What it used.
     pub usage: Usage,
     /// What it had to say.
@@ -158,7 +212,7 @@ pub(crate) struct Received {
 /// What a store holds for one call.
 pub(super) struct CallState {
     pub(super) meter: Meter,
-    pub(super) step: Option<StepContext>,
+    pub(super) errand: Option<Errand>,
     pub(super) egress: Option<Arc<Egress>>,
     pub(super) inbound: Option<Arc<InboundRequest>>,
     pub(super) deadline: Instant,
@@ -173,7 +227,7 @@ impl CallState {
     pub(super) fn new(limits: &CallLimits) -> Self {
         Self {
             meter: Meter::new(limits),
-            step: None,
+            errand: None,
             egress: None,
             inbound: None,
             deadline: deadline(limits.wall),
@@ -308,6 +362,10 @@ impl Plugin {
     fn acts(&self) -> Result<&ActionExports, HostError> {
         self.action_exports.as_ref().ok_or(HostError::NoExport("actions"))
     }
+
+    fn triggers(&self) -> Result<&TriggerExports, HostError> {
+        self.trigger_exports.as_ref().ok_or(HostError::NoExport("triggers"))
+    }
 }
 
 /// Calls `start` of a plugin's action.
@@ -319,7 +377,7 @@ pub(super) async fn start(
     around: Surroundings,
 ) -> Result<Ended, HostError> {
     let export = &plugin.acts()?.start;
-    in_step::<_, Started>(host, plugin, export, (action, input), around).await.map(ended)
+    in_the_world::<_, Started>(host, plugin, export, (action, input), around).await.map(ended)
 }
 
 /// Calls `resume` of a plugin's action with what it left behind, and the event.
@@ -331,7 +389,7 @@ pub(super) async fn resume(
     around: Surroundings,
 ) -> Result<Ended, HostError> {
     let export = &plugin.acts()?.resume;
-    in_step::<_, Started>(host, plugin, export, (action, left, event), around).await.map(ended)
+    in_the_world::<_, Started>(host, plugin, export, (action, left, event), around).await.map(ended)
 }
 
 /// Calls `cancel` of a plugin's action with what it left behind, and the reason.
@@ -341,16 +399,50 @@ pub(super) async fn cancel(
     action: &str,
     (left, reason): (&[u8], &str),
     around: Surroundings,
-) -> Result<Undone, HostError> {
+) -> Result<Called, HostError> {
     let export = &plugin.acts()?.cancel;
-    let Finished { result, usage, logs } =
-        in_step::<_, bindings::Undone>(host, plugin, export, (action, left, reason), around).await?;
-    let result = result.and_then(|(undone,)| undone.map_err(Problem::from));
-    Ok(Undone { result, usage, logs })
+    in_the_world(host, plugin, export, (action, left, reason), around).await.map(called)
 }
 
-/// One call of an action's export.
-async fn in_step<P, R>(
+/// Calls `enable` of a plugin's trigger; what it leaves is given back to `disable`.
+pub(super) async fn enable(
+    host: &Host,
+    plugin: &Plugin,
+    trigger: &str,
+    config: &str,
+    around: Surroundings,
+) -> Result<Called<Vec<u8>>, HostError> {
+    let export = &plugin.triggers()?.enable;
+    in_the_world(host, plugin, export, (trigger, config), around).await.map(called)
+}
+
+/// Calls `disable` of a plugin's trigger with what `enable` left behind.
+pub(super) async fn disable(
+    host: &Host,
+    plugin: &Plugin,
+    trigger: &str,
+    (config, left): (&str, &[u8]),
+    around: Surroundings,
+) -> Result<Called, HostError> {
+    let export = &plugin.triggers()?.disable;
+    in_the_world(host, plugin, export, (trigger, config, left), around).await.map(called)
+}
+
+/// Calls `enable` of a trigger that does nothing in the world by it, with no way to: it says what is wrong with a
+/// configuration.
+pub(super) async fn approve(
+    host: &Host,
+    plugin: &Plugin,
+    trigger: &str,
+    config: &str,
+    limits: CallLimits,
+) -> Result<Called<Vec<u8>>, HostError> {
+    let export = &plugin.triggers()?.enable;
+    run(host, &plugin.pre, export, (trigger, config), CallState::new(&limits), &limits).await.map(called)
+}
+
+/// One call of an export that may reach the world.
+async fn in_the_world<P, R>(
     host: &Host,
     plugin: &Plugin,
     export: &ComponentExportIndex,
@@ -361,9 +453,14 @@ where
     P: ComponentNamedList + Lower + Send + Sync,
     R: ComponentNamedList + Lift + Send + Sync + 'static,
 {
-    let Surroundings { grants, limits, context } = around;
-    let state = CallState { step: Some(context), egress: Some(grants.egress), ..CallState::new(&limits) };
+    let Surroundings { grants, limits, errand } = around;
+    let state = CallState { errand: Some(errand), egress: Some(grants.egress), ..CallState::new(&limits) };
     run(host, &plugin.pre, export, params, state, &limits).await
+}
+
+fn called<T>(finished: Finished<(Result<T, GuestProblem>,)>) -> Called<T> {
+    let Finished { result, usage, logs } = finished;
+    Called { result: result.and_then(|(result,)| result.map_err(Problem::from)), usage, logs }
 }
 
 fn ended(finished: Finished<Started>) -> Ended {
@@ -385,15 +482,9 @@ pub(super) async fn receive(
     config: &str,
     inbound: Arc<InboundRequest>,
     limits: CallLimits,
-) -> Result<Received, HostError> {
-    let export = &plugin.trigger_exports.as_ref().ok_or(HostError::NoExport("triggers"))?.receive;
+) -> Result<Called<String>, HostError> {
+    let export = &plugin.triggers()?.receive;
     let mut state = CallState::new(&limits);
     state.inbound = Some(inbound);
-    let Finished { result, usage, logs } =
-        run::<_, bindings::Received>(host, &plugin.pre, export, (trigger, config), state, &limits).await?;
-    let verdict = match result {
-        Ok((verdict,)) => verdict.map_err(Problem::from),
-        Err(problem) => Err(problem),
-    };
-    Ok(Received { verdict, usage, logs })
+    run(host, &plugin.pre, export, (trigger, config), state, &limits).await.map(called)
 }

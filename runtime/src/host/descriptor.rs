@@ -89,6 +89,9 @@ pub(crate) struct TriggerDescriptor {
     /// The capabilities it asks for, each with its reason.
     #[serde(default)]
     pub wants: Value,
+    /// Whether `enable` and `disable` do something in the world.
+    #[serde(default)]
+    pub subscribes: bool,
 }
 
 #[derive(Deserialize)]

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use wasmtime::component::{Component, ComponentExportIndex, Instance, InstancePre};
 use wasmtime::{AsContextMut, Store};
 
-use super::bindings::{self, ACTION, EXPRESSION, Received, Started, TRIGGER, Undone};
+use super::bindings::{self, ACTION, EXPRESSION, Returned, Started, TRIGGER};
 use super::call::{self, CallState};
 use super::descriptor::{Descriptor, Schema};
 use super::limits::CallLimits;
@@ -94,7 +94,7 @@ pub(super) async fn install(host: &Host, wasm: &[u8]) -> Result<Arc<Plugin>, Ins
     });
     let triggers = descriptor.triggers.iter().map(|trigger| {
         let config = schema(&trigger.config, "config", &trigger.name)?;
-        Ok(Trigger { name: trigger.name.clone(), config })
+        Ok(Trigger { name: trigger.name.clone(), subscribes: trigger.subscribes, config })
     });
     Ok(Arc::new(Plugin {
         actions: actions.collect::<Result<_, InstallError>>()?,
@@ -191,8 +191,8 @@ pub(super) struct ActionExports {
 /// The functions of [`TRIGGER`].
 pub(super) struct TriggerExports {
     describe: ComponentExportIndex,
-    enable: ComponentExportIndex,
-    disable: ComponentExportIndex,
+    pub(super) enable: ComponentExportIndex,
+    pub(super) disable: ComponentExportIndex,
     pub(super) receive: ComponentExportIndex,
 }
 
@@ -230,16 +230,15 @@ impl Exports {
 
     /// Compares every function with the type that the host will call it by.
     fn check(&self, instance: &Instance, store: &mut Store<CallState>) -> Result<(), WrongExport> {
-        type Enabled = (Result<Vec<u8>, bindings::GuestProblem>,);
         if let Some(action) = &self.action {
             check::<(&str, &str), Started>(instance, store, &action.start, "start")?;
             check::<(&str, &[u8], &str), Started>(instance, store, &action.resume, "resume")?;
-            check::<(&str, &[u8], &str), Undone>(instance, store, &action.cancel, "cancel")?;
+            check::<(&str, &[u8], &str), Returned<()>>(instance, store, &action.cancel, "cancel")?;
         }
         if let Some(trigger) = &self.trigger {
-            check::<(&str, &str), Enabled>(instance, store, &trigger.enable, "enable")?;
-            check::<(&str, &str, &[u8]), Undone>(instance, store, &trigger.disable, "disable")?;
-            check::<(&str, &str), Received>(instance, store, &trigger.receive, "receive")?;
+            check::<(&str, &str), Returned<Vec<u8>>>(instance, store, &trigger.enable, "enable")?;
+            check::<(&str, &str, &[u8]), Returned<()>>(instance, store, &trigger.disable, "disable")?;
+            check::<(&str, &str), Returned<String>>(instance, store, &trigger.receive, "receive")?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::bindings::Started;
 use super::call::{self, CallState};
 use super::limits::fuel;
-use super::{CallLimits, Grants, Host, HostSettings, Outcome, Plugin, StepContext, Surroundings};
+use super::{CallLimits, Errand, Grants, Host, HostSettings, Outcome, Plugin, StepContext, Surroundings};
 use crate::capability::http_request::{Egress, Shared};
 use crate::config::Quota;
 use crate::id::{CallbackAddress, CallbackKey, RunId, TenantId};
@@ -65,7 +65,7 @@ async fn fresh_calls(host: &Host, plugin: &Plugin, calls: u32) -> Result<Duratio
     let started = Instant::now();
     for _ in 0..calls {
         let grants = Grants { egress: egress.clone() };
-        let around = Surroundings { grants, limits: limits(), context: context() };
+        let around = Surroundings { grants, limits: limits(), errand: Errand::Step(context()) };
         let ended = host.start(plugin, ACTION, INPUT, around).await;
         match ended.map_err(|error| error.to_string())?.outcome {
             Outcome::Done(_) => {}
@@ -79,7 +79,7 @@ async fn kept_calls(host: &Host, plugin: &Plugin, calls: u32) -> Result<Duration
     let limits = limits();
     let export = &plugin.action_exports.as_ref().ok_or("no action")?.start;
     let mut state = CallState::new(&limits);
-    state.step = Some(context());
+    state.errand = Some(Errand::Step(context()));
     state.egress = Some(egress());
     let mut store = call::store(host, state, limits.cpu).map_err(|error| error.to_string())?;
     let instance = plugin.pre.instantiate_async(&mut store).await.map_err(|error| error.to_string())?;

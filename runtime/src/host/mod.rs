@@ -31,7 +31,7 @@ use wasmtime::component::Linker;
 pub(crate) use self::cache::CacheDir;
 use self::call::CallState;
 pub(crate) use self::call::{
-    Ended, Grants, InboundRequest, Outcome, Received, StepContext, Surroundings, Undone, Usage,
+    Called, Ended, Errand, Grants, InboundRequest, Outcome, StepContext, Surroundings, SwitchContext, Usage,
 };
 pub(crate) use self::evaluator::Evaluator;
 pub(crate) use self::install::InstallError;
@@ -148,7 +148,7 @@ impl Host {
         action: &str,
         over: (&[u8], &str),
         around: Surroundings,
-    ) -> Result<Undone, HostError> {
+    ) -> Result<Called, HostError> {
         call::cancel(self, plugin, action, over, around).await
     }
 
@@ -160,8 +160,41 @@ impl Host {
         config: &str,
         inbound: Arc<InboundRequest>,
         limits: CallLimits,
-    ) -> Result<Received, HostError> {
+    ) -> Result<Called<String>, HostError> {
         call::receive(self, plugin, trigger, config, inbound, limits).await
+    }
+
+    /// A trigger is switched on: what its plugin leaves is given back to `disable`.
+    pub(crate) async fn enable(
+        &self,
+        plugin: &Plugin,
+        trigger: &str,
+        config: &str,
+        around: Surroundings,
+    ) -> Result<Called<Vec<u8>>, HostError> {
+        call::enable(self, plugin, trigger, config, around).await
+    }
+
+    /// A trigger is switched off, which had been on with this configuration and had left these bytes.
+    pub(crate) async fn disable(
+        &self,
+        plugin: &Plugin,
+        trigger: &str,
+        was: (&str, &[u8]),
+        around: Surroundings,
+    ) -> Result<Called, HostError> {
+        call::disable(self, plugin, trigger, was, around).await
+    }
+
+    /// What a trigger that does not subscribe has to say against a configuration. It reaches nothing.
+    pub(crate) async fn approve(
+        &self,
+        plugin: &Plugin,
+        trigger: &str,
+        config: &str,
+        limits: CallLimits,
+    ) -> Result<Called<Vec<u8>>, HostError> {
+        call::approve(self, plugin, trigger, config, limits).await
     }
 
     fn engine(&self) -> &Engine {

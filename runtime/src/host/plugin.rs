@@ -55,13 +55,16 @@ impl Action {
 pub(crate) struct Trigger {
     /// Its name in the plugin.
     pub name: String,
+    /// Whether `enable` and `disable` do something in the world.
+    pub subscribes: bool,
     pub(super) config: Schema,
 }
 
 impl Trigger {
-    /// What is wrong with a configuration: a JSON pointer and a sentence each.
-    pub(crate) fn validate(&self, config: &Value) -> Result<(), Vec<(String, String)>> {
-        self.config.validate(config)
+    /// What is wrong with a configuration: a JSON pointer and a sentence each. `known` and `expressions` as for
+    /// [`Action::check`].
+    pub(crate) fn check(&self, known: &Value, expressions: &[String]) -> Vec<(String, String)> {
+        self.config.check(known, expressions)
     }
 }
 

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::record::{
-    Batch, Entry, FlowRow, Lease, Phase, PluginRow, RunKey, RunQuery, RunRow, TriggerRow, Write,
+    Batch, Entry, FlowRow, Lease, Phase, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow, SubscriptionPhase,
+    SubscriptionRow, TriggerRow, Write,
 };
 use super::rows::{
     Folder, NOBODY, append, at, commit, created, entries, entry, flow, run, started, status, timer,
@@ -63,6 +64,8 @@ on_every_store! {
     editing_a_trigger_keeps_its_token
     a_removed_trigger_is_gone
     a_plugin_is_kept_in_each_version
+    a_subscription_is_changed_by_one_at_a_time
+    a_schedule_is_moved_by_one_at_a_time
     any_text_comes_back_as_it_was
     a_probe_leaves_no_trace
     a_key_is_minted_once
@@ -479,6 +482,95 @@ fn a_plugin_is_kept_in_each_version(store: &dyn Storage) {
     let again = row("1.1.0", b"\0asm other");
     commit(store, vec![Write::PutPlugin(again.clone())]).unwrap();
     assert_eq!(store.plugins().unwrap(), [rows[0].clone(), again]);
+}
+
+fn a_subscription_is_changed_by_one_at_a_time(store: &dyn Storage) {
+    let first = SubscriptionRow {
+        tenant: TenantId::from("acme"),
+        id: "0a".into(),
+        namespace: "default".into(),
+        name: "orders-in".into(),
+        uses: "http-webhook:1.0.0".into(),
+        config: "{}".into(),
+        url: "https://hooks.example.com/hooks/t".into(),
+        phase: SubscriptionPhase::Subscribing,
+        state: None,
+        attempts: 1,
+        due: Some(at(5)),
+        problem: Some("{}".into()),
+        revision: 0,
+    };
+    let put = |row: &SubscriptionRow| commit(store, vec![Write::PutSubscription(row.clone())]);
+    put(&first).unwrap();
+    assert_conflict(put(&first));
+    let subscribed = SubscriptionRow {
+        phase: SubscriptionPhase::Subscribed,
+        state: Some(b"\0state"[..].into()),
+        due: None,
+        problem: None,
+        revision: 1,
+        ..first.clone()
+    };
+    put(&subscribed).unwrap();
+    assert_conflict(put(&subscribed));
+    assert_conflict(put(&SubscriptionRow { id: "0b".into(), ..subscribed.clone() }));
+    let another = SubscriptionRow { tenant: TenantId::from("other"), ..first.clone() };
+    put(&another).unwrap();
+    let older = SubscriptionRow { id: "09".into(), ..first };
+    put(&older).unwrap();
+    let rows = store.subscriptions().unwrap();
+    assert_eq!(rows.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["09", "0a", "0a"]);
+    assert!(rows.contains(&subscribed) && rows.contains(&another));
+    let gone = |row: SubscriptionRow| Write::RemoveSubscription { tenant: row.tenant, id: row.id };
+    commit(store, vec![gone(subscribed), gone(older)]).unwrap();
+    assert_eq!(store.subscriptions().unwrap(), [another]);
+}
+
+fn a_schedule_is_moved_by_one_at_a_time(store: &dyn Storage) {
+    let row = |name: &str, due: Option<i64>| ScheduleRow {
+        tenant: TenantId::from("acme"),
+        namespace: "default".into(),
+        name: name.into(),
+        schedule: "{}".into(),
+        due: due.map(at),
+        run: None,
+        revision: 0,
+    };
+    let put = |row: &ScheduleRow| commit(store, vec![Write::PutSchedule(row.clone())]);
+    let rows = [row("a", Some(9)), row("b", Some(5)), row("c", None)];
+    rows.iter().for_each(|row| put(row).unwrap());
+    assert_eq!(store.schedules().unwrap(), rows);
+    assert_eq!(store.next_schedules(9).unwrap(), [rows[1].clone(), rows[0].clone()]);
+    assert_eq!(store.next_schedules(1).unwrap(), rows[1..2]);
+
+    let begun = RunId::mint();
+    let started = ScheduleRow { due: None, run: Some(begun), revision: 1, ..rows[1].clone() };
+    put(&started).unwrap();
+    assert_conflict(put(&started));
+    // Together with what it is about, or not at all.
+    let writes = vec![Write::CreateRun(run("acme", 1)), Write::PutSchedule(started.clone())];
+    assert_conflict(commit(store, writes));
+    assert_eq!(store.open_runs(&TenantId::from("acme")).unwrap(), 0);
+
+    let next = |run| Write::ScheduleNext {
+        tenant: TenantId::from("acme"),
+        namespace: "default".into(),
+        name: "b".into(),
+        run,
+        due: at(7),
+    };
+    commit(store, vec![next(RunId::mint())]).unwrap();
+    assert_eq!(store.schedules().unwrap()[1], started);
+    commit(store, vec![next(begun), next(begun)]).unwrap();
+    let due = ScheduleRow { due: Some(at(7)), run: None, revision: 2, ..started };
+    assert_eq!(store.schedules().unwrap()[1], due);
+    let gone = Write::RemoveSchedule {
+        tenant: TenantId::from("acme"),
+        namespace: "default".into(),
+        name: "b".into(),
+    };
+    commit(store, vec![gone]).unwrap();
+    assert_eq!(store.schedules().unwrap(), [rows[0].clone(), rows[2].clone()]);
 }
 
 fn any_text_comes_back_as_it_was(store: &dyn Storage) {

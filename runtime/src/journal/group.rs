@@ -250,7 +250,8 @@ mod tests {
     use super::*;
     use crate::id::{FlowId, TenantId};
     use crate::journal::record::{
-        Entry, FlowRow, Page, PluginRow, RunKey, RunQuery, RunRow, TimerRow, TriggerRow, Write,
+        Entry, FlowRow, Page, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow, SubscriptionRow, TimerRow,
+        TriggerRow, Write,
     };
     use crate::journal::rows::{Folder, append, at, run, started};
     use crate::journal::{MemoryStorage, SqliteStorage};
@@ -334,6 +335,18 @@ mod tests {
         fn plugins(&self) -> Result<Vec<PluginRow>, StorageError> {
             self.store.plugins()
         }
+        fn subscriptions(&self) -> Result<Vec<SubscriptionRow>, StorageError> {
+            self.store.subscriptions()
+        }
+
+        fn schedules(&self) -> Result<Vec<ScheduleRow>, StorageError> {
+            self.store.schedules()
+        }
+
+        fn next_schedules(&self, limit: u32) -> Result<Vec<ScheduleRow>, StorageError> {
+            self.store.next_schedules(limit)
+        }
+
         fn key(&self, name: &str) -> Result<[u8; 32], StorageError> {
             self.store.key(name)
         }

@@ -25,7 +25,8 @@ pub(crate) use memory::MemoryStorage;
 #[cfg(test)]
 pub(crate) use record::Page;
 pub(crate) use record::{
-    Batch, Entry, FlowRow, Lease, Phase, PluginRow, RunKey, RunQuery, RunRow, TimerRow, TriggerRow, Write,
+    Batch, Entry, FlowRow, Lease, Phase, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow, SubscriptionPhase,
+    SubscriptionRow, TimerRow, TriggerRow, Write,
 };
 pub(crate) use sqlite::SqliteStorage;
 pub(crate) use storage::{Storage, StorageError};

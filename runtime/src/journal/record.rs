@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use serde::Serialize;
 
 use crate::id::{FlowId, RunId, TenantId};
 
@@ -101,6 +102,80 @@ pub(crate) struct TriggerRow {
     pub enabled: bool,
 }
 
+/// What switching a trigger on left in the world, or may have left there.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct SubscriptionRow {
+    pub tenant: TenantId,
+    /// 32 hexadecimal digits; the trigger may have several, of which one is not being ended.
+    pub id: String,
+    /// Of the trigger.
+    pub namespace: String,
+    /// Of the trigger.
+    pub name: String,
+    /// The plugin that was switched on, `name.trigger:version`.
+    pub uses: String,
+    /// With this configuration: JSON text.
+    pub config: String,
+    /// And this address of the trigger.
+    pub url: String,
+    pub phase: SubscriptionPhase,
+    /// What the plugin left; none until it has subscribed.
+    pub state: Option<Bytes>,
+    /// Calls of the plugin in this phase.
+    pub attempts: u32,
+    /// When it is called again; none: it rests.
+    pub due: Option<Timestamp>,
+    /// Why the last call failed, JSON text.
+    pub problem: Option<String>,
+    /// Of this row, from 0: a change names the next one.
+    pub revision: u32,
+}
+
+/// Where a subscription stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SubscriptionPhase {
+    /// The plugin is asked to subscribe.
+    Subscribing,
+    /// It has.
+    Subscribed,
+    /// It is asked to unsubscribe; when it has, there is no row.
+    Unsubscribing,
+}
+
+/// When a flow starts by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ScheduleRow {
+    pub tenant: TenantId,
+    /// Of the flow.
+    pub namespace: String,
+    /// Of the flow.
+    pub name: String,
+    /// What the flow says of it: JSON text.
+    pub schedule: String,
+    /// The next time; none: when the run is over.
+    pub due: Option<Timestamp>,
+    /// The run after which the next one comes.
+    pub run: Option<RunId>,
+    /// Of this row, from 0: a change names the next one.
+    pub revision: u32,
+}
+
+impl SubscriptionRow {
+    /// Why it cannot be put.
+    pub(super) fn not_next(&self) -> String {
+        format!("revision {} of the subscription {} is not the next one", self.revision, self.id)
+    }
+}
+
+impl ScheduleRow {
+    /// Why it cannot be put.
+    pub(super) fn not_next(&self) -> String {
+        let Self { namespace, name, revision, .. } = self;
+        format!("revision {revision} of the schedule of {namespace}/{name} is not the next one")
+    }
+}
+
 /// A component that a tenant installed.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct PluginRow {
@@ -137,6 +212,19 @@ pub(crate) enum Write {
     RemoveTrigger { tenant: TenantId, namespace: String, name: String },
     /// Inserts or replaces, by tenant, name and version.
     PutPlugin(PluginRow),
+    /// Inserts revision 0, or replaces the revision before, by tenant and id. Fails with `Conflict` where that is not what
+    /// is stored: somebody else was quicker.
+    PutSubscription(SubscriptionRow),
+    /// Deletes the row.
+    RemoveSubscription { tenant: TenantId, id: String },
+    /// Inserts revision 0, or replaces the revision before, by tenant, namespace and name. Fails with `Conflict` where
+    /// that is not what is stored.
+    PutSchedule(ScheduleRow),
+    /// The run is over after which the next one comes: that is due then. Nothing where the schedule waits for another
+    /// run, or for none.
+    ScheduleNext { tenant: TenantId, namespace: String, name: String, run: RunId, due: Timestamp },
+    /// Deletes the row.
+    RemoveSchedule { tenant: TenantId, namespace: String, name: String },
 }
 
 /// Changes that are applied together or not at all.

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::record::{
-    Batch, Entry, FlowRow, Lease, Page, PluginRow, RunKey, RunQuery, RunRow, TimerRow, TriggerRow,
+    Batch, Entry, FlowRow, Lease, Page, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow, SubscriptionRow,
+    TimerRow, TriggerRow,
 };
 use crate::id::{FlowId, TenantId};
 
@@ -84,6 +85,15 @@ pub(crate) trait Storage: Send + Sync + 'static {
 
     /// Every component that a tenant installed, in order of tenant, name and version.
     fn plugins(&self) -> Result<Vec<PluginRow>, StorageError>;
+
+    /// Every subscription of a trigger, of all tenants, oldest first.
+    fn subscriptions(&self) -> Result<Vec<SubscriptionRow>, StorageError>;
+
+    /// Every schedule, of all tenants, in order of tenant, namespace and name.
+    fn schedules(&self) -> Result<Vec<ScheduleRow>, StorageError>;
+
+    /// Schedules with a due time, earliest first, at most `limit`.
+    fn next_schedules(&self, limit: u32) -> Result<Vec<ScheduleRow>, StorageError>;
 
     /// The journal's own key of that name: minted when it is first asked for, and the same ever after.
     fn key(&self, name: &str) -> Result<[u8; 32], StorageError>;

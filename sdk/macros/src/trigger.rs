@@ -29,6 +29,7 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
         None => quote!(::flowcell_sdk::__private::example("{}")),
     };
     let switching = switching(&attribute, config);
+    let subscribes = attribute.enable.is_some() || attribute.disable.is_some();
     Ok(quote! {
         #function
 
@@ -47,6 +48,7 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
                     config: ::flowcell_sdk::__private::schema_in::<#config>(),
                     event: #event,
                     wants: #wants,
+                    subscribes: #subscribes,
                     examples: #examples,
                 }
             }

@@ -77,7 +77,9 @@ pub(super) fn print_list<const N: usize>(json: bool, items: &[Value], columns: [
     if json {
         return terminal::say_json(&Value::from(items));
     }
-    let rows: Vec<_> = items.iter().map(|item| columns.map(|(_, field)| cell(&item[field]))).collect();
+    // `problem.detail` is a field of a field.
+    let find = |item: &'_ Value, field: &str| cell(field.split('.').fold(item, |value, key| &value[key]));
+    let rows: Vec<_> = items.iter().map(|item| columns.map(|(_, field)| find(item, field))).collect();
     terminal::say(&terminal::table(columns.map(|(heading, _)| heading), &rows));
 }
 

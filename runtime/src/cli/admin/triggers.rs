@@ -40,6 +40,12 @@ enum What {
         /// NAMESPACE/NAME
         trigger: Name,
     },
+    /// What triggers have subscribed to, and what of that is still to be ended
+    Subscriptions {
+        /// Forget the one of this ID, which could not be ended
+        #[arg(long, value_name = "ID")]
+        forget: Option<String>,
+    },
     /// Takes no events until enabled: its address answers as if it did not exist
     Disable {
         /// NAMESPACE/NAME
@@ -47,6 +53,13 @@ enum What {
     },
 }
 
+const SUBSCRIPTIONS: [(&str, &str); 5] = [
+    ("ID", "id"),
+    ("TRIGGER", "trigger"),
+    ("STATUS", "status"),
+    ("ATTEMPTS", "attempts"),
+    ("PROBLEM", "problem.detail"),
+];
 const COLUMNS: [(&str, &str); 5] =
     [("NAMESPACE", "namespace"), ("NAME", "name"), ("FLOW", "flow"), ("ENABLED", "enabled"), ("URL", "url")];
 
@@ -75,6 +88,13 @@ pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
         What::Delete { trigger } => {
             client.delete(&trigger.path("triggers")).await?;
             terminal::note(&format!("removed {trigger}"));
+        }
+        What::Subscriptions { forget: Some(id) } => {
+            client.delete(&format!("/subscriptions/{id}")).await?;
+            terminal::note(&format!("forgot {id}"));
+        }
+        What::Subscriptions { forget: None } => {
+            print_list(args.server.json, &client.list("/subscriptions", ALL).await?, SUBSCRIPTIONS);
         }
         What::Enable { trigger } => switch(trigger, "enable").await?,
         What::Disable { trigger } => switch(trigger, "disable").await?,

@@ -11,8 +11,8 @@ use super::chance::Chance;
 use crate::engine::mutation::{Mutation, planted};
 use crate::id::{FlowId, TenantId};
 use crate::journal::{
-    Batch, Entry, FlowRow, Lease, MemoryStorage, Page, PluginRow, RunKey, RunQuery, RunRow, Storage,
-    StorageError, TimerRow, TriggerRow, Write,
+    Batch, Entry, FlowRow, Lease, MemoryStorage, Page, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow,
+    Storage, StorageError, SubscriptionRow, TimerRow, TriggerRow, Write,
 };
 
 pub(super) type Late = Arc<Mutex<HashSet<(RunKey, u64)>>>;
@@ -153,6 +153,19 @@ impl Storage for Disk {
 
     fn plugins(&self) -> Result<Vec<PluginRow>, StorageError> {
         self.memory.plugins()
+    }
+
+    fn subscriptions(&self) -> Result<Vec<SubscriptionRow>, StorageError> {
+        self.memory.subscriptions()
+    }
+
+    fn schedules(&self) -> Result<Vec<ScheduleRow>, StorageError> {
+        self.memory.schedules()
+    }
+
+    fn next_schedules(&self, limit: u32) -> Result<Vec<ScheduleRow>, StorageError> {
+        self.may_fail()?;
+        self.memory.next_schedules(limit)
     }
 
     fn key(&self, name: &str) -> Result<[u8; 32], StorageError> {

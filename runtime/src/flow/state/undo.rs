@@ -2,19 +2,13 @@
 //! until it succeeds, and shown at the step. The run goes on meanwhile, and its end does not wait for it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::flow::event::{ATTEMPTS_TO_UNDO, CleanupRecord, Effect, LONGEST_RETRY_AFTER, Status, StepId};
+use crate::flow::event::{ATTEMPTS_TO_UNDO, CleanupRecord, Effect, Status, StepId};
 use crate::id::PluginRef;
 use crate::problem::{Problem, kind};
 
 use super::timer::Why;
 use super::{Body, Kind, Turn};
-
-/// The pause after the first failure; it doubles with each.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// No pause of ours is longer.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 /// A `cancel` that has not succeeded yet.
 #[derive(Debug)]
@@ -79,7 +73,7 @@ impl Turn<'_> {
         let (status, due_at) = match &problem {
             // What is written wrong does not get better.
             Some(problem) if attempt < ATTEMPTS_TO_UNDO && problem.kind != kind::VALIDATION => {
-                (Status::Waiting, Some(self.arm(Some(step), Why::Undo, pause(problem, attempt))))
+                (Status::Waiting, Some(self.arm(Some(step), Why::Undo, problem.pause_after(attempt))))
             }
             Some(_) => (Status::Faulted, None),
             None => (Status::Completed, None),
@@ -95,10 +89,4 @@ impl Turn<'_> {
             record.cleanup = Some(Box::new(cleanup));
         }
     }
-}
-
-fn pause(problem: &Problem, attempt: u32) -> Duration {
-    let own = FIRST_PAUSE.saturating_mul(1 << (attempt - 1).min(20)).min(LONGEST_PAUSE);
-    let asked = problem.retry_after_ms.map_or(Duration::ZERO, Duration::from_millis);
-    own.max(asked.min(LONGEST_RETRY_AFTER))
 }

@@ -13,7 +13,7 @@ use crate::capability::log::{Level, LogLine};
 use crate::config::Quota;
 use crate::host::fault::Fault;
 use crate::host::{
-    CallLimits, Ended, Grants, Host, InboundRequest, Outcome, Plugin, StepContext, Surroundings,
+    CallLimits, Ended, Errand, Grants, Host, InboundRequest, Outcome, Plugin, StepContext, Surroundings,
 };
 use crate::id::{CallbackAddress, CallbackKey, RunId, TenantId};
 use crate::problem::{Problem, kind};
@@ -42,7 +42,8 @@ fn no_way_out() -> Arc<Egress> {
 }
 
 async fn start(host: &Host, plugin: &Plugin, input: &str, limits: CallLimits) -> Ended {
-    let around = Surroundings { grants: Grants { egress: no_way_out() }, limits, context: step() };
+    let around =
+        Surroundings { grants: Grants { egress: no_way_out() }, limits, errand: Errand::Step(step()) };
     host.start(plugin, "act", input, around).await.unwrap()
 }
 
@@ -255,9 +256,9 @@ async fn a_trigger_reads_the_request_and_nothing_else() {
         trigger_name: "shop/orders".into(),
     });
     let received = host.receive(&judge, "hook", "", request.clone(), limits()).await.unwrap();
-    assert_eq!(received.verdict.unwrap(), "[1]");
+    assert_eq!(received.result.unwrap(), "[1]");
     let received = host.receive(&judge, "hook", "{}", request, limits()).await.unwrap();
-    assert!(received.verdict.unwrap_err().detail.unwrap().contains("`context` is about a step"));
+    assert!(received.result.unwrap_err().detail.unwrap().contains("`context` is about a step"));
 }
 
 #[tokio::test]

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 
 use self::state::State;
 use super::record::{
-    Batch, Entry, FlowRow, Lease, Page, PluginRow, RunKey, RunQuery, RunRow, TimerRow, TriggerRow,
+    Batch, Entry, FlowRow, Lease, Page, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow, SubscriptionRow,
+    TimerRow, TriggerRow,
 };
 use super::storage::{Storage, StorageError};
 use crate::id::{FlowId, TenantId};
@@ -197,6 +198,26 @@ impl Storage for MemoryStorage {
 
     fn plugins(&self) -> Result<Vec<PluginRow>, StorageError> {
         Ok(self.state().plugins.values().cloned().collect())
+    }
+
+    fn subscriptions(&self) -> Result<Vec<SubscriptionRow>, StorageError> {
+        let state = self.state();
+        let mut rows: Vec<SubscriptionRow> = state.subscriptions.values().cloned().collect();
+        rows.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(rows)
+    }
+
+    fn schedules(&self) -> Result<Vec<ScheduleRow>, StorageError> {
+        Ok(self.state().schedules.values().cloned().collect())
+    }
+
+    fn next_schedules(&self, limit: u32) -> Result<Vec<ScheduleRow>, StorageError> {
+        let state = self.state();
+        let mut rows: Vec<ScheduleRow> =
+            state.schedules.values().filter(|row| row.due.is_some()).cloned().collect();
+        rows.sort_by_key(|row| row.due);
+        rows.truncate(limit as usize);
+        Ok(rows)
     }
 
     fn key(&self, name: &str) -> Result<[u8; 32], StorageError> {

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use crate::id::TenantId;
 use crate::journal::page::Cursor;
 use crate::journal::record::{
-    Batch, Entry, FlowRow, Lease, Phase, PluginRow, RunKey, RunRow, TimerRow, TriggerRow, Write,
+    Batch, Entry, FlowRow, Lease, Phase, PluginRow, RunKey, RunRow, ScheduleRow, SubscriptionRow, TimerRow,
+    TriggerRow, Write,
 };
 use crate::journal::storage::StorageError;
 
@@ -26,6 +27,8 @@ pub(super) struct State {
     pub flows: BTreeMap<TenantId, Vec<FlowRow>>,
     pub triggers: BTreeMap<(TenantId, String, String), TriggerRow>,
     pub plugins: BTreeMap<(TenantId, String, String), PluginRow>,
+    pub subscriptions: BTreeMap<(TenantId, String), SubscriptionRow>,
+    pub schedules: BTreeMap<(TenantId, String, String), ScheduleRow>,
     pub keys: HashMap<String, [u8; 32]>,
     /// Those that have not ended, and when their time is over.
     pub leases: BTreeMap<Lease, Timestamp>,
@@ -50,6 +53,15 @@ impl Run {
 struct Outlook {
     next_seq: u64,
     over: bool,
+}
+
+fn schedule_key(row: &ScheduleRow) -> (TenantId, String, String) {
+    (row.tenant.clone(), row.namespace.clone(), row.name.clone())
+}
+
+/// Whether a revision comes next.
+fn follows(revision: u32, stored: Option<u32>) -> bool {
+    revision == stored.map_or(0, |stored| stored + 1)
 }
 
 impl State {
@@ -87,6 +99,20 @@ impl State {
                     Some(run) if !run.over => (key, Outlook { over: *phase == Phase::Ended, ..run }),
                     _ => return Err(key.not_open()),
                 },
+                Write::PutSubscription(row) => {
+                    let stored = self.subscriptions.get(&(row.tenant.clone(), row.id.clone()));
+                    if !follows(row.revision, stored.map(|stored| stored.revision)) {
+                        return Err(row.not_next());
+                    }
+                    continue;
+                }
+                Write::PutSchedule(row) => {
+                    let stored = self.schedules.get(&schedule_key(row));
+                    if !follows(row.revision, stored.map(|stored| stored.revision)) {
+                        return Err(row.not_next());
+                    }
+                    continue;
+                }
                 _ => continue,
             };
             seen.retain(|(other, _)| *other != key);
@@ -130,6 +156,24 @@ impl State {
             }
             Write::PutPlugin(row) => {
                 self.plugins.insert((row.tenant.clone(), row.name.clone(), row.version.clone()), row);
+            }
+            Write::PutSubscription(row) => {
+                self.subscriptions.insert((row.tenant.clone(), row.id.clone()), row);
+            }
+            Write::RemoveSubscription { tenant, id } => {
+                self.subscriptions.remove(&(tenant, id));
+            }
+            Write::PutSchedule(row) => {
+                self.schedules.insert(schedule_key(&row), row);
+            }
+            Write::ScheduleNext { tenant, namespace, name, run, due } => {
+                let waits = |row: &&mut ScheduleRow| row.run == Some(run);
+                if let Some(row) = self.schedules.get_mut(&(tenant, namespace, name)).filter(waits) {
+                    (row.due, row.run, row.revision) = (Some(due), None, row.revision + 1);
+                }
+            }
+            Write::RemoveSchedule { tenant, namespace, name } => {
+                self.schedules.remove(&(tenant, namespace, name));
             }
         }
     }

@@ -18,7 +18,8 @@ use rusqlite::Connection;
 use self::read::Readers;
 use self::write::Writer;
 use super::record::{
-    Batch, Entry, FlowRow, Lease, Page, PluginRow, RunKey, RunQuery, RunRow, TimerRow, TriggerRow,
+    Batch, Entry, FlowRow, Lease, Page, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow, SubscriptionRow,
+    TimerRow, TriggerRow,
 };
 use super::storage::{Storage, StorageError};
 use crate::id::{FlowId, TenantId};
@@ -171,6 +172,18 @@ impl Storage for SqliteStorage {
 
     fn plugins(&self) -> Result<Vec<PluginRow>, StorageError> {
         self.read(read::plugins)
+    }
+
+    fn subscriptions(&self) -> Result<Vec<SubscriptionRow>, StorageError> {
+        self.read(read::subscriptions)
+    }
+
+    fn schedules(&self) -> Result<Vec<ScheduleRow>, StorageError> {
+        self.read(read::schedules)
+    }
+
+    fn next_schedules(&self, limit: u32) -> Result<Vec<ScheduleRow>, StorageError> {
+        self.read(|connection| read::next_schedules(connection, limit))
     }
 
     fn key(&self, name: &str) -> Result<[u8; 32], StorageError> {

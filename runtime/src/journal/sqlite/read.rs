@@ -11,7 +11,8 @@ use super::schema;
 use crate::id::{FlowId, RunId, TenantId};
 use crate::journal::page::Cursor;
 use crate::journal::record::{
-    Entry, FlowRow, Lease, Phase, PluginRow, RunKey, RunQuery, RunRow, TimerRow, TriggerRow,
+    Entry, FlowRow, Lease, Phase, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow, SubscriptionPhase,
+    SubscriptionRow, TimerRow, TriggerRow,
 };
 
 /// The most reads at a time; one more waits.
@@ -229,6 +230,57 @@ pub(super) fn plugins(connection: &Connection) -> rusqlite::Result<Vec<PluginRow
     })
 }
 
+pub(super) fn subscriptions(connection: &Connection) -> rusqlite::Result<Vec<SubscriptionRow>> {
+    let question =
+        "SELECT tenant, id, namespace, name, uses, config, url, phase, state, attempts, due, problem,
+         revision FROM subscriptions ORDER BY id";
+    list(connection, question, [], |row| {
+        let phase: i64 = row.get(7)?;
+        let phase = SubscriptionPhase::from_number(phase)
+            .ok_or(rusqlite::Error::IntegralValueOutOfRange(7, phase))?;
+        Ok(SubscriptionRow {
+            tenant: tenant(row, 0)?,
+            id: row.get(1)?,
+            namespace: row.get(2)?,
+            name: row.get(3)?,
+            uses: row.get(4)?,
+            config: row.get(5)?,
+            url: row.get(6)?,
+            phase,
+            state: row.get::<_, Option<Vec<u8>>>(8)?.map(Into::into),
+            attempts: row.get(9)?,
+            due: optional_time(row, 10)?,
+            problem: row.get(11)?,
+            revision: row.get(12)?,
+        })
+    })
+}
+
+const SCHEDULE_COLUMNS: &str = "tenant, namespace, name, schedule, due, run, revision";
+
+pub(super) fn schedules(connection: &Connection) -> rusqlite::Result<Vec<ScheduleRow>> {
+    let question = format!("SELECT {SCHEDULE_COLUMNS} FROM schedules ORDER BY tenant, namespace, name");
+    list(connection, &question, [], schedule_row)
+}
+
+pub(super) fn next_schedules(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<ScheduleRow>> {
+    let question =
+        format!("SELECT {SCHEDULE_COLUMNS} FROM schedules WHERE due IS NOT NULL ORDER BY due LIMIT ?1");
+    list(connection, &question, [limit], schedule_row)
+}
+
+fn schedule_row(row: &Row<'_>) -> rusqlite::Result<ScheduleRow> {
+    Ok(ScheduleRow {
+        tenant: tenant(row, 0)?,
+        namespace: row.get(1)?,
+        name: row.get(2)?,
+        schedule: row.get(3)?,
+        due: optional_time(row, 4)?,
+        run: row.get::<_, Option<[u8; 16]>>(5)?.map(RunId::from_bytes),
+        revision: row.get(6)?,
+    })
+}
+
 fn list<T>(
     connection: &Connection,
     question: &str,
@@ -246,7 +298,7 @@ fn run_row(row: &Row<'_>, tenant: &TenantId) -> rusqlite::Result<RunRow> {
         status: row.get(6)?,
         phase: phase(row, 7)?,
         started_at: time(row, 8)?,
-        ended_at: row.get::<_, Option<i64>>(9)?.map(|_| time(row, 9)).transpose()?,
+        ended_at: optional_time(row, 9)?,
         owner: row.get::<_, Option<i64>>(10)?.map(|owner| Lease(owner.max(0) as u64)),
     })
 }
@@ -286,6 +338,27 @@ fn phase(row: &Row<'_>, column: usize) -> rusqlite::Result<Phase> {
 fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
     Timestamp::from_millisecond(row.get(column)?)
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Integer, error.into()))
+}
+
+fn optional_time(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
+    row.get::<_, Option<i64>>(column)?.map(|_| time(row, column)).transpose()
+}
+
+impl SubscriptionPhase {
+    /// As the file stores it: part of the format.
+    pub(super) fn number(self) -> i64 {
+        match self {
+            Self::Subscribing => 0,
+            Self::Subscribed => 1,
+            Self::Unsubscribing => 2,
+        }
+    }
+
+    fn from_number(number: i64) -> Option<Self> {
+        [Self::Subscribing, Self::Subscribed, Self::Unsubscribing]
+            .into_iter()
+            .find(|phase| phase.number() == number)
+    }
 }
 
 impl Phase {

@@ -17,7 +17,7 @@ use crate::journal::lock::create_private_folder;
 const APPLICATION: i32 = 0x464c_4f57;
 
 /// How to get from each version of the schema to the next one.
-const MIGRATIONS: [&str; 3] = [VERSION_1, VERSION_2, VERSION_3];
+const MIGRATIONS: [&str; 4] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 
 /// The version that this host reads and writes.
 const VERSION: i32 = MIGRATIONS.len() as i32;
@@ -116,6 +116,38 @@ const VERSION_3: &str = "
         wasm BLOB NOT NULL,
         PRIMARY KEY (tenant, name, version)
     ) STRICT;
+";
+
+/// What triggers have subscribed to, and when flows start by themselves.
+const VERSION_4: &str = "
+    CREATE TABLE subscriptions (
+        tenant TEXT NOT NULL,
+        id TEXT NOT NULL,
+        namespace TEXT NOT NULL,
+        name TEXT NOT NULL,
+        uses TEXT NOT NULL,
+        config TEXT NOT NULL,
+        url TEXT NOT NULL,
+        phase INTEGER NOT NULL,
+        state BLOB,
+        attempts INTEGER NOT NULL,
+        due INTEGER,
+        problem TEXT,
+        revision INTEGER NOT NULL,
+        PRIMARY KEY (tenant, id)
+    ) STRICT;
+
+    CREATE TABLE schedules (
+        tenant TEXT NOT NULL,
+        namespace TEXT NOT NULL,
+        name TEXT NOT NULL,
+        schedule TEXT NOT NULL,
+        due INTEGER,
+        run BLOB,
+        revision INTEGER NOT NULL,
+        PRIMARY KEY (tenant, namespace, name)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX schedules_by_due ON schedules (due) WHERE due IS NOT NULL;
 ";
 
 /// The connection that writes, to a file whose schema is this host's.

@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::read;
-use crate::id::{TenantId, mint_key};
+use crate::id::{RunId, TenantId, mint_key};
 use crate::journal::StorageError;
 use crate::journal::record::{
-    Batch, Entry, FlowRow, Lease, Phase, PluginRow, RunKey, RunRow, TimerRow, TriggerRow, Write,
+    Batch, Entry, FlowRow, Lease, Phase, PluginRow, RunKey, RunRow, ScheduleRow, SubscriptionRow, TimerRow,
+    TriggerRow, Write,
 };
 
 /// Gives back to the disk, once, so many of the pages that are free.
@@ -314,6 +315,22 @@ fn apply<'a>(connection: &Connection, batch: &'a Batch, change: &mut Change<'a>)
                 remove_trigger(connection, tenant, namespace, name)?;
             }
             Write::PutPlugin(row) => put_plugin(connection, row)?,
+            Write::PutSubscription(row) => put_subscription(connection, row)?,
+            Write::RemoveSubscription { tenant, id } => remove_subscription(connection, tenant, id)?,
+            Write::PutSchedule(row) => put_schedule(connection, row)?,
+            Write::ScheduleNext { tenant, namespace, name, run, due } => {
+                let next = "UPDATE schedules SET due = ?5, run = NULL, revision = revision + 1
+                     WHERE tenant = ?1 AND namespace = ?2 AND name = ?3 AND run = ?4";
+                let row = params![tenant.as_str(), namespace, name, run.as_bytes(), due.as_millisecond()];
+                connection.prepare_cached(next)?.execute(row)?;
+            }
+            Write::RemoveSchedule { tenant, namespace, name } => {
+                connection
+                    .prepare_cached(
+                        "DELETE FROM schedules WHERE tenant = ?1 AND namespace = ?2 AND name = ?3",
+                    )?
+                    .execute(params![tenant.as_str(), namespace, name])?;
+            }
         }
     }
     Ok(())
@@ -492,4 +509,60 @@ fn remove_trigger(
         .prepare_cached("DELETE FROM triggers WHERE tenant = ?1 AND namespace = ?2 AND name = ?3")?
         .execute(params![tenant.as_str(), namespace, name])?;
     Ok(())
+}
+
+/// Revision 0 is inserted where there is none; any other takes the place of the one before it.
+fn put_subscription(connection: &Connection, row: &SubscriptionRow) -> Result<(), Refusal> {
+    let put = if row.revision == 0 {
+        "INSERT OR IGNORE INTO subscriptions (tenant, id, namespace, name, uses, config, url, phase, state, attempts,
+         due, problem, revision) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+    } else {
+        "UPDATE subscriptions SET namespace = ?3, name = ?4, uses = ?5, config = ?6, url = ?7, phase = ?8, state = ?9,
+         attempts = ?10, due = ?11, problem = ?12, revision = ?13
+         WHERE tenant = ?1 AND id = ?2 AND revision = ?13 - 1"
+    };
+    let changed = connection.prepare_cached(put)?.execute(params![
+        row.tenant.as_str(),
+        row.id,
+        row.namespace,
+        row.name,
+        row.uses,
+        row.config,
+        row.url,
+        row.phase.number(),
+        row.state.as_deref(),
+        row.attempts,
+        row.due.map(|due| due.as_millisecond()),
+        row.problem,
+        row.revision,
+    ])?;
+    if changed == 0 { Err(Refusal::conflict(row.not_next())) } else { Ok(()) }
+}
+
+fn remove_subscription(connection: &Connection, tenant: &TenantId, id: &str) -> Result<(), Refusal> {
+    connection
+        .prepare_cached("DELETE FROM subscriptions WHERE tenant = ?1 AND id = ?2")?
+        .execute(params![tenant.as_str(), id])?;
+    Ok(())
+}
+
+/// As [`put_subscription`].
+fn put_schedule(connection: &Connection, row: &ScheduleRow) -> Result<(), Refusal> {
+    let put = if row.revision == 0 {
+        "INSERT OR IGNORE INTO schedules (tenant, namespace, name, schedule, due, run, revision)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+    } else {
+        "UPDATE schedules SET schedule = ?4, due = ?5, run = ?6, revision = ?7
+         WHERE tenant = ?1 AND namespace = ?2 AND name = ?3 AND revision = ?7 - 1"
+    };
+    let changed = connection.prepare_cached(put)?.execute(params![
+        row.tenant.as_str(),
+        row.namespace,
+        row.name,
+        row.schedule,
+        row.due.map(|due| due.as_millisecond()),
+        row.run.as_ref().map(RunId::as_bytes),
+        row.revision,
+    ])?;
+    if changed == 0 { Err(Refusal::conflict(row.not_next())) } else { Ok(()) }
 }

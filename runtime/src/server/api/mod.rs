@@ -9,6 +9,7 @@ mod plugins;
 mod policy;
 mod query;
 mod runs;
+mod subscriptions;
 mod tenants;
 mod triggers;
 
@@ -74,6 +75,8 @@ pub(super) async fn answer(
         Endpoint::RemoveTrigger => triggers::remove(call).await,
         Endpoint::EnableTrigger => triggers::set_enabled(call, true).await,
         Endpoint::DisableTrigger => triggers::set_enabled(call, false).await,
+        Endpoint::ListSubscriptions => subscriptions::list(call).await,
+        Endpoint::ForgetSubscription => subscriptions::forget(call).await,
         Endpoint::ListRuns => runs::list(call).await,
         Endpoint::ShowRun => runs::show(call).await,
         Endpoint::CancelRun => runs::cancel(call).await,

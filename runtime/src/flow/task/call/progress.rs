@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::flow::event::{
-    ATTEMPTS_PER_STEP, Ask, AttemptRecord, Effect, HOST_DEATHS_PER_STEP, LEFT_BYTES_PER_STEP,
-    LONGEST_RETRY_AFTER, Outcome, SUSPENSIONS_PER_STEP, Status, StepId, Suspension,
+    ATTEMPTS_PER_STEP, Ask, AttemptRecord, Effect, HOST_DEATHS_PER_STEP, LEFT_BYTES_PER_STEP, Outcome,
+    SUSPENSIONS_PER_STEP, Status, StepId, Suspension,
 };
 use crate::flow::state::{Body, Turn};
 use crate::flow::task::Kind;
@@ -151,9 +151,9 @@ pub(crate) fn answered(turn: &mut Turn<'_>, step: StepId, attempt: u32, outcome:
             true
         }
         Outcome::Failed(problem) | Outcome::CutOff(problem) if may_try_again(progress, &problem) => {
-            let pause = problem.retry_after_ms.map_or(Duration::ZERO, Duration::from_millis);
+            let pause = problem.retry_after().unwrap_or_default();
             close_attempt(turn, Some(problem));
-            turn.sleep(pause.min(LONGEST_RETRY_AFTER));
+            turn.sleep(pause);
             false
         }
         Outcome::Failed(problem) => {

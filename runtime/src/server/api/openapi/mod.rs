@@ -183,6 +183,13 @@ fn describe(endpoint: Endpoint) -> About {
         Endpoint::DisableTrigger => {
             about("Takes no events until enabled", vec![(200, "The trigger", One("Trigger"))])
         }
+        Endpoint::ListSubscriptions => about(
+            "What triggers have subscribed to, and what of that is still to be ended",
+            vec![(200, "The subscriptions, oldest first", List("Subscription"))],
+        ),
+        Endpoint::ForgetSubscription => {
+            about("Forgets a subscription that could not be ended", vec![(204, "Forgotten", Nothing)])
+        }
         Endpoint::ListRuns => About {
             query: &[
                 ("flow", "`namespace/name`, or a name in the namespace `default`."),

@@ -25,6 +25,11 @@ pub(super) fn all() -> Value {
             "namespace": text(), "name": text(), "uses": text(), "flow": text(),
             "enabled": { "type": "boolean" }, "url": { "type": "string", "format": "uri" },
         })),
+        "Subscription": object(&["id", "trigger", "uses", "url", "status", "attempts"], json!({
+            "id": text(), "trigger": text(), "uses": text(), "url": { "type": "string", "format": "uri" },
+            "status": { "enum": ["subscribing", "subscribed", "unsubscribing"] },
+            "attempts": { "type": "integer" }, "dueAt": time(), "problem": reference("Problem"),
+        })),
         "Plugin": object(&["name", "version", "digest", "descriptor"], json!({
             "name": text(), "version": text(), "title": text(), "summary": text(), "digest": text(),
             "descriptor": { "type": "object" },

@@ -1,0 +1,89 @@
+//! A step that subscribes to something, waits to be called back, and unsubscribes.
+//!
+//! The step's sandbox is gone while it waits. What is left is the request that unsubscribes, and the host sends it
+//! through `cancel` however the step ends: again until it succeeds, after the run is over too.
+
+use flowcell_plugin_http::input::Input as Exchange;
+use flowcell_sdk::TimeSpan;
+use flowcell_sdk::prelude::*;
+use serde_json::value::RawValue;
+
+use crate::subscription::{self, Unsubscribe};
+
+/// What a flow writes.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Input<'a> {
+    /// The request that asks for a call back. It names `${ $task.callback.url }` somewhere.
+    #[serde(borrow)]
+    #[schemars(with = "Exchange<'static>")]
+    subscribe: &'a RawValue,
+    /// The request that ends that, sent when the step is over. `{{ subscribe.body.id }}` in its texts reads the answer
+    /// to `subscribe`: `status`, `headers` and `body`.
+    #[serde(default)]
+    #[schemars(with = "Option<Exchange<'static>>")]
+    unsubscribe: Option<Value>,
+    /// How long the step waits; as long as the run lives unless said otherwise.
+    #[serde(default)]
+    timeout: Option<TimeSpan>,
+}
+
+/// The request that called back.
+#[derive(Serialize, JsonSchema)]
+pub struct Output {
+    /// What the caller was answered with.
+    status: u16,
+    /// By lower-case name.
+    headers: Value,
+    /// JSON decoded, text, base64 (see `encoding`), or null where it was empty.
+    body: Value,
+    /// `base64` where the body is bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoding: Option<Value>,
+}
+
+/// What is left while the step waits.
+#[derive(Serialize, Deserialize)]
+pub struct Left {
+    unsubscribe: Option<Unsubscribe>,
+}
+
+/// HTTP webhook.
+///
+/// Sends a request that asks for a call back, waits for it without holding anything in memory, and gives what came:
+/// `{status, headers, body}`. Then, or when the run is cancelled or the time is over, it sends the request that
+/// unsubscribes.
+#[flowcell_sdk::action(
+    name = "http-webhook",
+    resume = called_back,
+    cancel = unsubscribe,
+    wants(http = "the hosts that the flow names: sends the requests that subscribe and unsubscribe"),
+    example = r#"{"subscribe": {"method": "POST", "url": "https://ok.example.com/subs", "body": {"callback": "https://hooks.example.com/callbacks/…"}}, "unsubscribe": {"method": "DELETE", "url": "https://ok.example.com/subs/{{ subscribe.body.id }}"}}"#
+)]
+pub fn http_webhook(input: Input<'_>, ctx: &mut Context) -> Result<Next<Output, Left>, Problem> {
+    subscription::check(input.subscribe, input.unsubscribe.as_ref(), ctx)?;
+    if input.timeout.is_some_and(|timeout| timeout.as_duration().is_zero()) {
+        return Err(Problem::validation("`timeout` is zero; give a time such as PT1H"));
+    }
+    let left = Left { unsubscribe: subscription::subscribe(input.subscribe, input.unsubscribe, ctx)? };
+    let cleanup = left.unsubscribe.is_some();
+    let mut wait = Wait::for_callback(left);
+    if let Some(timeout) = input.timeout {
+        wait = wait.at_most(timeout.as_duration());
+    }
+    Ok(if cleanup { wait.with_cleanup().into() } else { wait.into() })
+}
+
+fn called_back(_: Left, wake: Wake, _ctx: &mut Context) -> Result<Next<Output, Left>, Problem> {
+    let encoding = Some(wake.get("encoding")).filter(|encoding| !encoding.is_null());
+    Ok(Next::Done(Output {
+        status: 202,
+        headers: wake.get("headers").clone(),
+        body: wake.get("body").clone(),
+        encoding: encoding.cloned(),
+    }))
+}
+
+fn unsubscribe(left: Left, _reason: &str, ctx: &mut Context) -> Result<(), Problem> {
+    subscription::unsubscribe(left.unsubscribe, ctx)
+}

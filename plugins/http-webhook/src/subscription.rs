@@ -1,0 +1,102 @@
+//! The two requests: one subscribes, and the other one, made of its answer, ends that.
+
+use flowcell_plugin_http::answer::Output as Exchanged;
+use flowcell_plugin_http::input::Input as Exchange;
+use flowcell_plugin_http::request;
+use flowcell_sdk::input;
+use flowcell_sdk::prelude::*;
+use serde_json::value::RawValue;
+
+use crate::template;
+
+/// The request that unsubscribes.
+#[derive(Serialize, Deserialize)]
+pub enum Unsubscribe {
+    /// With this request.
+    By(Box<RawValue>),
+    /// For this reason.
+    Not(String),
+}
+
+/// What is wrong with the two requests, said before anything is sent.
+pub fn check(subscribe: &RawValue, unsubscribe: Option<&Value>, ctx: &Context) -> Result<(), Problem> {
+    read(subscribe.get(), "subscribe")?;
+    if !subscribe.get().contains(&ctx.callback_url()) {
+        ctx.warn("`subscribe` does not name the callback address: write ${ $task.callback.url } into it");
+    }
+    if let Some(unsubscribe) = unsubscribe {
+        template::check(unsubscribe).map_err(|why| Problem::validation(format!("`unsubscribe`: {why}")))?;
+        read(&unsubscribe.to_string(), "unsubscribe")?;
+    }
+    Ok(())
+}
+
+/// Subscribes, and gives the request that ends it.
+pub fn subscribe(
+    subscribe: &RawValue,
+    unsubscribe: Option<Value>,
+    ctx: &Context,
+) -> Result<Option<Unsubscribe>, Problem> {
+    let answer = exchange(read(subscribe.get(), "subscribe")?, ctx)?;
+    Ok(unsubscribe.map(|written| prepared(written, &answer, ctx)))
+}
+
+/// The request that unsubscribes, made of the answer to the subscription. It cannot be made where that answer lacks what
+/// it names. What was begun goes on all the same, for the subscription stands; that nothing can end it is told now in the
+/// log, and in the end as the outcome of the clean-up.
+fn prepared(unsubscribe: Value, answer: &Value, ctx: &Context) -> Unsubscribe {
+    let filled = template::fill(unsubscribe, &json!({ "subscribe": answer })).and_then(|filled| {
+        let text = filled.to_string();
+        read(&text, "unsubscribe").map_err(|problem| problem.detail_text().to_owned())?;
+        RawValue::from_string(text).map_err(|error| error.to_string())
+    });
+    match filled {
+        Ok(request) => Unsubscribe::By(request),
+        Err(why) => {
+            ctx.error(&format!("nothing will be unsubscribed: {why}"));
+            Unsubscribe::Not(why)
+        }
+    }
+}
+
+/// Ends it. What is gone already need not be unsubscribed.
+pub fn unsubscribe(left: Option<Unsubscribe>, ctx: &Context) -> Result<(), Problem> {
+    let written = match left {
+        None => return Ok(()),
+        Some(Unsubscribe::Not(why)) => {
+            return Err(Problem::validation(format!("the subscription stands: {why}")));
+        }
+        Some(Unsubscribe::By(written)) => written,
+    };
+    let mut request = read(written.get(), "unsubscribe")?;
+    if !request.headers.0.iter().any(|(name, _)| name.eq_ignore_ascii_case("idempotency-key")) {
+        // Under the key of the subscription a server would take this for its repetition.
+        let key = format!("{}-unsubscribe", ctx.idempotency_key());
+        request.headers.0.push(("idempotency-key".into(), key));
+    }
+    match exchange(request, ctx) {
+        Err(problem) if !matches!(problem.status(), 404 | 410) => Err(problem),
+        _ => Ok(()),
+    }
+}
+
+/// Sends a request; the answer as `{status, headers, body}`.
+fn exchange(exchange: Exchange<'_>, ctx: &Context) -> Result<Value, Problem> {
+    let redirects = exchange.redirects.unwrap_or(Redirects::Follow);
+    let output = Exchanged::of(request::send(&exchange, redirects, ctx)??, redirects);
+    if !output.success {
+        return Err(output.into_problem(exchange.method, &exchange.url));
+    }
+    serde_json::to_value(output).map_err(|error| Problem::runtime(error.to_string()))
+}
+
+fn read<'w>(written: &'w str, name: &str) -> Result<Exchange<'w>, Problem> {
+    let named = |problem: Problem| Problem::validation(format!("`{name}`: {}", problem.detail_text()));
+    let exchange: Exchange<'w> = input::parse(written).map_err(named)?;
+    match exchange.allow_failure {
+        false => Ok(exchange),
+        true => Err(Problem::validation(format!(
+            "`{name}`: leave `allowFailure` out: a request that fails is tried again or fails the step"
+        ))),
+    }
+}
