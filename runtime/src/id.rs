@@ -61,6 +61,18 @@ impl RunId {
         Self(uuid::Uuid::now_v7())
     }
 
+    /// The id of what is done at a time that everybody knows: the same wherever it is made, and sorted as the others.
+    pub(crate) fn of(time: jiff::Timestamp, of: &[&[u8]]) -> Self {
+        let mut hash = blake3::Hasher::new();
+        for part in of {
+            hash.update(&(part.len() as u64).to_le_bytes()).update(part);
+        }
+        let mut bits = [0; 10];
+        hash.finalize_xof().fill(&mut bits);
+        let millis = u64::try_from(time.as_millisecond()).unwrap_or(0);
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &bits).into_uuid())
+    }
+
     /// The 16 bytes that the journal stores.
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()

@@ -79,6 +79,7 @@ pub async fn host(seconds: u64) {
         data: Data::Folder(folder.path().to_owned()),
         clock: Clock::system(),
         base_url: "http://127.0.0.1".to_owned(),
+        schedules: true,
         listeners: vec![],
     });
     let runtime = runtime.await.expect("a new data folder can be opened");

@@ -28,6 +28,7 @@ mod run;
 mod run_language;
 mod run_requests;
 mod sandbox;
+mod schedules;
 mod subscriptions;
 
 use flowcell_tests::Product;

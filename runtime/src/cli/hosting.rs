@@ -50,6 +50,7 @@ impl Host {
             data: Data::Folder(folder.path().to_owned()),
             clock: Clock::system(),
             base_url,
+            schedules: true,
             listeners: vec![listener.address()],
         };
         let runtime = Runtime::open(options).await.map_err(|error| Stop::wrong(error.to_string()))?;
@@ -93,7 +94,14 @@ pub(super) fn trigger_lines(runtime: &Runtime) -> Vec<String> {
 /// A runtime in memory that nobody calls, for `run`, `check` and `plugin`.
 pub(super) async fn in_memory(config: Config) -> Result<Runtime, Stop> {
     let base_url = config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.listen));
-    let options = Options { config, data: Data::Memory, clock: Clock::system(), base_url, listeners: vec![] };
+    let options = Options {
+        config,
+        data: Data::Memory,
+        clock: Clock::system(),
+        base_url,
+        schedules: false,
+        listeners: vec![],
+    };
     Runtime::open(options).await.map_err(|error| Stop::wrong(error.to_string()))
 }
 

@@ -180,6 +180,14 @@ impl Catalog {
         self.arriving.remove(&digest(&trigger.token));
     }
 
+    /// What a name without a version means, of every flow of all tenants.
+    pub fn current_flows(&self) -> impl Iterator<Item = (&TenantId, &Arc<Flow>)> {
+        self.flows.iter().flat_map(move |(tenant, flows)| {
+            let current = |(namespace, name): &Name| self.flow(tenant, namespace, name, None);
+            flows.keys().filter_map(current).map(move |deployed| (tenant, &deployed.flow))
+        })
+    }
+
     /// Every trigger, of all tenants.
     pub fn all_triggers(&self) -> impl Iterator<Item = &Arc<Trigger>> {
         self.triggers.values().flat_map(BTreeMap::values)

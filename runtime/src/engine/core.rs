@@ -58,6 +58,8 @@ pub(super) struct Core {
     /// The store has refused this host's lease.
     fenced: AtomicBool,
     pub subscriptions: Bell,
+    /// Whether flows start by themselves.
+    pub keeps_schedules: bool,
 }
 
 /// What a run is given from outside.
@@ -104,6 +106,7 @@ pub(super) struct Parts {
     pub base_url: String,
     pub callback_key: CallbackKey,
     pub lock: Option<DataLock>,
+    pub keeps_schedules: bool,
 }
 
 /// Why a run could not be taken into memory.
@@ -144,6 +147,7 @@ impl Core {
             phase: watch::Sender::new(Lifetime::Serving),
             fenced: AtomicBool::new(false),
             subscriptions: Bell::default(),
+            keeps_schedules: parts.keeps_schedules,
         }
     }
 

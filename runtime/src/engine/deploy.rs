@@ -11,6 +11,7 @@ use super::core::Core;
 use super::plugins;
 use super::runs::storage_problem;
 use super::sandboxes::Sandboxes;
+use super::schedule;
 use super::subscription;
 use super::tenant::Tenant;
 use super::view::{PluginView, TriggerView};
@@ -83,7 +84,7 @@ pub(super) async fn deploy(
         }
     }
     subscription::attempt_now(runtime, tenant, switched.off).await;
-    Ok(())
+    schedule::settle(core).await.map_err(|error| DeployError::Problem(storage_problem(&error)))
 }
 
 /// What a deployment has switched so far.
@@ -183,7 +184,9 @@ pub(super) async fn remove_flow(
     }
     let (owner, namespace_, name_) = (tenant.clone(), namespace.to_owned(), name.to_owned());
     commit(core, vec![Write::RemoveFlow { tenant: owner, namespace: namespace_, name: name_ }]).await?;
-    Ok(core.catalog.write().expect("no panic while held").remove_flow(tenant, namespace, name))
+    let removed = core.catalog.write().expect("no panic while held").remove_flow(tenant, namespace, name);
+    schedule::settle(core).await.map_err(|error| storage_problem(&error))?;
+    Ok(removed)
 }
 
 pub(super) async fn set_trigger_enabled(

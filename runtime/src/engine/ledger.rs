@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::core::{Core, STORE_PAUSE};
 use super::mutation::{Mutation, planted};
 use super::runs::Beginning;
+use super::schedule;
 use super::view;
 use crate::flow::{CallbackNow, Effect, Event, RunState, StepId, TimerId};
 use crate::journal::{Batch, Entry, Journal, Lease, Phase, RunRow, StorageError, TimerRow, Write};
@@ -102,10 +103,12 @@ impl Ledger {
     /// Journals the run's first events. After an error the journal may have it all the same.
     pub async fn create(&mut self, beginning: Beginning) -> Result<Vec<Effect>, StorageError> {
         let at = self.row.started_at;
+        let mut schedule = None;
         let effects = match beginning {
-            Beginning::Input(input) => {
-                let base_url = Some(self.core.base_url.clone());
-                self.advance(at, Event::Started { input, base_url })
+            Beginning::Input(input) => self.begin(input),
+            Beginning::Scheduled { input, next } => {
+                schedule = Some(Write::PutSchedule(next));
+                self.begin(input)
             }
             Beginning::Copy(events) => {
                 for (at, event) in events {
@@ -119,6 +122,8 @@ impl Ledger {
         let mut writes = vec![Write::CreateRun(self.row.clone())];
         writes.push(Write::Append { key: self.row.key.clone(), entries: self.uncommitted.clone() });
         self.put_timers(&mut writes, &effects);
+        writes.extend(schedule);
+        self.put_schedule(&mut writes, self.row.ended_at);
         let batch = Batch { lease: Some(self.lease), writes };
         if planted(Mutation::AcknowledgeFirst) {
             let journal = self.journal.clone();
@@ -127,7 +132,13 @@ impl Ledger {
             self.journal.commit(batch).await?;
         }
         self.is_committed();
+        self.wake_schedule();
         Ok(effects)
+    }
+
+    fn begin(&mut self, input: Value) -> Vec<Effect> {
+        let base_url = Some(self.core.base_url.clone());
+        self.advance(self.row.started_at, Event::Started { input, base_url })
     }
 
     /// Takes the event and says what follows. When this returns, the event is in the journal; one after which something
@@ -217,6 +228,7 @@ impl Ledger {
         for timer in self.fired.drain(..) {
             self.core.timer_is_taken(&self.row.key, timer);
         }
+        self.wake_schedule();
         let mut effects = asked.by_others;
         if !effects.is_empty() {
             // What has been overtaken is not begun.
@@ -331,6 +343,9 @@ impl Ledger {
             }
             self.put_timers(&mut writes, effects);
         }
+        if self.row.ended_at.is_none() {
+            self.put_schedule(&mut writes, head.ended_at);
+        }
         if head.phase != self.row.phase || head.status != self.row.status {
             let (status, phase, ended_at) = (head.status.to_owned(), head.phase, head.ended_at);
             writes.push(Write::SetStatus { key: key.clone(), status, phase, ended_at });
@@ -361,6 +376,20 @@ impl Ledger {
             Phase::Active
         } else {
             Phase::Parked
+        }
+    }
+
+    /// The run may be what its schedule waits for, and this its end.
+    fn put_schedule(&self, writes: &mut Vec<Write>, ended: Option<Timestamp>) {
+        writes.extend(ended.and_then(|ended| schedule::when_over(&self.row, self.state.flow(), ended)));
+    }
+
+    /// The scheduler may sleep for longer than the end of this run has left its schedule.
+    fn wake_schedule(&self) {
+        let ended = self.row.ended_at;
+        let next = ended.and_then(|ended| schedule::when_over(&self.row, self.state.flow(), ended));
+        if let Some(Write::ScheduleNext { due, .. }) = next {
+            self.core.timer_is_set(self.state.flow().durable, due);
         }
     }
 

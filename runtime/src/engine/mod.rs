@@ -25,6 +25,7 @@ mod restart;
 mod retention;
 mod runs;
 mod sandboxes;
+mod schedule;
 mod scheduler;
 #[cfg(test)]
 mod simulator;
@@ -45,7 +46,8 @@ pub use self::open::backup;
 pub use self::options::{Data, OpenError, Options};
 pub use self::receive::{Answer, Hook, Inbound};
 pub use self::view::{
-    FlowView, List, PluginView, RunChange, RunFilter, RunSummary, RunView, SubscriptionView, TriggerView,
+    FlowView, List, PluginView, RunChange, RunFilter, RunSummary, RunView, ScheduleView, SubscriptionView,
+    TriggerView,
 };
 
 use self::core::{Core, Lifetime};
@@ -70,6 +72,7 @@ use crate::problem::{Problem, kind};
 ///     data: Data::Memory,
 ///     clock: Clock::system(),
 ///     base_url: "http://127.0.0.1:8080".to_owned(),
+///     schedules: true,
 ///     listeners: vec![],
 /// })
 /// .await?;
@@ -140,6 +143,11 @@ impl Runtime {
     /// One of them.
     pub fn flow(&self, tenant: &TenantId, namespace: &str, name: &str) -> Option<FlowView> {
         self.core.catalog.read().expect("no panic while held").flow_view(tenant, namespace, name)
+    }
+
+    /// When a tenant's flows start by themselves.
+    pub async fn schedules(&self, tenant: &TenantId) -> Result<Vec<ScheduleView>, Problem> {
+        schedule::list(&self.core, tenant).await
     }
 
     /// Removes every version of a flow; its runs end on the text they began on. False: there was none.

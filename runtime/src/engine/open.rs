@@ -14,6 +14,7 @@ use super::options::{Data, OpenError, Options};
 use super::plugins::Plugins;
 use super::retention;
 use super::sandboxes::Sandboxes;
+use super::schedule;
 use super::scheduler;
 use super::tenant::Tenant;
 use crate::capability::http_request::{Egress, Shared};
@@ -77,6 +78,7 @@ pub(super) async fn open(options: Options) -> Result<Runtime, OpenError> {
         base_url: options.base_url,
         callback_key,
         lock,
+        keeps_schedules: options.schedules,
     });
     for plugin in bundled {
         sandboxes.plugins.add(None, plugin);
@@ -92,6 +94,7 @@ pub(super) async fn open(options: Options) -> Result<Runtime, OpenError> {
 /// Continues what was at work when the host stopped, and starts the timers.
 pub(super) async fn start(core: &Arc<Core>) -> Result<(), StorageError> {
     lease::take_over(core).await?;
+    schedule::settle(core).await?;
     if core.durable.is_shared() {
         tokio::spawn(lease::keep(core.clone()));
     }

@@ -25,6 +25,8 @@ pub struct Options {
     pub clock: Clock,
     /// What the URLs of hooks start with, without a `/` at its end.
     pub base_url: String,
+    /// Whether flows with a schedule start by themselves.
+    pub schedules: bool,
     /// Where this host listens: no flow reaches the admin API there.
     pub listeners: Vec<SocketAddr>,
 }

@@ -15,7 +15,7 @@ use super::tenant::Tenant;
 use super::view::{self, List, RunChange, RunFilter, RunSummary, RunView};
 use crate::flow::{Event, Flow};
 use crate::id::{RunId, TenantId};
-use crate::journal::{Phase, RunKey, RunQuery, RunRow, StorageError};
+use crate::journal::{Phase, RunKey, RunQuery, RunRow, ScheduleRow, StorageError};
 use crate::problem::{Problem, kind};
 
 /// The longest and the usual page of a list.
@@ -35,6 +35,8 @@ pub(super) enum Beginning {
     Input(Value),
     /// Those of another run, up to where it goes on from.
     Copy(Vec<(Timestamp, Event)>),
+    /// One, with this input, together with the next time of the schedule that starts it.
+    Scheduled { input: Value, next: ScheduleRow },
 }
 
 /// A run that is being begun: polled by whoever waits for it, finished in any case.
@@ -99,6 +101,13 @@ async fn carry(
             let _ = tell.send(Ok(()));
             let _slot = tenant.slot().await;
             driver.drive(effects, inbox).await;
+        }
+        // Another host was quicker with the same time of a schedule.
+        Err(StorageError::Conflict(_)) => {
+            let problem = Problem::new(kind::RUNTIME, "the run has been begun by another host", 409);
+            let _ = tell.send(Err(problem));
+            core.retire(&key, inbox);
+            tenant.run_is_over();
         }
         Err(error) => {
             core.metrics.journal_failed();

@@ -1,4 +1,4 @@
-//! Wakes runs when their timers are due. One task for each journal, however many timers there are: a timer is a row,
+//! Wakes runs when their timers are due, and starts flows at their times. One task for each journal, however many timers there are: a timer is a row,
 //! and the task sleeps until the earliest one.
 
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::core::Core;
+use super::schedule;
 use crate::clock::after;
 use crate::flow::Event;
 
@@ -25,7 +26,7 @@ pub(super) async fn run(core: Arc<Core>, durable: bool) {
             }
             continue;
         }
-        let next = hand_out(&core, durable).await;
+        let next = hand_out(&core, durable).await.min(schedule::start_due(&core, durable).await);
         let alarm = if durable { &core.durable_alarm } else { &core.volatile_alarm };
         alarm.sleeps_until.store(next.as_millisecond(), Ordering::Release);
         tokio::select! {

@@ -72,6 +72,23 @@ pub struct SubscriptionView {
     pub problem: Option<Problem>,
 }
 
+/// When a flow starts by itself.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScheduleView {
+    /// `namespace/name`.
+    pub flow: String,
+    /// `schedule` of its document, and the time zone that `cron` is read in.
+    #[serde(flatten)]
+    pub definition: Value,
+    /// The next time; none while it waits for the end of a run, or when no time is left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Timestamp>,
+    /// The run that it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+}
+
 /// An installed plugin.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -100,7 +117,7 @@ pub struct RunSummary {
     pub tenant: TenantId,
     /// `namespace/name:version`.
     pub flow: String,
-    /// `namespace/name` of the trigger that started it.
+    /// `namespace/name` of the trigger that started it; `schedule` where its flow started by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trigger: Option<String>,
     /// Where it stands.

@@ -14,6 +14,7 @@ use super::finding::Finding;
 use super::node::{Node, Place};
 use super::reachable;
 use super::reader::{AFTER, Fields, ForeignExpression, Keys, NAME_RULE, Reader, is_name, nearest};
+use super::schedule::{self, Schedule};
 use super::schema::Schema;
 use super::task::call::Function;
 use super::task::retry::{self, Retry};
@@ -47,6 +48,7 @@ pub struct Flow {
     pub(crate) input: Input,
     pub(crate) output: Output,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) schedule: Option<Schedule>,
     pub(crate) root: ListIndex,
     pub(crate) lists: Vec<Vec<TaskIndex>>,
     pub(crate) tasks: Vec<Task>,
@@ -133,8 +135,8 @@ pub(crate) struct Builder<'a> {
 }
 
 const FLOW: Keys<'_> = Keys {
-    known: &["document", "input", "use", "do", "timeout", "output", "evaluate"],
-    later: &[("schedule", "start runs with a trigger document"), ("metadata", "write it under `document`")],
+    known: &["document", "input", "use", "do", "timeout", "output", "schedule", "evaluate"],
+    later: &[("metadata", "write it under `document`")],
 };
 const HEAD: Keys<'_> = Keys {
     known: &["dsl", "namespace", "name", "version", "title", "summary", "tags", "metadata"],
@@ -200,6 +202,10 @@ impl Builder<'_> {
         let scope = ["context", "input", "output", "workflow", "runtime"];
         let output = self.output(fields.get("output"), "`output`", &scope);
         let timeout = fields.get("timeout").and_then(|node| self.timeout(node));
+        let timezone = head.and_then(|(_, head)| head.get("metadata")?.get("timezone"));
+        let timezone = timezone.map(|entry| &entry.value);
+        let schedule =
+            fields.get("schedule").and_then(|node| schedule::read(&mut self.reader, node, timezone));
         Some(Flow {
             id: id?,
             title,
@@ -212,6 +218,7 @@ impl Builder<'_> {
             input,
             output,
             timeout,
+            schedule,
             root: root_list?,
             lists: Vec::new(),
             tasks: Vec::new(),

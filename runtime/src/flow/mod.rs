@@ -16,6 +16,7 @@ mod finding;
 mod node;
 mod reachable;
 mod reader;
+mod schedule;
 mod schema;
 mod state;
 mod task;

@@ -42,6 +42,7 @@ pub(super) async fn open() -> (Listener, Runtime) {
         data: Data::Memory,
         clock: Clock::system(),
         base_url: listener.local_url(),
+        schedules: true,
         listeners: vec![listener.address()],
     };
     let runtime = Runtime::open(options).await.unwrap();

@@ -34,6 +34,8 @@ enum What {
         /// NAMESPACE/NAME
         flow: Name,
     },
+    /// When flows start by themselves
+    Schedules,
     /// Starts a run
     Run {
         /// NAMESPACE/NAME
@@ -68,6 +70,12 @@ pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
         What::Delete { flow } => {
             client.delete(&flow.path("flows")).await?;
             terminal::note(&format!("removed {flow}"));
+        }
+        What::Schedules => {
+            let schedules = client.list("/schedules", ALL).await?;
+            let columns =
+                [("FLOW", "flow"), ("NEXT", "dueAt"), ("AFTER RUN", "run"), ("SCHEDULE", "schedule")];
+            print_list(args.server.json, &schedules, columns);
         }
         What::Run { flow, input, wait } => {
             let input = run::input(input.as_deref())?;

@@ -56,6 +56,7 @@ impl Host {
             base_url: around.checker.base_url.to_string(),
             callback_key: around.checker.callback_key.clone(),
             lock: None,
+            keeps_schedules: true,
         }));
         for flow in &around.checker.flows {
             let deployed = Deployed { flow: flow.clone(), installed_at: around.clock.now() };

@@ -81,7 +81,7 @@ fn every_wrong_thing_of_a_document_is_found_at_once() {
   version: 1.0
   sumary: x
 inptu: {}
-schedule: { every: { minutes: 1 } }
+schedule: { evry: { minutes: 1 } }
 do:
   - a:
       cal: http
@@ -101,7 +101,8 @@ do:
             "f:5:12: `version` is a text, here is a number: put it in quotes",
             "f:6:3: unknown key `sumary` in `document`: did you mean `summary`?",
             "f:7:1: unknown key `inptu` in a flow: did you mean `input`?",
-            "f:8:1: `schedule` in a flow is not supported yet: start runs with a trigger document",
+            "f:8:11: `schedule` has one of `every`, `cron` and `after`",
+            "f:8:13: unknown key `evry` in `schedule`: did you mean `every`?",
             "f:11:7: unknown key `cal` in a task: did you mean `call`?",
             "f:14:13: `call: http` needs `endpoint`: the address to call",
             "f:14:15: unknown key `endpont` in `with` of `call: http`: did you mean `endpoint`?",

@@ -18,6 +18,12 @@ pub(super) fn list(call: &Call<'_>) -> Outcome {
     response::list(&call.state.runtime.flows(&call.tenant), None)
 }
 
+/// `/api/v1/schedules`.
+pub(super) async fn schedules(call: &Call<'_>) -> Outcome {
+    Query::read(call.head, &[])?;
+    response::list(&call.state.runtime.schedules(&call.tenant).await?, None)
+}
+
 pub(super) fn show(call: &Call<'_>) -> Outcome {
     response::json(StatusCode::OK, &find(call).ok_or_else(|| unknown(call))?)
 }

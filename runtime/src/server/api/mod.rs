@@ -75,6 +75,7 @@ pub(super) async fn answer(
         Endpoint::RemoveTrigger => triggers::remove(call).await,
         Endpoint::EnableTrigger => triggers::set_enabled(call, true).await,
         Endpoint::DisableTrigger => triggers::set_enabled(call, false).await,
+        Endpoint::ListSchedules => flows::schedules(call).await,
         Endpoint::ListSubscriptions => subscriptions::list(call).await,
         Endpoint::ForgetSubscription => subscriptions::forget(call).await,
         Endpoint::ListRuns => runs::list(call).await,

@@ -183,6 +183,9 @@ fn describe(endpoint: Endpoint) -> About {
         Endpoint::DisableTrigger => {
             about("Takes no events until enabled", vec![(200, "The trigger", One("Trigger"))])
         }
+        Endpoint::ListSchedules => {
+            about("When flows start by themselves", vec![(200, "The schedules", List("Schedule"))])
+        }
         Endpoint::ListSubscriptions => about(
             "What triggers have subscribed to, and what of that is still to be ended",
             vec![(200, "The subscriptions, oldest first", List("Subscription"))],

@@ -25,6 +25,9 @@ pub(super) fn all() -> Value {
             "namespace": text(), "name": text(), "uses": text(), "flow": text(),
             "enabled": { "type": "boolean" }, "url": { "type": "string", "format": "uri" },
         })),
+        "Schedule": object(&["flow", "schedule"], json!({
+            "flow": text(), "schedule": { "type": "object" }, "timezone": text(), "dueAt": time(), "run": text(),
+        })),
         "Subscription": object(&["id", "trigger", "uses", "url", "status", "attempts"], json!({
             "id": text(), "trigger": text(), "uses": text(), "url": { "type": "string", "format": "uri" },
             "status": { "enum": ["subscribing", "subscribed", "unsubscribing"] },
