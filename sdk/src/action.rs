@@ -104,18 +104,19 @@ pub struct Wait<S> {
     callback: bool,
     timer: Option<Duration>,
     deadline: Option<Duration>,
+    same_deadline: bool,
     cleanup: bool,
 }
 
 impl<S> Wait<S> {
     /// Waits for a request to the step's callback address.
     pub fn for_callback(state: S) -> Self {
-        Self { state, callback: true, timer: None, deadline: None, cleanup: false }
+        Self { state, callback: true, timer: None, deadline: None, same_deadline: false, cleanup: false }
     }
 
     /// Waits for this time to pass.
     pub fn for_time(state: S, time: Duration) -> Self {
-        Self { state, callback: false, timer: Some(time), deadline: None, cleanup: false }
+        Self { callback: false, timer: Some(time), ..Self::for_callback(state) }
     }
 
     /// Wakes the step after this time as well; it may go on waiting then.
@@ -129,6 +130,14 @@ impl<S> Wait<S> {
     #[must_use]
     pub fn at_most(mut self, time: Duration) -> Self {
         self.deadline = Some(time);
+        self
+    }
+
+    /// Ends the step with a time-out at the deadline of its last wait: waiting on does not make the time longer. Instead of
+    /// [`at_most`](Self::at_most).
+    #[must_use]
+    pub fn within_the_same_deadline(mut self) -> Self {
+        self.same_deadline = true;
         self
     }
 
@@ -220,6 +229,9 @@ fn suspend(wait: &Wait<impl Serialize>) -> Result<Outcome, Problem> {
     let mut wake = json!({ "callback": wait.callback });
     if wait.cleanup {
         wake["cleanup"] = true.into();
+    }
+    if wait.same_deadline {
+        wake["sameDeadline"] = true.into();
     }
     for (key, time) in [("timerMs", wait.timer), ("deadlineMs", wait.deadline)] {
         if let Some(time) = time {

@@ -48,6 +48,8 @@ struct Wake {
     timer_ms: Option<u64>,
     deadline_ms: Option<u64>,
     #[serde(default)]
+    same_deadline: bool,
+    #[serde(default)]
     cleanup: bool,
 }
 
@@ -259,6 +261,7 @@ fn suspension(plugin: &PluginRef, state: &[u8], wake: &str) -> Result<Outcome, P
         callback: wake.callback,
         timer_ms: wake.timer_ms.map(|ms| ms.min(LONGEST_WAIT_MS)),
         deadline_ms: wake.deadline_ms.map(|ms| ms.min(LONGEST_WAIT_MS)),
+        same_deadline: wake.same_deadline,
         cleanup: wake.cleanup,
     }))
 }

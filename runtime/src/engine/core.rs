@@ -348,6 +348,11 @@ impl Core {
         self.left.notify_waiters();
     }
 
+    /// Whether a run is in memory.
+    pub fn is_active(&self, key: &RunKey) -> bool {
+        self.active.lock().expect("no panic while held").contains_key(key)
+    }
+
     pub fn active_runs(&self) -> usize {
         self.active.lock().expect("no panic while held").len()
     }

@@ -122,6 +122,9 @@ impl Ledger {
         let mut writes = vec![Write::CreateRun(self.row.clone())];
         writes.push(Write::Append { key: self.row.key.clone(), entries: self.uncommitted.clone() });
         self.put_timers(&mut writes, &effects);
+        if planted(Mutation::ScheduleFirst) {
+            self.journal.commit(Batch::of(schedule.take().into_iter().collect())).await?;
+        }
         writes.extend(schedule);
         self.put_schedule(&mut writes, self.row.ended_at);
         let batch = Batch { lease: Some(self.lease), writes };
@@ -381,6 +384,9 @@ impl Ledger {
 
     /// The run may be what its schedule waits for, and this its end.
     fn put_schedule(&self, writes: &mut Vec<Write>, ended: Option<Timestamp>) {
+        if planted(Mutation::NoNextTime) {
+            return;
+        }
         writes.extend(ended.and_then(|ended| schedule::when_over(&self.row, self.state.flow(), ended)));
     }
 

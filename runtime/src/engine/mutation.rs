@@ -26,6 +26,10 @@ pub(super) enum Mutation {
     NoInheritance,
     /// A host that is at work on a run is not told what others have appended to it.
     NoNews,
+    /// A schedule is moved on before its run is in the journal.
+    ScheduleFirst,
+    /// The end of a run is not told to the schedule that waits for it.
+    NoNextTime,
 }
 
 /// Whether this mistake is planted in this thread.
@@ -46,7 +50,7 @@ mod tests {
     thread_local!(static PLANTED: Cell<Option<Mutation>> = const { Cell::new(None) });
 
     impl Mutation {
-        pub const ALL: [Self; 11] = [
+        pub const ALL: [Self; 13] = [
             Self::EffectsFirst,
             Self::AcknowledgeFirst,
             Self::OutcomeTwice,
@@ -58,6 +62,8 @@ mod tests {
             Self::NoNews,
             Self::CallbackAgain,
             Self::NoInheritance,
+            Self::ScheduleFirst,
+            Self::NoNextTime,
         ];
     }
 

@@ -14,7 +14,6 @@ use super::options::{Data, OpenError, Options};
 use super::plugins::Plugins;
 use super::retention;
 use super::sandboxes::Sandboxes;
-use super::schedule;
 use super::scheduler;
 use super::tenant::Tenant;
 use crate::capability::http_request::{Egress, Shared};
@@ -94,7 +93,6 @@ pub(super) async fn open(options: Options) -> Result<Runtime, OpenError> {
 /// Continues what was at work when the host stopped, and starts the timers.
 pub(super) async fn start(core: &Arc<Core>) -> Result<(), StorageError> {
     lease::take_over(core).await?;
-    schedule::settle(core).await?;
     if core.durable.is_shared() {
         tokio::spawn(lease::keep(core.clone()));
     }

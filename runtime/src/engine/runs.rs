@@ -102,12 +102,13 @@ async fn carry(
             let _slot = tenant.slot().await;
             driver.drive(effects, inbox).await;
         }
-        // Another host was quicker with the same time of a schedule.
+        // A time of a schedule for which there is a run already, and counted: another host was quicker, or this one was not
+        // told that it had begun it.
         Err(StorageError::Conflict(_)) => {
-            let problem = Problem::new(kind::RUNTIME, "the run has been begun by another host", 409);
-            let _ = tell.send(Err(problem));
-            core.retire(&key, inbox);
+            let _ = tell.send(Err(Problem::new(kind::RUNTIME, "the run has begun already", 409)));
             tenant.run_is_over();
+            drop(driver);
+            core.wake(durable, key, lease, inbox).await;
         }
         Err(error) => {
             core.metrics.journal_failed();

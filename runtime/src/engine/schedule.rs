@@ -15,7 +15,7 @@ use super::view::ScheduleView;
 use crate::clock::after;
 use crate::flow::Flow;
 use crate::id::{RunId, TenantId};
-use crate::journal::{Batch, RunRow, ScheduleRow, StorageError, Write};
+use crate::journal::{Batch, RunKey, RunRow, ScheduleRow, StorageError, Write};
 use crate::problem::Problem;
 
 /// What stands in the place of a trigger's name at the runs that a schedule has started.
@@ -33,59 +33,74 @@ fn name_of(row: &ScheduleRow) -> Name {
     (row.tenant.clone(), row.namespace.clone(), row.name.clone())
 }
 
-/// Makes the rows what the flows say: after a start, and when flows were deployed or removed. A schedule that is the same
-/// keeps its next time.
+/// Makes the rows what the flows say, where flows were deployed or removed.
 pub(super) async fn settle(core: &Core) -> Result<(), StorageError> {
+    for durable in [true, false] {
+        settle_in(core, durable).await?;
+    }
+    Ok(())
+}
+
+/// The same in one journal, as it is done after a start. A schedule that is the same keeps its next time.
+pub(super) async fn settle_in(core: &Core, durable: bool) -> Result<(), StorageError> {
     if !core.keeps_schedules {
         return Ok(());
     }
-    let flows: Vec<(TenantId, Arc<Flow>)> = {
-        let catalog = core.catalog.read().expect("no panic while held");
-        catalog.current_flows().map(|(tenant, flow)| (tenant.clone(), flow.clone())).collect()
-    };
-    for durable in [true, false] {
-        let rows = core.journal(durable).ask(|storage| storage.schedules()).await?;
-        let wanted: Vec<_> =
-            flows.iter().filter(|(_, flow)| flow.durable == durable && flow.schedule.is_some()).collect();
-        let mut writes = vec![];
-        for row in &rows {
-            let is_its = |(tenant, flow): &&(TenantId, Arc<Flow>)| {
-                (tenant, &flow.id.namespace, &flow.id.name) == (&row.tenant, &row.namespace, &row.name)
-            };
-            // Another host may know the tenant.
-            if core.tenants.contains_key(&row.tenant) && !wanted.iter().copied().any(|flow| is_its(&flow)) {
-                let (tenant, namespace, name) = name_of(row);
-                writes.push(Write::RemoveSchedule { tenant, namespace, name });
-            }
-        }
-        for (tenant, flow) in wanted {
-            let Some(schedule) = &flow.schedule else { continue };
-            let name = (tenant.clone(), flow.id.namespace.clone(), flow.id.name.clone());
-            let stored = rows.iter().find(|row| name_of(row) == name);
-            if stored.is_some_and(|row| row.schedule == schedule.source) {
-                continue;
-            }
-            let (tenant, namespace, name) = name;
-            writes.push(Write::PutSchedule(ScheduleRow {
-                tenant,
-                namespace,
-                name,
-                schedule: schedule.source.clone(),
-                due: schedule.first(core.clock.now()),
-                run: None,
-                revision: stored.map_or(0, |row| row.revision + 1),
-            }));
-        }
+    loop {
+        let writes = changes(core, durable).await?;
         if writes.is_empty() {
-            continue;
+            return Ok(());
         }
         match core.journal(durable).commit(Batch::of(writes)).await {
-            // Another host was quicker with the same, or a run has ended; the next change or start looks again.
-            Ok(()) | Err(StorageError::Conflict(_)) => core.ring(),
+            Ok(()) => {
+                core.ring();
+                return Ok(());
+            }
+            // A time has come, or a run has ended, in between: that is looked at once more.
+            Err(StorageError::Conflict(_)) => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+}
+
+/// What the rows lack to be what the flows say.
+async fn changes(core: &Core, durable: bool) -> Result<Vec<Write>, StorageError> {
+    let flows: Vec<(Name, Arc<Flow>)> = {
+        let catalog = core.catalog.read().expect("no panic while held");
+        let scheduled = |(_, flow): &(_, &Arc<Flow>)| flow.durable == durable && flow.schedule.is_some();
+        let named = |(tenant, flow): (&TenantId, &Arc<Flow>)| {
+            ((tenant.clone(), flow.id.namespace.clone(), flow.id.name.clone()), flow.clone())
+        };
+        catalog.current_flows().filter(scheduled).map(named).collect()
+    };
+    let rows = core.journal(durable).ask(|storage| storage.schedules()).await?;
+    let mut writes = vec![];
+    for row in &rows {
+        let is_its = |(name, _): &(Name, _)| *name == name_of(row);
+        // Another host may know the tenant.
+        if core.tenants.contains_key(&row.tenant) && !flows.iter().any(is_its) {
+            let (tenant, namespace, name) = name_of(row);
+            writes.push(Write::RemoveSchedule { tenant, namespace, name });
+        }
+    }
+    for (name, flow) in flows {
+        let Some(schedule) = &flow.schedule else { continue };
+        let stored = rows.iter().find(|row| name_of(row) == name);
+        if stored.is_some_and(|row| row.schedule == schedule.source) {
+            continue;
+        }
+        let (tenant, namespace, name) = name;
+        writes.push(Write::PutSchedule(ScheduleRow {
+            tenant,
+            namespace,
+            name,
+            schedule: schedule.source.clone(),
+            due: schedule.first(core.clock.now()),
+            run: None,
+            revision: stored.map_or(0, |row| row.revision + 1),
+        }));
+    }
+    Ok(writes)
 }
 
 /// Starts what is due, and says when to look again.
@@ -131,6 +146,10 @@ async fn start(core: &Arc<Core>, row: ScheduleRow, due: Timestamp) -> bool {
         return false;
     };
     let id = run_of(&row, due);
+    if core.is_active(&RunKey { tenant: row.tenant.clone(), run: id }) {
+        // The journal has it, and the row's next time with it, whatever this host was told.
+        return false;
+    }
     let next = ScheduleRow {
         due: schedule.next(due, core.clock.now()),
         run: schedule.waits_for_the_end().then_some(id),
@@ -152,7 +171,7 @@ async fn start(core: &Arc<Core>, row: ScheduleRow, due: Timestamp) -> bool {
 }
 
 /// The run of this time, whoever starts it.
-fn run_of(row: &ScheduleRow, due: Timestamp) -> RunId {
+pub(super) fn run_of(row: &ScheduleRow, due: Timestamp) -> RunId {
     let parts = [row.tenant.as_str(), &row.namespace, &row.name].map(str::as_bytes);
     RunId::of(due, &[parts[0], parts[1], parts[2], &row.revision.to_le_bytes()])
 }

@@ -18,6 +18,7 @@ const ROWS: usize = 1000;
 const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(core: Arc<Core>, durable: bool) {
+    let mut is_settled = false;
     loop {
         if core.is_fenced() {
             // Whoever has the journal now has its timers, too.
@@ -26,7 +27,16 @@ pub(super) async fn run(core: Arc<Core>, durable: bool) {
             }
             continue;
         }
-        let next = hand_out(&core, durable).await.min(schedule::start_due(&core, durable).await);
+        if !is_settled {
+            match schedule::settle_in(&core, durable).await {
+                Ok(()) => is_settled = true,
+                Err(error) => tracing::error!(%error, "schedules cannot be read or written; trying again"),
+            }
+        }
+        let mut next = hand_out(&core, durable).await.min(schedule::start_due(&core, durable).await);
+        if !is_settled {
+            next = next.min(after(core.clock.now(), PAUSE));
+        }
         let alarm = if durable { &core.durable_alarm } else { &core.volatile_alarm };
         alarm.sleeps_until.store(next.as_millisecond(), Ordering::Release);
         tokio::select! {

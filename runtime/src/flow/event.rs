@@ -118,6 +118,9 @@ pub struct Suspension {
     /// After how many milliseconds it has taken too long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,
+    /// Whether it has taken too long when the deadline of its last wait is over, instead.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub same_deadline: bool,
     /// Whether the plugin's `cancel` is called however the step ends; otherwise only when it is cut off.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cleanup: bool,

@@ -1,15 +1,17 @@
 //! What must hold, read from the journal alone: the entries of a run are folded again, one by one, and looked at on the
 //! way.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::engine::view;
+use crate::engine::{schedule, view};
 use crate::flow::{CallbackNow, Effect, End, Event, Flow, Outcome, RunState, Status};
-use crate::id::{CallbackAddress, CallbackKey};
-use crate::journal::{Entry, Lease, MemoryStorage, Phase, RunKey, RunRow, Storage as _, TimerRow};
+use crate::id::{CallbackAddress, CallbackKey, RunId, TenantId};
+use crate::journal::{
+    Entry, Lease, MemoryStorage, Phase, RunKey, RunQuery, RunRow, ScheduleRow, Storage as _, TimerRow,
+};
 
 use super::disk::Late;
 use super::world::World;
@@ -188,6 +190,34 @@ impl Checker {
             return Err(format!("{}: its output is {output}", told.row.key.run));
         }
         Ok(())
+    }
+
+    /// Runs that no client asked for.
+    pub fn scheduled(&self) -> Vec<RunId> {
+        let query = RunQuery { limit: 100_000, ..RunQuery::default() };
+        let rows = self.store.runs(&TenantId::default_tenant(), &query).unwrap().items;
+        rows.into_iter().filter(|row| row.trigger.is_some()).map(|row| row.key.run).collect()
+    }
+
+    /// When every run is over: each time that a schedule has had and has no more is a run, there is no other run, and each
+    /// schedule has a next time.
+    pub fn started_on_time(&self, schedules: &[ScheduleRow]) -> Result<(), String> {
+        let current = self.store.schedules().unwrap();
+        if let Some(row) = current.iter().find(|row| row.due.is_none()) {
+            return Err(format!("a schedule waits for a run that is over: {row:?}"));
+        }
+        let passed = schedules.iter().filter(|row| !current.contains(row));
+        let expected: BTreeSet<RunId> =
+            passed.filter_map(|row| Some(schedule::run_of(row, row.due?))).collect();
+        let started: BTreeSet<RunId> = self.scheduled().into_iter().collect();
+        match expected.symmetric_difference(&started).next() {
+            Some(run) => Err(format!(
+                "{run}: {} times have passed, and {} runs were started",
+                expected.len(),
+                started.len()
+            )),
+            None => Ok(()),
+        }
     }
 
     /// What a run has come through, of what may happen to one.

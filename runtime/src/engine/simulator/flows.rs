@@ -53,9 +53,27 @@ do:
   - b: {call: 'act:1.0.0@default', output: {as: '{list: ($input.list + [.serial])}'}}",
 ];
 
-/// All of them, read anew.
+/// Flows that nobody asks for.
+const SCHEDULED: [&str; 2] = [
+    "name: beat, version: 1.0.0}
+schedule: {every: PT30S}
+do:
+  - a: {call: 'act:1.0.0@default', output: {as: '{list: ($input.list + [.serial])}'}}",
+    "name: again, version: 1.0.0}
+schedule: {after: PT20S}
+do:
+  - a: {call: 'wait:1.0.0@default', timeout: {after: PT40S}, output: {as: '{list: ($input.list + [.serial])}'}}
+  - b: {call: 'act:1.0.0@default', output: {as: '{list: ($input.list + [.serial])}'}}",
+];
+
+/// All that are asked for, read anew.
 pub(super) fn all() -> Vec<Arc<Flow>> {
     TEXTS.iter().map(|text| flow(text)).collect()
+}
+
+/// All that start by themselves.
+pub(super) fn scheduled() -> Vec<Arc<Flow>> {
+    SCHEDULED.iter().map(|text| flow(text)).collect()
 }
 
 fn flow(text: &str) -> Arc<Flow> {

@@ -17,6 +17,7 @@ use crate::engine::catalog::Deployed;
 use crate::engine::core::{Core, Parts};
 use crate::engine::tenant::Tenant;
 use crate::engine::{lease, open};
+use crate::flow::Flow;
 use crate::id::TenantId;
 use crate::journal::{Group, GroupSettings, Journal, MemoryStorage, Storage, Writer};
 
@@ -36,6 +37,7 @@ pub(super) struct Around {
     pub checker: Checker,
     pub world: Arc<World>,
     pub quota: Quota,
+    pub deployed: Vec<Arc<Flow>>,
 }
 
 impl Host {
@@ -58,7 +60,7 @@ impl Host {
             lock: None,
             keeps_schedules: true,
         }));
-        for flow in &around.checker.flows {
+        for flow in &around.deployed {
             let deployed = Deployed { flow: flow.clone(), installed_at: around.clock.now() };
             core.catalog.write().unwrap().put_flow(&id, deployed);
         }

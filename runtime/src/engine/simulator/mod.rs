@@ -112,6 +112,7 @@ fn runs_come_through_everything_that_may_happen_to_one() {
         [
             "a callback came early",
             "a callback woke a step",
+            "a flow started by itself",
             "a run at work was cancelled",
             "a run completed",
             "a run faulted",

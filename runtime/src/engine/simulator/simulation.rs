@@ -17,6 +17,7 @@ use super::world::World;
 use super::{Mutation, flows, mutation};
 use crate::clock::Clock;
 use crate::config::Quota;
+use crate::flow::Flow;
 use crate::id::{CallbackKey, RunId, TenantId};
 use crate::journal::{RunKey, StorageError};
 
@@ -31,6 +32,8 @@ pub(super) struct Simulation {
     hosts: Vec<Option<Host>>,
     /// Hosts that stand still, as a machine does that is moved, and know nothing of it.
     frozen: Vec<bool>,
+    /// What may be asked for.
+    flows: Vec<Arc<Flow>>,
     runs_left: usize,
     trace: Vec<String>,
 }
@@ -71,7 +74,7 @@ impl Simulation {
         let checker = Checker {
             store: disk.memory.clone(),
             late: disk.late.clone(),
-            flows: flows::all(),
+            flows: [flows::all(), flows::scheduled()].concat(),
             callback_key: CallbackKey::new([7; 32]),
             base_url: "http://simulated".into(),
         };
@@ -86,11 +89,13 @@ impl Simulation {
             checker: checker.clone(),
             world: World::new(checker.clone()),
             quota,
+            // A life with flows that start by themselves goes on for ever.
+            deployed: if seed % 4 == 3 { checker.flows.clone() } else { flows::all() },
         };
         let runs_left = 2 + chance.below(6);
         let clients = Clients::new(checker);
         let (hosts, frozen) = ((0..hosts).map(|_| None).collect(), vec![false; hosts]);
-        Self { chance, around, disk, clients, hosts, frozen, runs_left, trace: vec![] }
+        Self { chance, around, disk, clients, hosts, frozen, flows: flows::all(), runs_left, trace: vec![] }
     }
 
     fn live(&mut self) -> Result<(), String> {
@@ -152,7 +157,7 @@ impl Simulation {
         }
         self.runs_left -= 1;
         let id = RunId::from_bytes(self.chance.bytes());
-        let flow = self.chance.of(&self.around.checker.flows).unwrap().clone();
+        let flow = self.chance.of(&self.flows).unwrap().clone();
         self.trace.push(format!("host {host} is asked for a run of {}: {id}", flow.id.name));
         if let Some(host) = &self.hosts[host] {
             self.clients.start(host, id, flow);
@@ -312,7 +317,12 @@ impl Simulation {
     /// Where the runs have been.
     fn corners(&self) -> BTreeSet<&'static str> {
         let runs: Vec<RunId> = self.clients.log(|log| log.runs.keys().copied().collect());
-        runs.into_iter().flat_map(|run| self.around.checker.corners(&key(run))).collect()
+        let mut corners: BTreeSet<_> =
+            runs.into_iter().flat_map(|run| self.around.checker.corners(&key(run))).collect();
+        if self.around.checker.scheduled().len() > 2 {
+            corners.insert("a flow started by itself");
+        }
+        corners
     }
 
     fn nothing_is_left(&self) -> Result<(), String> {
@@ -322,6 +332,10 @@ impl Simulation {
             if acknowledged || self.around.checker.run(&key(run)).is_some() {
                 self.around.checker.over(&key(run), &self.around.world)?;
             }
+        }
+        self.around.checker.started_on_time(&self.disk.schedules.lock().unwrap())?;
+        for run in self.around.checker.scheduled() {
+            self.around.checker.over(&key(run), &self.around.world)?;
         }
         if let Some(timer) = self.around.checker.timers().first() {
             return Err(format!("a timer is left: {timer:?}"));

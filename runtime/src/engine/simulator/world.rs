@@ -246,6 +246,7 @@ fn suspension(serial: u64, chance: &mut Chance) -> Suspension {
         callback: timer_ms.is_none() || chance.once_in(2),
         timer_ms,
         deadline_ms,
+        same_deadline: false,
         cleanup: chance.once_in(3),
     }
 }

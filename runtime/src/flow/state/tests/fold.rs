@@ -41,6 +41,7 @@ fn event() -> impl Strategy<Value = Event> {
                     callback,
                     timer_ms,
                     deadline_ms,
+                    same_deadline: !cleanup,
                     cleanup,
                 })
             }

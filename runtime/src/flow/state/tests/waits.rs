@@ -15,6 +15,7 @@ impl Driver {
             callback: true,
             timer_ms: None,
             deadline_ms: None,
+            same_deadline: false,
             cleanup: false,
         };
         change(&mut suspension);
@@ -45,6 +46,26 @@ fn a_callback_resumes_a_suspended_step_with_what_it_left() {
     assert_eq!(driver.lines(&effects), ["completed \"ok\""]);
     let step = &driver.state.steps()[0];
     assert_eq!((step.attempts.len(), step.attempts[0].ended_at, &step.cleanup), (1, Some(driver.now), &None));
+}
+
+#[test]
+fn a_step_that_waits_on_may_keep_its_deadline() {
+    let (mut driver, _) = suspended(|left| left.deadline_ms = Some(9_000));
+    driver.later(5).call_back(0, 1);
+    let effects = driver.later(1).suspend(0, 1, |left| left.same_deadline = true);
+    let due = |effects: &[Effect], now: Timestamp| match effects {
+        [Effect::Timer { due, .. }] => due.duration_since(now).as_secs(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(due(&effects, driver.now), 3);
+    // What took longer than it had is over at once.
+    driver.call_back(0, 2);
+    let effects = driver.later(60).suspend(0, 1, |left| left.same_deadline = true);
+    assert_eq!(due(&effects, driver.now), 0);
+    // Another wait has none unless it says so.
+    let (mut driver, _) = suspended(|left| left.deadline_ms = Some(9_000));
+    driver.call_back(0, 1);
+    assert!(driver.suspend(0, 1, |_| ()).is_empty());
 }
 
 #[test]

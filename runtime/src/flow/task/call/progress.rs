@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::flow::event::{
@@ -36,6 +37,8 @@ pub(crate) struct Progress {
     held: Option<Held>,
     /// A callback that came before the step waited for it.
     early: Option<Arc<Value>>,
+    /// When the wait that is, or was the last, has taken too long.
+    deadline: Option<Timestamp>,
 }
 
 /// A step that was suspended.
@@ -177,11 +180,19 @@ fn may_try_again(progress: &Progress, problem: &Problem) -> bool {
 }
 
 fn suspended(turn: &mut Turn<'_>, suspension: Suspension) -> bool {
+    let at = turn.at();
     let Body::Call(progress) = turn.body() else { return false };
     progress.suspensions += 1;
     progress.left_bytes = progress.left_bytes.saturating_add(suspension.state.len());
     let refused = progress.refusal(&suspension);
-    let (timer, deadline) = (suspension.timer_ms, suspension.deadline_ms);
+    let timer = suspension.timer_ms.map(Duration::from_millis);
+    if !suspension.same_deadline {
+        progress.deadline =
+            suspension.deadline_ms.and_then(|after| at.checked_add(Duration::from_millis(after)).ok());
+    }
+    // A time that has passed meanwhile is over at once.
+    let deadline =
+        progress.deadline.map(|deadline| Duration::try_from(deadline.duration_since(at)).unwrap_or_default());
     progress.held = Some(Held { suspension, woken_by: None });
     (progress.tries, progress.deaths) = (0, 0);
     if let Some(detail) = refused {
@@ -191,7 +202,7 @@ fn suspended(turn: &mut Turn<'_>, suspension: Suspension) -> bool {
         return true;
     }
     if !take_early(turn) {
-        turn.suspend(timer.map(Duration::from_millis), deadline.map(Duration::from_millis));
+        turn.suspend(timer, deadline);
     }
     false
 }
