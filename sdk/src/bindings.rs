@@ -27,6 +27,7 @@ pub mod trigger {
         with: {
             "flowcell:plugin/types@0.1.0": crate::bindings::action::flowcell::plugin::types,
             "flowcell:plugin/context@0.1.0": crate::bindings::action::flowcell::plugin::context,
+            "flowcell:plugin/evaluate@0.1.0": crate::bindings::action::flowcell::plugin::evaluate,
             "flowcell:plugin/http-request@0.1.0": crate::bindings::action::flowcell::plugin::http_request,
             "flowcell:plugin/log@0.1.0": crate::bindings::action::flowcell::plugin::log,
         },

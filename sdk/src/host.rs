@@ -25,6 +25,8 @@ pub(crate) trait Host {
     fn trace_parent(&self) -> String;
     fn callback_url(&self) -> String;
     fn send(&self, request: RawRequest) -> Result<RawResponse, HttpError>;
+    fn evaluate(&self, program: &str, input: &str) -> Result<String, String>;
+    fn check_expression(&self, program: &str) -> Result<(), String>;
     fn log(&self, level: &str, message: &str, fields: &str);
     fn head(&self) -> Head;
     fn body(&self) -> Vec<u8>;
@@ -41,7 +43,7 @@ pub(crate) type Here = crate::testing::MockHost;
 #[cfg(target_arch = "wasm32")]
 mod imported {
     use super::{Head, Host};
-    use crate::bindings::action::flowcell::plugin::{context, http_request, log};
+    use crate::bindings::action::flowcell::plugin::{context, evaluate, http_request, log};
     use crate::bindings::trigger::flowcell::plugin::inbound;
     use crate::http::{HttpError, RawRequest, RawResponse};
 
@@ -81,6 +83,12 @@ mod imported {
                     Err(HttpError { code, detail, retryable, sent })
                 }
             }
+        }
+        fn evaluate(&self, program: &str, input: &str) -> Result<String, String> {
+            evaluate::jq(program, input)
+        }
+        fn check_expression(&self, program: &str) -> Result<(), String> {
+            evaluate::check(program)
         }
         fn log(&self, level: &str, message: &str, fields: &str) {
             log::write(level, message, fields);

@@ -54,6 +54,7 @@ mod descriptor;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod export;
+mod expression;
 mod host;
 pub mod http;
 pub mod input;
@@ -71,6 +72,7 @@ pub mod urlencoded;
 pub use action::{Action, Next, Outcome, Wait, Wake};
 pub use context::{Context, Level};
 pub use descriptor::{ActionDescriptor, Descriptor, TriggerDescriptor, Want};
+pub use expression::Expression;
 pub use http::HttpError;
 pub use plugin::Exports;
 pub use problem::Problem;
@@ -89,6 +91,7 @@ pub mod prelude {
 
     pub use crate::action::{Next, Wait, Wake};
     pub use crate::context::{Context, Level};
+    pub use crate::expression::Expression;
     pub use crate::http::{HttpError, Redirects, Response};
     pub use crate::problem::Problem;
     pub use crate::time_span::TimeSpan;

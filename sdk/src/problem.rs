@@ -16,6 +16,8 @@ pub mod kind {
     pub const CONFIGURATION: &str = "https://serverlessworkflow.io/spec/1.0.0/errors/configuration";
     /// A value does not satisfy its schema.
     pub const VALIDATION: &str = "https://serverlessworkflow.io/spec/1.0.0/errors/validation";
+    /// An expression failed.
+    pub const EXPRESSION: &str = "https://serverlessworkflow.io/spec/1.0.0/errors/expression";
     /// Credentials were refused.
     pub const AUTHENTICATION: &str = "https://serverlessworkflow.io/spec/1.0.0/errors/authentication";
     /// A policy forbids it.

@@ -64,6 +64,55 @@ async fn a_deadline_times_the_step_out_unsubscribes_and_leaves_the_address_dead(
     Call::post(url, &json!({})).send().await.is(410);
 }
 
+/// The step judges what calls back.
+fn judged() -> String {
+    let keys = "      failWhen: '.body.status == \"failed\"'\n      progressWhen: '.body.percent? < 100'\n    timeout: { after: PT3S }\n";
+    TASKS.replace("- done:", &format!("{keys}- done:"))
+}
+
+#[tokio::test]
+async fn progress_leaves_the_step_waiting_within_the_same_time() {
+    let stub = Stub::start().await;
+    let server = serve(&stub, &judged()).await;
+    let (run, url) = waiting(&server, &stub).await;
+    for percent in [10, 50] {
+        until("the step to wait", async || {
+            let answer = Call::post(&url, &json!({ "percent": percent })).send().await;
+            // The one before may be under way.
+            (answer.status == 202).then_some(())
+        })
+        .await;
+        server.wait_for(&run, "suspended").await;
+    }
+    until("the step to wait", async || {
+        (Call::post(&url, &json!({ "percent": 100 })).send().await.status == 202).then_some(())
+    })
+    .await;
+    let run = server.wait_for(&run, "completed").await;
+    assert_eq!(run["output"], json!({ "got": { "percent": 100 } }));
+    unsubscribed(&stub).await;
+
+    // Progress does not make the time longer.
+    let run = server.begin("shop/approval", &json!({ "order": 7 })).await;
+    let told = stub.wait_for("/subs", 2).await.remove(1).json();
+    server.wait_for(&run, "suspended").await;
+    Call::post(told["callback"].as_str().unwrap_or_default(), &json!({ "percent": 1 })).send().await.is(202);
+    let run = server.wait_for(&run, "faulted").await;
+    assert!(run["problem"]["type"].as_str().is_some_and(|kind| kind.ends_with("/timeout")), "{run}");
+}
+
+#[tokio::test]
+async fn what_calls_back_may_say_that_it_failed() {
+    let stub = Stub::start().await;
+    let server = serve(&stub, &judged()).await;
+    let (run, url) = waiting(&server, &stub).await;
+    Call::post(&url, &json!({ "status": "failed", "why": "no stock" })).send().await.is(202);
+    let run = server.wait_for(&run, "faulted").await;
+    assert_eq!(run["problem"]["data"]["code"], "callback-failed");
+    assert_eq!(run["problem"]["data"]["callback"]["body"]["why"], "no stock");
+    unsubscribed(&stub).await;
+}
+
 #[tokio::test]
 async fn cancelling_a_run_unsubscribes() {
     let stub = Stub::start().await;
@@ -129,5 +178,15 @@ async fn what_is_written_wrong_is_found_by_check() {
     let output = FLOWCELL.command([std::ffi::OsStr::new("check"), file.as_os_str()]).output().await;
     assert_eq!(output.code, Some(2), "{output}");
     assert!(output.stderr.contains("unsubscribe") || output.stdout.contains("unsubscribe"), "{output}");
+
+    std::fs::write(
+        &file,
+        flow("approval", &at(&stub, &judged()).replace(".body.status ==", ".body.status =!")),
+    )
+    .expect("a file");
+    let output = FLOWCELL.command([std::ffi::OsStr::new("check"), file.as_os_str()]).output().await;
+    output
+        .exited(2)
+        .says(&["approval.yaml:9:17: `with.failWhen`: the expression `.body.status =! \"failed\"` is wrong"]);
     assert_eq!(stub.all().len(), 0);
 }

@@ -4,15 +4,15 @@
 //! through `cancel` however the step ends: again until it succeeds, after the run is over too.
 
 use flowcell_plugin_http::input::Input as Exchange;
-use flowcell_sdk::TimeSpan;
 use flowcell_sdk::prelude::*;
+use flowcell_sdk::problem::kind;
 use serde_json::value::RawValue;
 
 use crate::subscription::{self, Unsubscribe};
 
 /// What a flow writes.
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Input<'a> {
     /// The request that asks for a call back. It names `${ $task.callback.url }` somewhere.
     #[serde(borrow)]
@@ -23,6 +23,13 @@ pub struct Input<'a> {
     #[serde(default)]
     #[schemars(with = "Option<Exchange<'static>>")]
     unsubscribe: Option<Value>,
+    /// Whether a request to the callback address says that it went wrong: an expression over `{method, query, headers,
+    /// body}`, without `${ }`, such as `.body.status == "failed"`. The step then fails with what came.
+    #[serde(default)]
+    fail_when: Option<Expression>,
+    /// Whether a request to the callback address only says how far it is, as above. The step waits on.
+    #[serde(default)]
+    progress_when: Option<Expression>,
     /// How long the step waits; as long as the run lives unless said otherwise.
     #[serde(default)]
     timeout: Option<TimeSpan>,
@@ -46,6 +53,10 @@ pub struct Output {
 #[derive(Serialize, Deserialize)]
 pub struct Left {
     unsubscribe: Option<Unsubscribe>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fail_when: Option<Expression>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    progress_when: Option<Expression>,
 }
 
 /// HTTP webhook.
@@ -65,17 +76,53 @@ pub fn http_webhook(input: Input<'_>, ctx: &mut Context) -> Result<Next<Output, 
     if input.timeout.is_some_and(|timeout| timeout.as_duration().is_zero()) {
         return Err(Problem::validation("`timeout` is zero; give a time such as PT1H"));
     }
-    let left = Left { unsubscribe: subscription::subscribe(input.subscribe, input.unsubscribe, ctx)? };
-    let cleanup = left.unsubscribe.is_some();
-    let mut wait = Wait::for_callback(left);
-    if let Some(timeout) = input.timeout {
-        wait = wait.at_most(timeout.as_duration());
+    for (name, expression) in [("failWhen", &input.fail_when), ("progressWhen", &input.progress_when)] {
+        if let Some(expression) = expression {
+            let named =
+                |problem: Problem| Problem::validation(format!("`{name}`: {}", problem.detail_text()));
+            expression.check(ctx).map_err(named)?;
+        }
     }
-    Ok(if cleanup { wait.with_cleanup().into() } else { wait.into() })
+    let (fail_when, progress_when) = (input.fail_when, input.progress_when);
+    let unsubscribe = subscription::subscribe(input.subscribe, input.unsubscribe, ctx)?;
+    let wait = waiting(Left { unsubscribe, fail_when, progress_when });
+    Ok(match input.timeout {
+        Some(timeout) => wait.at_most(timeout.as_duration()).into(),
+        None => wait.into(),
+    })
 }
 
-fn called_back(_: Left, wake: Wake, _ctx: &mut Context) -> Result<Next<Output, Left>, Problem> {
+fn waiting(left: Left) -> Wait<Left> {
+    let cleanup = left.unsubscribe.is_some();
+    let wait = Wait::for_callback(left);
+    if cleanup { wait.with_cleanup() } else { wait }
+}
+
+fn called_back(left: Left, wake: Wake, ctx: &mut Context) -> Result<Next<Output, Left>, Problem> {
     let encoding = Some(wake.get("encoding")).filter(|encoding| !encoding.is_null());
+    let callback = || {
+        let part = |name: &str| wake.get(name).clone();
+        let (method, query, headers, body) = (part("method"), part("query"), part("headers"), part("body"));
+        let mut callback = json!({ "method": method, "query": query, "headers": headers, "body": body });
+        if let Some(encoding) = encoding {
+            callback["encoding"] = encoding.clone();
+        }
+        callback
+    };
+    if let Some(expression) = &left.fail_when
+        && expression.is_true(&callback(), ctx)?
+    {
+        let detail = format!("`failWhen` holds for what called back: {}", expression.as_str());
+        return Err(Problem::new(kind::COMMUNICATION, "The other side reported a failure", 502)
+            .detail(detail)
+            .data(&json!({ "code": "callback-failed", "callback": callback() })));
+    }
+    if let Some(expression) = &left.progress_when
+        && expression.is_true(&callback(), ctx)?
+    {
+        ctx.log(Level::Info, "progress", &json!({ "body": wake.get("body") }));
+        return Ok(waiting(left).within_the_same_deadline().into());
+    }
     Ok(Next::Done(Output {
         status: 202,
         headers: wake.get("headers").clone(),

@@ -68,6 +68,56 @@ fn the_time_it_waits_is_bounded_when_asked() {
     assert_eq!(subscribed(input).2["deadlineMs"], 3_600_000);
 }
 
+fn judged() -> (MockHost, Outcome) {
+    let mut input = input();
+    (input["failWhen"], input["progressWhen"]) = (json!(".body.failed"), json!(".body.percent < 100"));
+    input["timeout"] = json!("PT1H");
+    let host = host()
+        .with_expression(".body.failed", |callback| callback["body"]["failed"].clone())
+        .with_expression(".body.percent < 100", |callback| {
+            json!(callback["body"]["percent"].as_u64() < Some(100))
+        })
+        .expect(request("POST", SUBS), answer(201).json(json!({ "id": 7 })));
+    let waiting = host.start::<Plugin>("http-webhook", input).unwrap();
+    (host, waiting)
+}
+
+fn callback(body: Value) -> Value {
+    json!({ "kind": "callback", "method": "POST", "headers": {}, "query": {}, "body": body })
+}
+
+#[test]
+fn what_only_tells_how_far_it_is_does_not_end_the_step() {
+    let (host, waiting) = judged();
+    let waits = host.resume::<Plugin>("http-webhook", waiting, callback(json!({ "percent": 50 }))).unwrap();
+    let Outcome::Suspend { wake, .. } = &waits else { panic!("{waits:?}") };
+    assert_eq!(
+        serde_json::from_str::<Value>(wake).unwrap(),
+        json!({ "callback": true, "cleanup": true, "sameDeadline": true })
+    );
+    let log = host.logs().remove(0);
+    assert_eq!((log.message.as_str(), &log.fields), ("progress", &json!({ "body": { "percent": 50 } })));
+    let done = host.resume::<Plugin>("http-webhook", waits, callback(json!({ "percent": 100 }))).unwrap();
+    assert!(matches!(done, Outcome::Done(_)), "{done:?}");
+}
+
+#[test]
+fn what_calls_back_may_fail_the_step() {
+    let (host, waiting) = judged();
+    let body = json!({ "failed": true, "why": "no stock" });
+    let problem = host.resume::<Plugin>("http-webhook", waiting, callback(body.clone())).unwrap_err();
+    assert_eq!((problem.code().as_deref(), problem.status()), (Some("callback-failed"), 502));
+    assert_eq!(problem.data_value()["callback"]["body"], body);
+}
+
+#[test]
+fn an_expression_that_does_not_compile_fails_before_anything_is_sent() {
+    let mut input = input();
+    input["failWhen"] = json!(".body.");
+    let problem = host().start::<Plugin>("http-webhook", input).unwrap_err();
+    assert!(problem.detail_text().starts_with("`failWhen`: `.body.`: "), "{problem}");
+}
+
 #[test]
 fn without_unsubscribe_there_is_nothing_to_tidy_up() {
     let mut input = input();

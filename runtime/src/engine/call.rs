@@ -77,7 +77,7 @@ async fn carry_out(
 ) -> Result<Outcome, Problem> {
     let plugin = installed(sandboxes, tenant, &attempt.plugin)?;
     let action = action(&plugin, &attempt.plugin)?;
-    let around = surroundings(core, tenant, attempt);
+    let around = surroundings(sandboxes, core, tenant, attempt);
     let host = &sandboxes.host;
     let ended = match ask {
         Ask::Start { input } => {
@@ -117,7 +117,7 @@ pub(super) async fn undo(
         let plugin = installed(sandboxes, tenant, &attempt.plugin)?;
         let action = action(&plugin, &attempt.plugin)?;
         let state = left(state)?;
-        let around = surroundings(core, tenant, &attempt);
+        let around = surroundings(sandboxes, core, tenant, &attempt);
         let over = (state.as_slice(), reason);
         let undone = sandboxes.host.cancel(&plugin, &action.name, over, around).await;
         let undone = undone.map_err(|error| host_failed(&error))?;
@@ -141,7 +141,7 @@ pub(super) async fn subscribe(
     row: &SubscriptionRow,
 ) -> Result<Vec<u8>, Problem> {
     let (plugin, trigger) = trigger(sandboxes, tenant, row)?;
-    let around = switching(core, tenant, row);
+    let around = switching(sandboxes, core, tenant, row);
     let called = sandboxes.host.enable(&plugin, &trigger, &row.config, around).await;
     switched(core, tenant, row, called)
 }
@@ -155,7 +155,8 @@ pub(super) async fn unsubscribe(
 ) -> Result<(), Problem> {
     let (plugin, trigger) = trigger(sandboxes, tenant, row)?;
     let was = (row.config.as_str(), row.state.as_deref().unwrap_or_default());
-    let called = sandboxes.host.disable(&plugin, &trigger, was, switching(core, tenant, row)).await;
+    let called =
+        sandboxes.host.disable(&plugin, &trigger, was, switching(sandboxes, core, tenant, row)).await;
     switched(core, tenant, row, called)
 }
 
@@ -173,14 +174,14 @@ fn trigger(
     Ok((plugin, trigger))
 }
 
-fn switching(core: &Core, tenant: &Tenant, row: &SubscriptionRow) -> Surroundings {
+fn switching(sandboxes: &Sandboxes, core: &Core, tenant: &Tenant, row: &SubscriptionRow) -> Surroundings {
     let context = SwitchContext {
         subscription: row.id.clone(),
         attempt: row.attempts,
         deadline_ms: deadline_ms(core, tenant),
         url: row.url.clone(),
     };
-    around(tenant, Errand::Switch(context))
+    around(sandboxes, tenant, Errand::Switch(context))
 }
 
 fn switched<T>(
@@ -214,7 +215,7 @@ fn action<'p>(plugin: &'p Plugin, wanted: &PluginRef) -> Result<&'p Action, Prob
     })
 }
 
-fn surroundings(core: &Core, tenant: &Tenant, attempt: &Attempt) -> Surroundings {
+fn surroundings(sandboxes: &Sandboxes, core: &Core, tenant: &Tenant, attempt: &Attempt) -> Surroundings {
     let Attempt { run, step, attempt, .. } = *attempt;
     let context = StepContext {
         run,
@@ -223,11 +224,13 @@ fn surroundings(core: &Core, tenant: &Tenant, attempt: &Attempt) -> Surroundings
         deadline_ms: deadline_ms(core, tenant),
         callbacks: core.callback_address(&tenant.id, run),
     };
-    around(tenant, Errand::Step(context))
+    around(sandboxes, tenant, Errand::Step(context))
 }
 
-fn around(tenant: &Tenant, errand: Errand) -> Surroundings {
-    Surroundings { grants: Grants { egress: tenant.egress.clone() }, limits: limits(tenant), errand }
+fn around(sandboxes: &Sandboxes, tenant: &Tenant, errand: Errand) -> Surroundings {
+    let expressions = Some(sandboxes.expressions(tenant));
+    let grants = Grants { egress: tenant.egress.clone(), expressions };
+    Surroundings { grants, limits: limits(tenant), errand }
 }
 
 /// When a call that begins now is ended.

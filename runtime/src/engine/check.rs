@@ -15,7 +15,9 @@ pub(super) async fn check(runtime: &Runtime, tenant: &TenantId, documents: &[Doc
         match document {
             Document::Flow(flow) => {
                 findings.extend(flow.warnings.iter().cloned());
-                findings.extend(flow.calls().flat_map(|call| check_call(runtime, tenant, flow, &call)));
+                for call in flow.calls() {
+                    findings.extend(check_call(runtime, tenant, flow, &call).await);
+                }
                 findings.extend(check_expressions(runtime, tenant, flow).await);
             }
             Document::Trigger(trigger) => {
@@ -33,7 +35,7 @@ fn error(file: &str, (line, column): (u64, u64), message: String) -> Finding {
     Finding { file: file.to_owned(), line, column, message, severity: Severity::Error }
 }
 
-fn check_call(runtime: &Runtime, tenant: &TenantId, flow: &Flow, call: &CallSite<'_>) -> Vec<Finding> {
+async fn check_call(runtime: &Runtime, tenant: &TenantId, flow: &Flow, call: &CallSite<'_>) -> Vec<Finding> {
     let plugin = match runtime.sandboxes.plugins.get(tenant, call.plugin) {
         Ok(plugin) => plugin,
         Err(reason) => return vec![error(&flow.file, call.call_place(), reason)],
@@ -43,13 +45,31 @@ fn check_call(runtime: &Runtime, tenant: &TenantId, flow: &Flow, call: &CallSite
         Err(reason) => return vec![error(&flow.file, call.call_place(), reason)],
     };
     // A `with` that is one expression has no shape before the run.
-    let expressions = call.with.expression_pointers();
-    let findings = action.check(&call.with.skeleton(), &expressions);
+    let (known, expressions) = (call.with.skeleton(), call.with.expression_pointers());
+    let mut findings = action.check(&known, &expressions);
+    findings.extend(check_later(runtime, tenant, action.expressions(&known)).await);
     let finding = |(pointer, sentence): (String, String)| {
         let message = format!("{}: {sentence}", spot("with", &pointer));
         error(&flow.file, call.place(&pointer), message)
     };
     findings.into_iter().map(finding).collect()
+}
+
+/// What is wrong with expressions that a plugin judges later.
+async fn check_later(
+    runtime: &Runtime,
+    tenant: &TenantId,
+    expressions: Vec<(String, String)>,
+) -> Vec<(String, String)> {
+    let Some(limits) = runtime.core.tenants.get(tenant).map(|tenant| limits(tenant)) else { return vec![] };
+    let mut findings = vec![];
+    for (pointer, program) in expressions {
+        let key = (tenant.clone(), "check".to_owned());
+        if let Err(reason) = runtime.sandboxes.evaluator.check(&key, &program, &[], limits).await {
+            findings.push((pointer, format!("the expression `{program}` is wrong: {reason}")));
+        }
+    }
+    findings
 }
 
 /// `with.headers.x` for the pointer `/headers/x`.
@@ -108,7 +128,8 @@ async fn check_config(
         Ok(trigger) => trigger,
     };
     let (known, expressions) = document.skeleton();
-    let findings = trigger.check(&known, &expressions);
+    let mut findings = trigger.check(&known, &expressions);
+    findings.extend(check_later(runtime, tenant, trigger.expressions(&known)).await);
     if !findings.is_empty() {
         let named = |(pointer, sentence): (String, String)| {
             (format!("/with{pointer}"), format!("{}: {sentence}", spot("with", &pointer)))

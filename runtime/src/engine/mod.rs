@@ -214,7 +214,7 @@ impl Runtime {
 
     fn hook_of(&self, trigger: Arc<catalog::Trigger>) -> Option<Hook> {
         let tenant = self.core.tenants.get(&trigger.tenant)?.clone();
-        Some(Hook { core: self.core.clone(), host: self.sandboxes.host.clone(), tenant, trigger })
+        Some(Hook { core: self.core.clone(), sandboxes: self.sandboxes.clone(), tenant, trigger })
     }
 
     /// The callback address that this token is of. It tells apart only what was sealed by this journal, not whether a

@@ -14,10 +14,11 @@ use super::call;
 use super::catalog::Trigger;
 use super::core::{Core, Lifetime};
 use super::runs::{self, Beginning, Begun, Start};
+use super::sandboxes::Sandboxes;
 use super::tenant::Tenant;
 use super::waiters::Told;
 use crate::flow::{End, Event, Reply};
-use crate::host::{CallLimits, Host, InboundRequest};
+use crate::host::{CallLimits, InboundRequest};
 use crate::id::RunId;
 use crate::journal::RunKey;
 use crate::problem::{Problem, kind};
@@ -55,7 +56,7 @@ pub struct Answer {
 /// An enabled trigger that a request was addressed to.
 pub struct Hook {
     pub(super) core: Arc<Core>,
-    pub(super) host: Host,
+    pub(super) sandboxes: Arc<Sandboxes>,
     pub(super) tenant: Arc<Tenant>,
     pub(super) trigger: Arc<Trigger>,
 }
@@ -149,11 +150,12 @@ impl Hook {
             remote: inbound.remote.to_string(),
             trigger_name: self.trigger.full_name(),
         });
-        let received =
-            self.host.receive(plugin, trigger, config, request, limits).await.map_err(|error| {
-                tracing::error!(trigger = self.trigger.full_name(), %error, "a trigger could not be called");
-                unavailable("the host could not judge the request; send it again in a moment")
-            })?;
+        let asked = (request, Some(self.sandboxes.expressions(&self.tenant)));
+        let received = self.sandboxes.host.receive(plugin, trigger, config, asked, limits).await;
+        let received = received.map_err(|error| {
+            tracing::error!(trigger = self.trigger.full_name(), %error, "a trigger could not be called");
+            unavailable("the host could not judge the request; send it again in a moment")
+        })?;
         self.core.metrics.guest_ended(&self.tenant.id, &plugin.name, &received.usage);
         for line in &received.logs {
             tracing::debug!(trigger = self.trigger.full_name(), level = %line.level, "{}", line.message);

@@ -12,13 +12,20 @@ use super::plugins::Plugins;
 use super::steps::{Evaluation, Steps};
 use super::tenant::Tenant;
 use crate::flow::{Ask, Outcome};
-use crate::host::{Evaluator, Host};
+use crate::host::{Evaluator, Expressions, Host};
 use crate::problem::Problem;
 
 pub(super) struct Sandboxes {
     pub host: Host,
     pub evaluator: Evaluator,
     pub plugins: Plugins,
+}
+
+impl Sandboxes {
+    /// What judges the expressions of a tenant's calls.
+    pub fn expressions(&self, tenant: &Tenant) -> Expressions {
+        Expressions { evaluator: self.evaluator.clone(), tenant: tenant.id.clone() }
+    }
 }
 
 impl Steps for Sandboxes {

@@ -11,9 +11,10 @@ use tokio::time::Instant;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower};
 
-use super::call::{CallState, Errand};
+use super::call::{CallState, Errand, Expressions};
+use super::evaluator::{self, Evaluator};
 use super::http;
-use super::limits::HOST_CALL_FUEL;
+use super::limits::{CallLimits, HOST_CALL_FUEL, cpu_time};
 use crate::capability::log::Level;
 use crate::problem::Problem;
 
@@ -25,12 +26,13 @@ pub(super) const TRIGGER: &str = "flowcell:plugin/trigger@0.1.0";
 pub(super) const EXPRESSION: &str = "flowcell:plugin/expression@0.1.0";
 
 const CONTEXT: &str = "flowcell:plugin/context@0.1.0";
+const EVALUATE: &str = "flowcell:plugin/evaluate@0.1.0";
 const HTTP_REQUEST: &str = "flowcell:plugin/http-request@0.1.0";
 const LOG: &str = "flowcell:plugin/log@0.1.0";
 const INBOUND: &str = "flowcell:plugin/inbound@0.1.0";
 
 /// The interfaces of this package that a plugin may import.
-pub(super) const OFFERED: [&str; 4] = [CONTEXT, HTTP_REQUEST, LOG, INBOUND];
+pub(super) const OFFERED: [&str; 5] = [CONTEXT, EVALUATE, HTTP_REQUEST, LOG, INBOUND];
 
 #[derive(Clone, Debug, ComponentType, Lift, Lower)]
 #[component(record)]
@@ -129,6 +131,7 @@ pub(super) fn link(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     link_context(linker)?;
     link_log(linker)?;
     link_inbound(linker)?;
+    link_evaluate(linker)?;
     let mut http_request = linker.instance(HTTP_REQUEST)?;
     http_request.func_wrap_async("send", |mut cx: StoreContextMut<'_, CallState>, (request,): (Request,)| {
         Box::new(async move {
@@ -164,6 +167,58 @@ fn step<'a>(cx: &'a StoreContextMut<'_, CallState>) -> Result<&'a super::StepCon
     errand(cx)?
         .step()
         .ok_or(Misplaced("`run` and `step` of `context` are there in a step, not in `enable` or `disable`"))
+}
+
+fn link_evaluate(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+    let mut evaluate = linker.instance(EVALUATE)?;
+    evaluate.func_wrap_async(
+        "jq",
+        |mut cx: StoreContextMut<'_, CallState>, (program, input): (String, String)| {
+            Box::new(async move {
+                charge(&mut cx, program.len() + input.len())?;
+                let started = Instant::now();
+                let (judge, key, limits) = judge(&cx, &program)?;
+                let (result, spent) = judge.evaluate_counted(&key, (&program, &input, "{}"), limits).await;
+                spend(&mut cx, started, spent)?;
+                Ok((result,))
+            })
+        },
+    )?;
+    evaluate.func_wrap_async("check", |mut cx: StoreContextMut<'_, CallState>, (program,): (String,)| {
+        Box::new(async move {
+            charge(&mut cx, program.len())?;
+            let started = Instant::now();
+            let (judge, key, limits) = judge(&cx, &program)?;
+            let (result, spent) = judge.check_counted(&key, &program, &[], limits).await;
+            spend(&mut cx, started, spent)?;
+            Ok((result,))
+        })
+    })
+}
+
+/// What judges an expression for this call, within what is left of the call's CPU time and time.
+fn judge(
+    cx: &StoreContextMut<'_, CallState>,
+    program: &str,
+) -> wasmtime::Result<(Evaluator, evaluator::Key, CallLimits)> {
+    let missing =
+        Misplaced("`evaluate` is there in a step and in a trigger's `receive`, `enable` and `disable`");
+    let Expressions { evaluator, tenant } = cx.data().expressions.clone().ok_or(missing)?;
+    let left = CallLimits {
+        memory_bytes: cx.data().meter.memory_limit() as u64,
+        cpu: cpu_time(cx.get_fuel()?),
+        wall: cx.data().deadline.saturating_duration_since(Instant::now()),
+    };
+    // Of its own: what was compiled for one expression is kept for the next time, and for nobody else.
+    let key = (tenant, blake3::hash(program.as_bytes()).to_hex().to_string());
+    Ok((evaluator, key, left))
+}
+
+/// Puts an evaluation on the guest's account.
+fn spend(cx: &mut StoreContextMut<'_, CallState>, started: Instant, fuel: u64) -> wasmtime::Result<()> {
+    cx.data_mut().in_host += started.elapsed();
+    let left = cx.get_fuel()?;
+    cx.set_fuel(left.saturating_sub(fuel))
 }
 
 fn link_log(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {

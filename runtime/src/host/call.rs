@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::SemaphorePermit;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 use wasmtime::component::{
     ComponentExportIndex, ComponentNamedList, InstancePre, Lift, Lower, ResourceTable,
@@ -16,6 +16,7 @@ use wasmtime::{Store, StoreContextMut};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::bindings::{GuestOutcome, GuestProblem, Started, Suspension};
+use super::evaluator::Evaluator;
 use super::fault::{self, Fault};
 use super::install::{ActionExports, TriggerExports};
 use super::limits::{CallLimits, HAND_OVER_BYTES, Meter, fuel};
@@ -24,7 +25,7 @@ use super::{Host, HostError};
 use crate::capability::http_request::Egress;
 use crate::capability::log::{LogLine, StepLog};
 use crate::capability::wasi;
-use crate::id::{CallbackAddress, RunId};
+use crate::id::{CallbackAddress, RunId, TenantId};
 use crate::problem::Problem;
 
 /// What a step may reach. What is not here is not reachable.
@@ -32,6 +33,15 @@ use crate::problem::Problem;
 pub(crate) struct Grants {
     /// The tenant's way out.
     pub egress: Arc<Egress>,
+    /// What judges its expressions.
+    pub expressions: Option<Expressions>,
+}
+
+/// What judges expressions for a call, and for whom.
+#[derive(Clone)]
+pub(crate) struct Expressions {
+    pub evaluator: Evaluator,
+    pub tenant: TenantId,
 }
 
 /// What a step may know about itself: the answers of `context`, worded when they are asked for.
@@ -214,6 +224,7 @@ pub(super) struct CallState {
     pub(super) meter: Meter,
     pub(super) errand: Option<Errand>,
     pub(super) egress: Option<Arc<Egress>>,
+    pub(super) expressions: Option<Expressions>,
     pub(super) inbound: Option<Arc<InboundRequest>>,
     pub(super) deadline: Instant,
     pub(super) in_host: Duration,
@@ -229,6 +240,7 @@ impl CallState {
             meter: Meter::new(limits),
             errand: None,
             egress: None,
+            expressions: None,
             inbound: None,
             deadline: deadline(limits.wall),
             in_host: Duration::ZERO,
@@ -285,8 +297,7 @@ pub(super) fn store(host: &Host, state: CallState, cpu: Duration) -> Result<Stor
 }
 
 /// A place to run in, as soon as there is one.
-pub(super) async fn slot(host: &Host, deadline: Instant) -> Result<SemaphorePermit<'_>, HostError> {
-    let slots = host.slots();
+pub(super) async fn slot(slots: &Semaphore, deadline: Instant) -> Result<SemaphorePermit<'_>, HostError> {
     if let Ok(permit) = slots.try_acquire() {
         return Ok(permit);
     }
@@ -318,7 +329,7 @@ where
 {
     let started = Instant::now();
     let deadline = state.deadline;
-    let _slot = slot(host, deadline).await?;
+    let _slot = slot(host.slots(), deadline).await?;
     let mut store = store(host, state, limits.cpu)?;
     let call = async {
         let instance = pre.instantiate_async(&mut store).await?;
@@ -454,7 +465,8 @@ where
     R: ComponentNamedList + Lift + Send + Sync + 'static,
 {
     let Surroundings { grants, limits, errand } = around;
-    let state = CallState { errand: Some(errand), egress: Some(grants.egress), ..CallState::new(&limits) };
+    let mut state = CallState::new(&limits);
+    (state.errand, state.egress, state.expressions) = (Some(errand), Some(grants.egress), grants.expressions);
     run(host, &plugin.pre, export, params, state, &limits).await
 }
 
@@ -480,11 +492,11 @@ pub(super) async fn receive(
     plugin: &Plugin,
     trigger: &str,
     config: &str,
-    inbound: Arc<InboundRequest>,
+    (inbound, expressions): (Arc<InboundRequest>, Option<Expressions>),
     limits: CallLimits,
 ) -> Result<Called<String>, HostError> {
     let export = &plugin.triggers()?.receive;
     let mut state = CallState::new(&limits);
-    state.inbound = Some(inbound);
+    (state.inbound, state.expressions) = (Some(inbound), expressions);
     run(host, &plugin.pre, export, (trigger, config), state, &limits).await.map(called)
 }

@@ -195,6 +195,16 @@ impl Schema {
         Err(errors.flat_map(|error| self.findings(&error)).collect())
     }
 
+    /// The expressions that a plugin judges later, of an input: a JSON pointer and a jq program each. The schema marks
+    /// their parameters with `"format": "jq"`.
+    pub(crate) fn expressions(&self, value: &Value) -> Vec<(String, String)> {
+        let parameters = self.source["properties"].as_object().into_iter().flatten();
+        let marked = parameters.filter(|(_, schema)| schema["format"] == "jq");
+        marked
+            .filter_map(|(name, _)| Some((format!("/{name}"), value.get(name)?.as_str()?.to_owned())))
+            .collect()
+    }
+
     /// An error as pointers and sentences; of keys that do not exist, one for each.
     fn findings(&self, error: &ValidationError<'_>) -> Vec<(String, String)> {
         let at = error.instance_path().to_string();

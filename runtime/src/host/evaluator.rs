@@ -73,15 +73,26 @@ impl Evaluator {
         variables: &str,
         limits: CallLimits,
     ) -> Result<String, String> {
-        let (result,): (Result<String, String>,) =
-            self.call(key, &self.0.evaluate, (program, input, variables), limits).await?;
-        match result {
+        self.evaluate_counted(key, (program, input, variables), limits).await.0
+    }
+
+    /// The same, and the fuel that it took.
+    pub(super) async fn evaluate_counted(
+        &self,
+        key: &Key,
+        (program, input, variables): (&str, &str, &str),
+        limits: CallLimits,
+    ) -> (Result<String, String>, u64) {
+        let judged: (Result<(Result<String, String>,), String>, u64) =
+            self.call(key, &self.0.evaluate, (program, input, variables), limits).await;
+        let result = match judged.0.and_then(|(result,)| result) {
             Ok(value) if value.len() > MAX_RESULT => Err(format!(
                 "the result is {} bytes long, and may have {MAX_RESULT}: select less",
                 value.len()
             )),
             other => other,
-        }
+        };
+        (result, judged.1)
     }
 
     /// Compiles a program that may use these variables, named without `$`. The error is a sentence for its author.
@@ -92,9 +103,20 @@ impl Evaluator {
         variables: &[String],
         limits: CallLimits,
     ) -> Result<(), String> {
-        let (result,): (Result<(), String>,) =
-            self.call(key, &self.0.check, (program, variables), limits).await?;
-        result
+        self.check_counted(key, program, variables, limits).await.0
+    }
+
+    /// The same, and the fuel that it took.
+    pub(super) async fn check_counted(
+        &self,
+        key: &Key,
+        program: &str,
+        variables: &[String],
+        limits: CallLimits,
+    ) -> (Result<(), String>, u64) {
+        let judged: (Result<(Result<(), String>,), String>, u64) =
+            self.call(key, &self.0.check, (program, variables), limits).await;
+        (judged.0.and_then(|(result,)| result), judged.1)
     }
 
     async fn call<P, R>(
@@ -103,7 +125,7 @@ impl Evaluator {
         export: &ComponentExportIndex,
         params: P,
         mut limits: CallLimits,
-    ) -> Result<R, String>
+    ) -> (Result<R, String>, u64)
     where
         P: wasmtime::component::ComponentNamedList + wasmtime::component::Lower + Send + Sync,
         R: wasmtime::component::ComponentNamedList + wasmtime::component::Lift + Send + Sync + 'static,
@@ -111,15 +133,20 @@ impl Evaluator {
         limits.memory_bytes = limits.memory_bytes.min(MAX_MEMORY);
         let Inner { host, pre, .. } = &*self.0;
         let deadline = call::deadline(limits.wall);
-        let _slot = call::slot(host, deadline).await.map_err(|error| error.to_string())?;
+        let _slot = match call::slot(host.evaluations(), deadline).await {
+            Ok(slot) => slot,
+            Err(error) => return (Err(error.to_string()), 0),
+        };
         let (mut store, kept) = match self.kept().take(key) {
             Some(Idle { store, instance, .. }) => (store, Some(instance)),
-            None => {
-                let store = call::store(host, CallState::new(&limits), limits.cpu);
-                (store.map_err(|error| error.to_string())?, None)
-            }
+            None => match call::store(host, CallState::new(&limits), limits.cpu) {
+                Ok(store) => (store, None),
+                Err(error) => return (Err(error.to_string()), 0),
+            },
         };
-        begin(&mut store, &limits).map_err(|error| error.to_string())?;
+        if let Err(error) = begin(&mut store, &limits) {
+            return (Err(error.to_string()), 0);
+        }
         let work = async {
             let instance = match kept {
                 Some(instance) => instance,
@@ -129,7 +156,9 @@ impl Evaluator {
             let value = function.call_async(&mut store, params).await?;
             Ok((instance, value))
         };
-        match timeout_at(deadline, work).await {
+        let worked = timeout_at(deadline, work).await;
+        let spent = fuel(limits.cpu) - store.get_fuel().unwrap_or(0);
+        let result = match worked {
             Ok(Ok((instance, value))) => {
                 self.kept().put(key, store, instance, host.kept_evaluators());
                 Ok(value)
@@ -139,7 +168,8 @@ impl Evaluator {
                 "the expression took longer than {} ms: simplify it, or raise `tenant.quota.step_time`",
                 limits.wall.as_millis()
             )),
-        }
+        };
+        (result, spent)
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {

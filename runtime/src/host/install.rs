@@ -285,7 +285,7 @@ async fn describe(host: &Host, component: &Component, exports: &Exports) -> Resu
     let pre = link().map_err(|error| InstallError::Link(format!("{error:#}")))?;
     let started = Instant::now();
     let deadline = call::deadline(DESCRIBE.wall);
-    let _slot = call::slot(host, deadline).await?;
+    let _slot = call::slot(host.slots(), deadline).await?;
     let mut store = call::store(host, CallState::new(&DESCRIBE), DESCRIBE.cpu)?;
     let call = async {
         let instance = pre.instantiate_async(&mut store).await?;

@@ -50,6 +50,11 @@ pub(super) fn fuel(cpu: Duration) -> u64 {
     u64::try_from(cpu.as_micros()).unwrap_or(u64::MAX).saturating_mul(FUEL_PER_US)
 }
 
+/// The CPU time that this much fuel is for.
+pub(super) fn cpu_time(fuel: u64) -> Duration {
+    Duration::from_micros(fuel / FUEL_PER_US)
+}
+
 /// One unit for most instructions, more for those that take many times as long: a turn of a loop and a call have the
 /// checks of fuel and epoch in them, divisions and roots are slow.
 pub(super) fn fuel_costs() -> OperatorCost {
@@ -116,6 +121,11 @@ impl Meter {
         let turns = limits.cpu.as_micros() / TURN.as_micros();
         self.turn_limit =
             u32::try_from(turns).unwrap_or(u32::MAX).saturating_add(2).saturating_mul(TURNS_OVER_CPU);
+    }
+
+    /// What the store may hold.
+    pub(super) fn memory_limit(&self) -> usize {
+        self.memory_limit
     }
 
     /// What the store holds now.

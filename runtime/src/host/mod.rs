@@ -31,7 +31,8 @@ use wasmtime::component::Linker;
 pub(crate) use self::cache::CacheDir;
 use self::call::CallState;
 pub(crate) use self::call::{
-    Called, Ended, Errand, Grants, InboundRequest, Outcome, StepContext, Surroundings, SwitchContext, Usage,
+    Called, Ended, Errand, Expressions, Grants, InboundRequest, Outcome, StepContext, Surroundings,
+    SwitchContext, Usage,
 };
 pub(crate) use self::evaluator::Evaluator;
 pub(crate) use self::install::InstallError;
@@ -152,13 +153,13 @@ impl Host {
         call::cancel(self, plugin, action, over, around).await
     }
 
-    /// A trigger's judgement of one request. It reaches nothing but the request.
+    /// A trigger's judgement of one request. It reaches nothing but the request, and expressions over it.
     pub(crate) async fn receive(
         &self,
         plugin: &Plugin,
         trigger: &str,
         config: &str,
-        inbound: Arc<InboundRequest>,
+        inbound: (Arc<InboundRequest>, Option<Expressions>),
         limits: CallLimits,
     ) -> Result<Called<String>, HostError> {
         call::receive(self, plugin, trigger, config, inbound, limits).await
@@ -203,6 +204,10 @@ impl Host {
 
     fn slots(&self) -> &Semaphore {
         &self.0.sandbox.slots
+    }
+
+    fn evaluations(&self) -> &Semaphore {
+        &self.0.sandbox.evaluations
     }
 
     fn linker(&self) -> &Linker<CallState> {

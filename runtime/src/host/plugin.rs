@@ -48,6 +48,11 @@ impl Action {
     pub(crate) fn check(&self, known: &Value, expressions: &[String]) -> Vec<(String, String)> {
         self.input.check(known, expressions)
     }
+
+    /// The expressions of an input that the plugin judges later: a JSON pointer and a jq program each.
+    pub(crate) fn expressions(&self, known: &Value) -> Vec<(String, String)> {
+        self.input.expressions(known)
+    }
 }
 
 /// One of a plugin's triggers.
@@ -65,6 +70,11 @@ impl Trigger {
     /// [`Action::check`].
     pub(crate) fn check(&self, known: &Value, expressions: &[String]) -> Vec<(String, String)> {
         self.config.check(known, expressions)
+    }
+
+    /// As [`Action::expressions`].
+    pub(crate) fn expressions(&self, known: &Value) -> Vec<(String, String)> {
+        self.config.expressions(known)
     }
 }
 

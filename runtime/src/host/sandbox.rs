@@ -28,12 +28,16 @@ pub(super) struct Sandbox {
     pub(super) engine: Engine,
     /// One permit for each guest that may run or wait at the same time.
     pub(super) slots: Arc<Semaphore>,
+    /// One permit for each evaluation that may run at the same time. Apart from the others: a guest that waits for one
+    /// has a place already, and must not wait for those that wait as it does.
+    pub(super) evaluations: Arc<Semaphore>,
 }
 
 impl Sandbox {
-    /// A pool of `calls` sandboxes, and room for `kept` ones beside them, of at most `memory` bytes each.
+    /// A pool of `calls` sandboxes, and room beside them for `kept` ones between and `kept` ones at evaluations, of at
+    /// most `memory` bytes each.
     pub(super) fn new(calls: u32, kept: u32, memory: usize) -> wasmtime::Result<Self> {
-        let engine = match Engine::new(&pooled(calls + kept, memory)) {
+        let engine = match Engine::new(&pooled(calls + 2 * kept, memory)) {
             Ok(engine) => engine,
             Err(error) => {
                 tracing::warn!(
@@ -44,8 +48,9 @@ impl Sandbox {
             }
         };
         let slots = Arc::new(Semaphore::new(calls as usize));
-        tick(&engine, slots.clone(), calls as usize)?;
-        Ok(Self { engine, slots })
+        let evaluations = Arc::new(Semaphore::new(kept as usize));
+        tick(&engine, [(slots.clone(), calls), (evaluations.clone(), kept)])?;
+        Ok(Self { engine, slots, evaluations })
     }
 }
 
@@ -99,13 +104,13 @@ fn base() -> Config {
 }
 
 /// Moves the epoch on until the engine is gone.
-fn tick(engine: &Engine, slots: Arc<Semaphore>, all: usize) -> std::io::Result<()> {
+fn tick(engine: &Engine, slots: [(Arc<Semaphore>, u32); 2]) -> std::io::Result<()> {
     let engine = engine.weak();
     let run = move || {
         while let Some(engine) = engine.upgrade() {
             engine.increment_epoch();
             drop(engine);
-            let idle = slots.available_permits() == all;
+            let idle = slots.iter().all(|(slots, all)| slots.available_permits() == *all as usize);
             std::thread::sleep(if idle { IDLE_TURN } else { TURN });
         }
     };

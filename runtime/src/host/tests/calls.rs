@@ -6,14 +6,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 
-use super::guest::Guest;
+use super::guest::{Guest, expression};
 use super::{host, limits, plugin};
 use crate::capability::http_request::{Egress, Shared};
 use crate::capability::log::{Level, LogLine};
 use crate::config::Quota;
 use crate::host::fault::Fault;
 use crate::host::{
-    CallLimits, Ended, Errand, Grants, Host, InboundRequest, Outcome, Plugin, StepContext, Surroundings,
+    CallLimits, Ended, Errand, Evaluator, Expressions, Grants, Host, InboundRequest, Outcome, Plugin,
+    StepContext, Surroundings,
 };
 use crate::id::{CallbackAddress, CallbackKey, RunId, TenantId};
 use crate::problem::{Problem, kind};
@@ -42,8 +43,11 @@ fn no_way_out() -> Arc<Egress> {
 }
 
 async fn start(host: &Host, plugin: &Plugin, input: &str, limits: CallLimits) -> Ended {
-    let around =
-        Surroundings { grants: Grants { egress: no_way_out() }, limits, errand: Errand::Step(step()) };
+    let around = Surroundings {
+        grants: Grants { egress: no_way_out(), expressions: None },
+        limits,
+        errand: Errand::Step(step()),
+    };
     host.start(plugin, "act", input, around).await.unwrap()
 }
 
@@ -255,9 +259,9 @@ async fn a_trigger_reads_the_request_and_nothing_else() {
         remote: "192.0.2.1:80".into(),
         trigger_name: "shop/orders".into(),
     });
-    let received = host.receive(&judge, "hook", "", request.clone(), limits()).await.unwrap();
+    let received = host.receive(&judge, "hook", "", (request.clone(), None), limits()).await.unwrap();
     assert_eq!(received.result.unwrap(), "[1]");
-    let received = host.receive(&judge, "hook", "{}", request, limits()).await.unwrap();
+    let received = host.receive(&judge, "hook", "{}", (request, None), limits()).await.unwrap();
     assert!(received.result.unwrap_err().detail.unwrap().contains("`context` is about a step"));
 }
 
@@ -305,4 +309,50 @@ async fn more_calls_than_places_wait_for_one() {
     for call in calls.collect::<Vec<_>>() {
         call.await.unwrap();
     }
+}
+
+/// A guest whose input is the program and its input.
+fn asks() -> Guest {
+    Guest {
+        imports: r#"(import "flowcell:plugin/evaluate@0.1.0" "jq" (func $jq (param i32 i32 i32 i32 i32)))"#,
+        ..Guest::action(
+            "(call $jq (local.get $input) (local.get $input_len) (local.get $input) (local.get $input_len) (i32.const 96))
+             (call $done (i32.load (i32.const 100)) (i32.load (i32.const 104)))",
+        )
+    }
+}
+
+fn judged_by(evaluator: &Evaluator) -> Surroundings {
+    let expressions = Expressions { evaluator: evaluator.clone(), tenant: TenantId::default_tenant() };
+    let grants = Grants { egress: no_way_out(), expressions: Some(expressions) };
+    Surroundings { grants, limits: limits(), errand: Errand::Step(step()) }
+}
+
+#[tokio::test]
+async fn guests_that_fill_the_host_and_ask_for_expressions_do_not_wait_for_each_other() {
+    let host = host();
+    let evaluator = host.evaluator(&expression()).await.unwrap();
+    let plugin = plugin(&host, &asks().wasm()).await;
+    let calls = (0..host.slots().available_permits() * 2)
+        .map(|_| host.start(&plugin, "act", r#"{"a":1}"#, judged_by(&evaluator)));
+    for ended in futures_util::future::join_all(calls).await {
+        let ended = ended.unwrap();
+        assert!(matches!(&ended.outcome, Outcome::Done(output) if output == r#"{"a":1}"#), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_expression_is_on_the_account_of_the_guest_that_asks() {
+    let host = host();
+    let evaluator = host.evaluator(&expression()).await.unwrap();
+    let plugin = plugin(&host, &asks().wasm()).await;
+    let cheap = host.start(&plugin, "act", "{}", judged_by(&evaluator)).await.unwrap();
+    assert!(cheap.usage.fault.is_none() && cheap.usage.fuel > 0, "{cheap:?}");
+    let endless = host.start(&plugin, "act", "loop", judged_by(&evaluator)).await.unwrap();
+    assert!(endless.usage.fuel > 1000 * cheap.usage.fuel, "{endless:?}");
+    let Outcome::Done(said) = endless.outcome else { panic!("it has the last microsecond for itself") };
+    assert!(said.contains("used up its CPU time"), "{said}");
+    let nowhere = start(&host, &plugin, "{}", limits()).await;
+    let Outcome::Fail(problem) = nowhere.outcome else { panic!("{nowhere:?}") };
+    assert!(problem.detail.unwrap().contains("`evaluate` is there in a step"));
 }
