@@ -48,6 +48,9 @@ pub struct LogLine {
 #[derive(Clone, Debug)]
 pub struct MockHost(Rc<RefCell<State>>);
 
+/// What an expression makes of its input.
+type Judge = fn(&Value) -> Value;
+
 #[derive(Debug)]
 struct State {
     run: String,
@@ -63,7 +66,7 @@ struct State {
     head: Head,
     body: Vec<u8>,
     trigger: String,
-    expressions: Vec<(String, fn(&Value) -> Value)>,
+    expressions: Vec<(String, Judge)>,
 }
 
 impl Drop for State {
@@ -182,7 +185,7 @@ impl MockHost {
 
     /// What an expression makes of its input: there is no jq here. Any other expression does not compile.
     #[must_use]
-    pub fn with_expression(self, expression: &str, value: fn(&Value) -> Value) -> Self {
+    pub fn with_expression(self, expression: &str, value: Judge) -> Self {
         self.with(|state| state.expressions.push((expression.to_owned(), value)))
     }
 
