@@ -61,9 +61,10 @@ impl RunId {
         Self(uuid::Uuid::now_v7())
     }
 
-    /// The id of what is done at a time that everybody knows: the same wherever it is made, and sorted as the others.
-    pub(crate) fn of(time: jiff::Timestamp, of: &[&[u8]]) -> Self {
-        let mut hash = blake3::Hasher::new();
+    /// The id of what is done at a time that is known before: the same whoever makes it with this key, and sorted as the
+    /// others.
+    pub(crate) fn of(key: &[u8; 32], time: jiff::Timestamp, of: &[&[u8]]) -> Self {
+        let mut hash = blake3::Hasher::new_keyed(key);
         for part in of {
             hash.update(&(part.len() as u64).to_le_bytes()).update(part);
         }

@@ -178,6 +178,65 @@ async fn a_host_that_dies_while_it_subscribes_leaves_nothing_behind() {
 }
 
 #[tokio::test]
+async fn a_host_that_dies_while_it_unsubscribes_does_so_again() {
+    let stub = Stub::start().await;
+    let server = setup(&stub).start().await;
+    put(&server, &trigger(&stub, "a")).await.is(201);
+    let gate = Gate::new();
+    stub.next("/subs/s7", Given::status(204).behind(&gate));
+    let removal = tokio::spawn(server.call("DELETE", PATH).try_send());
+    stub.wait_for("/subs/s7", 1).await;
+    let setup = server.kill9().await;
+    assert!(removal.await.expect("no panic").is_err(), "nobody was told that it is removed");
+    gate.open();
+    let server = setup.start().await;
+    stub.wait_for("/subs/s7", 2).await;
+    until("the end of it", async || subscriptions(&server).await.is_empty().then_some(())).await;
+    server.get(PATH).await.is(404);
+}
+
+#[tokio::test]
+async fn what_may_have_been_made_all_the_same_is_ended() {
+    let stub = Stub::start().await;
+    let server = setup(&stub).start().await;
+    // An answer that does not say what became of it, and then the other side is gone for a while.
+    stub.next("/subs", Given::status(500)).next("/subs", Given::status(401));
+    put(&server, &trigger(&stub, "a")).await.problem(502);
+    server.get(PATH).await.is(404);
+    stub.wait_for("/subs/s7", 1).await;
+    until("the end of it", async || subscriptions(&server).await.is_empty().then_some(())).await;
+    let keys: Vec<String> =
+        stub.seen("/subs").iter().map(|seen| seen.header("idempotency-key").to_owned()).collect();
+    assert!(keys.len() == 3 && keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_the_switching_that_is_under_way() {
+    let stub = Stub::start().await;
+    let mut server = setup(&stub).start().await;
+    let gate = Gate::new();
+    stub.next("/subs", Given::json(201, &json!({ "id": "s7" })).behind(&gate));
+    let request = tokio::spawn(server.call("PUT", PATH).body("application/yaml", trigger(&stub, "a")).send());
+    stub.wait_for("/subs", 1).await;
+    server.process().terminate();
+    until("the host to stop taking calls", async || {
+        server
+            .call("GET", "/readyz")
+            .try_send()
+            .await
+            .map_or(true, |answer| answer.status == 503)
+            .then_some(())
+    })
+    .await;
+    gate.open();
+    request.await.expect("no panic").is(201);
+    let (setup, _) = server.ended().await;
+    let server = setup.start().await;
+    assert_eq!(subscriptions(&server).await[0]["status"], "subscribed");
+    assert_eq!(stub.all().len(), 1);
+}
+
+#[tokio::test]
 async fn a_restart_keeps_the_subscription_and_another_address_makes_another_one() {
     let stub = Stub::start().await;
     let server = setup(&stub).file("news.yaml", trigger(&stub, "a")).start().await;

@@ -133,17 +133,51 @@ pub(super) async fn undo(
     problem
 }
 
+/// Why a trigger has not subscribed.
+pub(super) struct NotSubscribed {
+    pub problem: Problem,
+    /// It may have, all the same.
+    pub is_doubtful: bool,
+}
+
 /// Calls the `enable` of the trigger that a subscription is of: the bytes that it leaves.
 pub(super) async fn subscribe(
     sandboxes: &Sandboxes,
     core: &Core,
     tenant: &Tenant,
     row: &SubscriptionRow,
-) -> Result<Vec<u8>, Problem> {
-    let (plugin, trigger) = trigger(sandboxes, tenant, row)?;
+) -> Result<Vec<u8>, NotSubscribed> {
+    let not_called = |problem| NotSubscribed { problem, is_doubtful: false };
+    let (plugin, trigger) = trigger(sandboxes, tenant, row).map_err(not_called)?;
     let around = switching(sandboxes, core, tenant, row);
     let called = sandboxes.host.enable(&plugin, &trigger, &row.config, around).await;
-    switched(core, tenant, row, called)
+    let was_cut_off = called.as_ref().is_ok_and(|called| called.usage.fault.is_some());
+    match switched(core, tenant, row, called) {
+        Ok(state) if state.len() > LEFT_BYTES => {
+            let detail = format!(
+                "{}: its state has {} bytes; at most {LEFT_BYTES} are kept while it stands",
+                row.uses,
+                state.len()
+            );
+            let problem = Problem::new(kind::RUNTIME, "the subscription cannot be kept", 500).detail(detail);
+            Err(NotSubscribed { problem, is_doubtful: true })
+        }
+        Ok(state) => Ok(state),
+        Err(problem) => {
+            let is_doubtful = was_cut_off || may_have_arrived(&problem);
+            Err(NotSubscribed { problem, is_doubtful })
+        }
+    }
+}
+
+/// Whether a request that failed may have done what it asked for: it went out, and its answer is not that of whoever
+/// should have done it.
+fn may_have_arrived(problem: &Problem) -> bool {
+    let said = |key: &str| problem.data.as_ref().and_then(|data| data.get(key)?.as_str()).unwrap_or_default();
+    match said("code") {
+        "http-status" => matches!(problem.status, 500 | 502 | 504),
+        _ => matches!(said("sent"), "yes" | "unknown"),
+    }
 }
 
 /// Calls its `disable` with what `enable` left.
@@ -198,7 +232,7 @@ fn switched<T>(
     );
     for line in &called.logs {
         let trigger = format!("{}/{}", row.namespace, row.name);
-        tracing::info!(tenant = %tenant.id, trigger, level = %line.level, "{}", line.message);
+        tracing::debug!(tenant = %tenant.id, trigger, level = %line.level, "{}", line.message);
     }
     called.result
 }
@@ -303,7 +337,7 @@ fn invalid_input(plugin: &PluginRef, findings: Vec<(String, String)>) -> Problem
 }
 
 fn host_failed(error: &HostError) -> Problem {
-    tracing::error!(%error, "a step could not be called");
+    tracing::error!(%error, "a plugin could not be called");
     let mut problem =
         Problem::new(kind::RUNTIME, "the host could not call the plugin", 503).detail(error.to_string());
     problem.retry_after_ms = Some(HOST_PAUSE_MS);

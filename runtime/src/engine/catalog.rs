@@ -195,8 +195,13 @@ impl Catalog {
 
     /// The enabled trigger with this path.
     pub fn hook_at(&self, tenant: &str, path: &str) -> Option<&Arc<Trigger>> {
-        self.by_path
-            .get(&(tenant.to_owned(), path.trim_matches('/').to_owned()))
+        let path = path.trim_matches('/');
+        let arrives =
+            |trigger: &&Arc<Trigger>| trigger.tenant.as_str() == tenant && trigger.path() == Some(path);
+        self.arriving
+            .values()
+            .find(arrives)
+            .or_else(|| self.by_path.get(&(tenant.to_owned(), path.to_owned())))
             .filter(|trigger| trigger.enabled)
     }
 

@@ -15,6 +15,7 @@ use super::catalog::Catalog;
 use super::driver::Driver;
 use super::ledger::Gone;
 use super::metrics::Metrics;
+use super::schedule::Book;
 use super::steps::Steps;
 use super::subscription::Bell;
 use super::tenant::Tenant;
@@ -58,8 +59,9 @@ pub(super) struct Core {
     /// The store has refused this host's lease.
     fenced: AtomicBool,
     pub subscriptions: Bell,
-    /// Whether flows start by themselves.
-    pub keeps_schedules: bool,
+    /// How many changes of what is deployed are under way.
+    switching: watch::Sender<usize>,
+    pub schedules: Book,
 }
 
 /// What a run is given from outside.
@@ -106,7 +108,7 @@ pub(super) struct Parts {
     pub base_url: String,
     pub callback_key: CallbackKey,
     pub lock: Option<DataLock>,
-    pub keeps_schedules: bool,
+    pub schedules: Book,
 }
 
 /// Why a run could not be taken into memory.
@@ -147,7 +149,8 @@ impl Core {
             phase: watch::Sender::new(Lifetime::Serving),
             fenced: AtomicBool::new(false),
             subscriptions: Bell::default(),
-            keeps_schedules: parts.keeps_schedules,
+            switching: watch::Sender::new(0),
+            schedules: parts.schedules,
         }
     }
 
@@ -407,6 +410,23 @@ impl Core {
     /// Whether another host goes on with what this one had.
     pub fn is_fenced(&self) -> bool {
         self.fenced.load(Ordering::Relaxed)
+    }
+
+    /// Until what is returned is dropped, something in the world is being switched: a host that stops waits for that.
+    pub fn switching(&self) -> impl Drop + '_ {
+        struct Switching<'a>(&'a watch::Sender<usize>);
+        impl Drop for Switching<'_> {
+            fn drop(&mut self) {
+                self.0.send_modify(|count| *count -= 1);
+            }
+        }
+        self.switching.send_modify(|count| *count += 1);
+        Switching(&self.switching)
+    }
+
+    /// Returns when nothing is being switched.
+    pub async fn switched(&self) {
+        let _ = self.switching.subscribe().wait_for(|count| *count == 0).await;
     }
 
     /// Returns when the time to drain is over.

@@ -36,6 +36,7 @@ pub(super) async fn deploy(
 ) -> Result<(), DeployError> {
     let core = &runtime.core;
     let _turn = tenant.deploying.lock().await;
+    let _switching = core.switching();
     let mut findings = check::check(runtime, &tenant.id, &documents).await;
     findings.retain(|finding| finding.severity == Severity::Error);
     if !findings.is_empty() {
@@ -58,7 +59,7 @@ pub(super) async fn deploy(
                 flows.push(Deployed { flow, installed_at: now });
             }
             Document::Trigger(document) => {
-                let (token, enabled) = standing(core, &tenant.id, &document);
+                let (token, enabled) = kept(core, &tenant.id, &document);
                 let trigger = trigger(runtime, &tenant.id, document, token, enabled);
                 triggers.push(Arc::new(trigger.map_err(DeployError::Problem)?));
             }
@@ -82,9 +83,11 @@ pub(super) async fn deploy(
         for trigger in triggers {
             catalog.put_trigger(trigger);
         }
+        switched.on.iter().for_each(|trigger| catalog.expect_no_more(trigger));
     }
     subscription::attempt_now(runtime, tenant, switched.off).await;
-    schedule::settle(core).await.map_err(|error| DeployError::Problem(storage_problem(&error)))
+    schedule::settle(core).await;
+    Ok(())
 }
 
 /// What a deployment has switched so far.
@@ -105,6 +108,10 @@ impl Switched {
         for trigger in triggers {
             if trigger.enabled {
                 self.on.push(trigger.clone());
+                // From now on: who is asked to call may do so at once.
+                if trigger.subscribes {
+                    runtime.core.catalog.write().expect("no panic while held").expect(trigger.clone());
+                }
                 let named = |problem: Problem| problem.at(&format!("trigger {}", trigger.full_name()));
                 writes.extend(subscription::switch_on(runtime, tenant, trigger).await.map_err(named)?);
             } else {
@@ -125,6 +132,7 @@ impl Switched {
                 let catalog = core.catalog.read().expect("no panic while held");
                 catalog.trigger(&tenant.id, namespace, name).cloned()
             };
+            core.catalog.write().expect("no panic while held").expect_no_more(&trigger);
             subscription::switch_back(runtime, tenant, &trigger, old.as_deref()).await;
         }
     }
@@ -132,7 +140,7 @@ impl Switched {
 
 /// A trigger's token, which is minted once and stays through every edit; and whether it is on, which is what the
 /// operator last said as long as the document is the same.
-fn standing(core: &Core, tenant: &TenantId, document: &TriggerDocument) -> (String, bool) {
+fn kept(core: &Core, tenant: &TenantId, document: &TriggerDocument) -> (String, bool) {
     let catalog = core.catalog.read().expect("no panic while held");
     match catalog.trigger(tenant, &document.namespace, &document.name) {
         Some(trigger) if trigger.document.source == document.source => {
@@ -175,17 +183,20 @@ fn row(trigger: &Trigger) -> TriggerRow {
 
 pub(super) async fn remove_flow(
     core: &Core,
-    tenant: &TenantId,
+    tenant: &Tenant,
     namespace: &str,
     name: &str,
 ) -> Result<bool, Problem> {
+    let _turn = tenant.deploying.lock().await;
+    let _switching = core.switching();
+    let tenant = &tenant.id;
     if core.catalog.read().expect("no panic while held").flow(tenant, namespace, name, None).is_none() {
         return Ok(false);
     }
     let (owner, namespace_, name_) = (tenant.clone(), namespace.to_owned(), name.to_owned());
     commit(core, vec![Write::RemoveFlow { tenant: owner, namespace: namespace_, name: name_ }]).await?;
     let removed = core.catalog.write().expect("no panic while held").remove_flow(tenant, namespace, name);
-    schedule::settle(core).await.map_err(|error| storage_problem(&error))?;
+    schedule::settle(core).await;
     Ok(removed)
 }
 
@@ -198,6 +209,7 @@ pub(super) async fn set_trigger_enabled(
 ) -> Result<Option<TriggerView>, Problem> {
     let core = &runtime.core;
     let _turn = tenant.deploying.lock().await;
+    let _switching = core.switching();
     let Some(old) =
         core.catalog.read().expect("no panic while held").trigger(&tenant.id, namespace, name).cloned()
     else {
@@ -216,7 +228,11 @@ pub(super) async fn set_trigger_enabled(
         return Err(problem);
     }
     let view = new.view(&core.base_url);
-    core.catalog.write().expect("no panic while held").put_trigger(new);
+    {
+        let mut catalog = core.catalog.write().expect("no panic while held");
+        catalog.put_trigger(new.clone());
+        catalog.expect_no_more(&new);
+    }
     subscription::attempt_now(runtime, tenant, switched.off).await;
     Ok(Some(view))
 }
@@ -229,6 +245,7 @@ pub(super) async fn remove_trigger(
 ) -> Result<bool, Problem> {
     let core = &runtime.core;
     let _turn = tenant.deploying.lock().await;
+    let _switching = core.switching();
     let old = core.catalog.read().expect("no panic while held").trigger(&tenant.id, namespace, name).cloned();
     let Some(old) = old else { return Ok(false) };
     let off = subscription::switch_off(core, &old).await?;

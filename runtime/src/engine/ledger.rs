@@ -387,13 +387,13 @@ impl Ledger {
         if planted(Mutation::NoNextTime) {
             return;
         }
-        writes.extend(ended.and_then(|ended| schedule::when_over(&self.row, self.state.flow(), ended)));
+        writes.extend(ended.and_then(|ended| schedule::when_over(&self.core, &self.row, ended)));
     }
 
     /// The scheduler may sleep for longer than the end of this run has left its schedule.
     fn wake_schedule(&self) {
         let ended = self.row.ended_at;
-        let next = ended.and_then(|ended| schedule::when_over(&self.row, self.state.flow(), ended));
+        let next = ended.and_then(|ended| schedule::when_over(&self.core, &self.row, ended));
         if let Some(Write::ScheduleNext { due, .. }) = next {
             self.core.timer_is_set(self.state.flow().durable, due);
         }

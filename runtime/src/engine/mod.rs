@@ -152,7 +152,7 @@ impl Runtime {
 
     /// Removes every version of a flow; its runs end on the text they began on. False: there was none.
     pub async fn remove_flow(&self, tenant: &TenantId, namespace: &str, name: &str) -> Result<bool, Problem> {
-        deploy::remove_flow(&self.core, tenant, namespace, name).await
+        deploy::remove_flow(&self.core, self.tenant(tenant)?, namespace, name).await
     }
 
     /// The triggers of a tenant.
@@ -344,7 +344,7 @@ impl Runtime {
         let over = crate::clock::after(self.core.clock.now(), within);
         tokio::select! {
             biased;
-            () = self.core.idle() => {}
+            ((), ()) = async { tokio::join!(self.core.idle(), self.core.switched()) } => {}
             () = self.core.clock.sleep_until(over) => {
                 tracing::warn!(runs = self.core.active_runs(), "time to drain is over; the next start continues them");
             }

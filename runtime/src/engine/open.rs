@@ -14,6 +14,7 @@ use super::options::{Data, OpenError, Options};
 use super::plugins::Plugins;
 use super::retention;
 use super::sandboxes::Sandboxes;
+use super::schedule;
 use super::scheduler;
 use super::tenant::Tenant;
 use crate::capability::http_request::{Egress, Shared};
@@ -62,6 +63,7 @@ pub(super) async fn open(options: Options) -> Result<Runtime, OpenError> {
             bundled.push(host.install(part.wasm).await.map_err(|error| plugin_error(part.name, error))?);
         }
     }
+    let schedule_key = durable.key("schedules").map_err(journal_error)?;
     let callback_key = CallbackKey::new(durable.key("callbacks").map_err(journal_error)?);
     let sandboxes = Arc::new(Sandboxes {
         host,
@@ -77,7 +79,7 @@ pub(super) async fn open(options: Options) -> Result<Runtime, OpenError> {
         base_url: options.base_url,
         callback_key,
         lock,
-        keeps_schedules: options.schedules,
+        schedules: schedule::Book::new(options.schedules, schedule_key),
     });
     for plugin in bundled {
         sandboxes.plugins.add(None, plugin);

@@ -21,6 +21,9 @@ use crate::problem::{Problem, kind};
 /// The longest and the usual page of a list.
 const PAGE: (u32, u32) = (500, 50);
 
+/// The status of the problem of a run that there is already.
+pub(super) const BEGUN: u16 = 409;
+
 /// What a run begins with.
 pub(super) struct Start {
     pub id: RunId,
@@ -105,7 +108,7 @@ async fn carry(
         // A time of a schedule for which there is a run already, and counted: another host was quicker, or this one was not
         // told that it had begun it.
         Err(StorageError::Conflict(_)) => {
-            let _ = tell.send(Err(Problem::new(kind::RUNTIME, "the run has begun already", 409)));
+            let _ = tell.send(Err(Problem::new(kind::RUNTIME, "the run has begun already", BEGUN)));
             tenant.run_is_over();
             drop(driver);
             core.wake(durable, key, lease, inbox).await;

@@ -1,5 +1,5 @@
-//! Wakes runs when their timers are due, and starts flows at their times. One task for each journal, however many timers there are: a timer is a row,
-//! and the task sleeps until the earliest one.
+//! Wakes runs when their timers are due, and starts flows at their times. One task for each journal, however many timers
+//! there are: a timer is a row, and the task sleeps until the earliest one.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,11 +14,13 @@ use crate::flow::Event;
 
 /// How many rows are looked at beside those that are already given to their runs.
 const ROWS: usize = 1000;
+/// How long nobody looks, at the most.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// How long a journal that cannot be read, or is another host's, is left alone.
 const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(core: Arc<Core>, durable: bool) {
-    let mut is_settled = false;
+    let mut held = schedule::Held::new();
     loop {
         if core.is_fenced() {
             // Whoever has the journal now has its timers, too.
@@ -27,23 +29,16 @@ pub(super) async fn run(core: Arc<Core>, durable: bool) {
             }
             continue;
         }
-        if !is_settled {
-            match schedule::settle_in(&core, durable).await {
-                Ok(()) => is_settled = true,
-                Err(error) => tracing::error!(%error, "schedules cannot be read or written; trying again"),
-            }
-        }
-        let mut next = hand_out(&core, durable).await.min(schedule::start_due(&core, durable).await);
-        if !is_settled {
-            next = next.min(after(core.clock.now(), PAUSE));
-        }
+        let next = hand_out(&core, durable).await.min(schedule::start_due(&core, durable, &mut held).await);
+        // The clock may be set, or the machine sleep.
+        let next = next.min(after(core.clock.now(), LONGEST_SLEEP));
         let alarm = if durable { &core.durable_alarm } else { &core.volatile_alarm };
         alarm.sleeps_until.store(next.as_millisecond(), Ordering::Release);
         tokio::select! {
             biased;
+            () = core.draining() => return,
             () = core.clock.sleep_until(next) => {}
             () = alarm.rung.notified() => {}
-            () = core.draining() => return,
         }
         // Awake: whatever is set from here on rings, and the ring is kept until the next sleep.
         alarm.sleeps_until.store(i64::MAX, Ordering::Release);

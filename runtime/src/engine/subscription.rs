@@ -6,6 +6,7 @@
 //! more. Who deploys, enables or disables a trigger waits for the first attempt; what must be tried again after that is
 //! done by [`run`], and what stands or fails is shown by [`list`].
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,31 +16,36 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::Runtime;
-use super::call;
+use super::call::{self, NotSubscribed};
 use super::catalog::Trigger;
-use super::core::Core;
+use super::core::{Core, Lifetime};
+use super::receive::unavailable;
 use super::runs::storage_problem;
 use super::tenant::Tenant;
 use super::view::SubscriptionView;
 use crate::clock::after;
 use crate::flow::ATTEMPTS_TO_UNDO;
 use crate::id::{TenantId, mint_id};
-use crate::journal::{Batch, StorageError, SubscriptionPhase, SubscriptionRow, Write};
+use crate::journal::{Batch, StorageError, SubscriptionPhase, SubscriptionRow, TriggerRow, Write};
 use crate::problem::{Problem, kind};
 
-/// The most attempts to subscribe that somebody waits for, and the longest pause between two of them.
-const ATTEMPTS_IN_SIGHT: u32 = 10;
-const LONGEST_IN_SIGHT: Duration = Duration::from_secs(30);
-/// How long a journal that fails, or is another host's, is left alone.
+/// How long somebody waits for a trigger to be switched on, pauses between attempts included.
+const IN_SIGHT: Duration = Duration::from_secs(60);
+/// How long what cannot be done now is left alone: the journal fails or is another host's, a trigger is being switched.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How many plugins are called at a time by [`run`].
+/// How many plugins are called at a time by [`run`], and how many of one tenant.
 const AT_ONCE: usize = 16;
+const AT_ONCE_OF_TENANT: usize = 4;
+/// The most subscriptions of a tenant, those that cannot be ended included.
+const MOST_OF_TENANT: usize = 1000;
 
 /// Wakes [`run`], once there is somebody to wake.
 #[derive(Default)]
 pub(super) struct Bell {
     rung: Notify,
     is_heard: AtomicBool,
+    /// The rows are not what the triggers want.
+    is_unsettled: AtomicBool,
 }
 
 impl Bell {
@@ -71,19 +77,31 @@ pub(super) async fn switch_on(
     trigger: &Arc<Trigger>,
 ) -> Result<Vec<Write>, Problem> {
     let core = &runtime.core;
-    let standing = standing(core, trigger).await?;
+    let rows = of_tenant(core, &tenant.id).await?;
+    let count = rows.len();
     let is_ours = |row: &SubscriptionRow| trigger.subscribes && is_of(row, core, trigger);
-    let (ours, others): (Vec<_>, Vec<_>) = standing.into_iter().partition(is_ours);
+    let (ours, others): (Vec<_>, Vec<_>) = standing(rows, trigger).into_iter().partition(is_ours);
+    let ours = ours.into_iter().next();
+    let is_on = ours.as_ref().is_some_and(|row| row.phase == SubscriptionPhase::Subscribed);
+    if others.is_empty() && (is_on || !trigger.subscribes) {
+        return Ok(vec![]);
+    }
+    if trigger.subscribes && ours.is_none() && count >= MOST_OF_TENANT {
+        return Err(Problem::new(kind::RUNTIME, "the tenant has too many subscriptions", 429).detail(format!(
+            "{count} subscriptions stand or could not be ended: `flowcell triggers subscriptions` shows them"
+        )));
+    }
     let others: Vec<_> = others.into_iter().map(|row| ending(core, row)).collect();
     if !trigger.subscribes || !core.subscriptions.is_heard() {
-        let ours = (trigger.subscribes && ours.is_empty()).then(|| new(core, trigger));
+        let ours = (trigger.subscribes && ours.is_none()).then(|| new(core, trigger));
+        core.subscriptions.ring();
         return Ok(others.into_iter().chain(ours).map(Write::PutSubscription).collect());
     }
     // The old one first: both may be known to the other side under the trigger's address.
     commit(core, others.iter().cloned().map(Write::PutSubscription).collect()).await?;
     attempt_now(runtime, tenant, others).await;
-    let row = match ours.into_iter().next() {
-        Some(row) if row.phase == SubscriptionPhase::Subscribed => return Ok(vec![]),
+    let row = match ours {
+        _ if is_on => return Ok(vec![]),
         Some(row) => row,
         None => {
             let row = new(core, trigger);
@@ -91,16 +109,13 @@ pub(super) async fn switch_on(
             row
         }
     };
-    core.catalog.write().expect("no panic while held").expect(trigger.clone());
-    let subscribed = subscribe(runtime, tenant, row).await;
-    core.catalog.write().expect("no panic while held").expect_no_more(trigger);
-    subscribed.map(|()| vec![])
+    subscribe(runtime, tenant, row).await.map(|()| vec![])
 }
 
 /// What ends with a trigger: to be committed with it, and then given to [`attempt_now`].
 pub(super) async fn switch_off(core: &Core, trigger: &Trigger) -> Result<Vec<SubscriptionRow>, Problem> {
-    let standing = standing(core, trigger).await?;
-    Ok(standing.into_iter().map(|row| ending(core, row)).collect())
+    let rows = of_tenant(core, &trigger.tenant).await?;
+    Ok(standing(rows, trigger).into_iter().map(|row| ending(core, row)).collect())
 }
 
 /// The first attempt for rows that are to be ended and are committed; what fails goes on in the background.
@@ -126,7 +141,7 @@ pub(super) async fn switch_back(
     let core = &runtime.core;
     let old = old.filter(|old| old.enabled && old.subscribes);
     let back = async {
-        let standing = standing(core, trigger).await?;
+        let standing = standing(of_tenant(core, &tenant.id).await?, trigger);
         let is_olds = |row: &SubscriptionRow| old.is_some_and(|old| is_of(row, core, old));
         let stands = standing.iter().any(is_olds);
         let others = standing.into_iter().filter(|row| !is_olds(row)).map(|row| ending(core, row));
@@ -135,7 +150,8 @@ pub(super) async fn switch_back(
     };
     if let Err(problem) = back.await {
         let (tenant, trigger) = (&tenant.id, trigger.full_name());
-        tracing::error!(%tenant, trigger, %problem, "what the trigger had subscribed to is set right by the next start");
+        tracing::error!(%tenant, trigger, %problem, "what the trigger had subscribed to is not set right yet; trying again");
+        core.subscriptions.is_unsettled.store(true, Ordering::Release);
     }
     core.subscriptions.ring();
 }
@@ -143,40 +159,49 @@ pub(super) async fn switch_back(
 /// Calls the plugin until it has subscribed, or says that it will not.
 async fn subscribe(runtime: &Runtime, tenant: &Tenant, mut row: SubscriptionRow) -> Result<(), Problem> {
     let core = &runtime.core;
+    let give_up = after(core.clock.now(), IN_SIGHT);
     loop {
         let (failed, problem) = match attempt(runtime, tenant, row).await {
             Ok(Attempted::Done) => return Ok(()),
             Ok(Attempted::Failed(failed)) => *failed,
-            Ok(Attempted::Taken) => {
-                return Err(Problem::new(kind::RUNTIME, "the trigger is being switched already", 409)
-                    .detail("look at it again in a moment"));
-            }
+            Ok(Attempted::Taken) => return Err(taken()),
             Err(error) => return Err(storage_problem(&error)),
         };
         match problem.retry_after() {
-            Some(pause) if failed.attempts < ATTEMPTS_IN_SIGHT && pause <= LONGEST_IN_SIGHT => {
-                core.clock.sleep_until(after(core.clock.now(), pause)).await;
+            Some(pause) if after(core.clock.now(), pause) < give_up => {
+                if !core.pause(pause).await {
+                    return Err(unavailable("the host is shutting down; switch the trigger on again then"));
+                }
                 row = failed;
             }
             _ => {
-                // What the plugin says it has not done needs no undoing.
-                commit(core, vec![gone(failed)]).await?;
+                // What certainly was not done needs no undoing; what may have been done, does.
+                let left = match failed.doubtful {
+                    true => Write::PutSubscription(ending(core, failed)),
+                    false => gone(failed),
+                };
+                commit(core, vec![left]).await?;
+                core.subscriptions.ring();
                 return Err(refused(problem));
             }
         }
     }
 }
 
+fn taken() -> Problem {
+    Problem::new(kind::RUNTIME, "the trigger is being switched already", 409)
+        .detail("look at it again in a moment")
+}
+
 fn refused(problem: Problem) -> Problem {
-    let status = if problem.kind == kind::VALIDATION { 400 } else { 502 };
+    let status = match problem.kind.as_str() {
+        kind::VALIDATION => 400,
+        kind::CONFIGURATION | kind::AUTHORIZATION => 409,
+        _ => 502,
+    };
     let detail = problem.to_string();
-    Problem {
-        status,
-        retry_after_ms: None,
-        title: "the trigger could not be switched on".to_owned(),
-        ..problem
-    }
-    .detail(detail)
+    let title = "the trigger could not be switched on".to_owned();
+    Problem { status, retry_after_ms: None, title, ..problem }.detail(detail)
 }
 
 /// One call of the plugin, counted before and told after.
@@ -186,50 +211,61 @@ async fn attempt(
     mut row: SubscriptionRow,
 ) -> Result<Attempted, StorageError> {
     let Runtime { core, sandboxes } = runtime;
-    let now = core.clock.now();
+    let is_to_end = row.phase == SubscriptionPhase::Unsubscribing;
+    if is_to_end && row.state.is_none() && !row.doubtful {
+        return told(core, gone(row), Attempted::Done).await;
+    }
+    let was_doubtful = row.doubtful;
     row.attempts += 1;
     row.revision += 1;
-    // Until then this host is at it. One that dies meanwhile has left it to the others.
-    row.due = Some(after(now, tenant.quota.step_time.saturating_add(PAUSE)));
+    // Until then this host is at it. One that dies meanwhile has left it to the others, and nobody knows how far it was.
+    row.due = Some(after(core.clock.now(), tenant.quota.step_time.saturating_add(PAUSE)));
+    row.doubtful |= row.state.is_none();
     match core.durable.commit(Batch::of(vec![Write::PutSubscription(row.clone())])).await {
         Ok(()) => {}
         Err(StorageError::Conflict(_)) => return Ok(Attempted::Taken),
         Err(error) => return Err(error),
     }
-    let is_to_end = row.phase == SubscriptionPhase::Unsubscribing;
     let called = match &row.state {
         // Nobody knows whether it was subscribed: under the same key that is found out, and can then be ended.
-        None => call::subscribe(sandboxes, core, tenant, &row).await.map(Some),
+        None => match call::subscribe(sandboxes, core, tenant, &row).await {
+            Ok(state) => Ok(Some(state)),
+            Err(NotSubscribed { problem, is_doubtful }) => {
+                row.doubtful = was_doubtful || is_doubtful;
+                Err(problem)
+            }
+        },
         Some(_) => call::unsubscribe(sandboxes, core, tenant, &row).await.map(|()| None),
     };
-    row.revision += 1;
     let (write, attempted) = match called {
         Ok(Some(state)) => {
-            row.state = Some(state.into());
+            (row.state, row.doubtful) = (Some(state.into()), false);
             (row.due, row.problem) = (None, None);
             if is_to_end {
                 (row.due, row.attempts) = (Some(core.clock.now()), 0);
             } else {
                 row.phase = SubscriptionPhase::Subscribed;
             }
-            (Write::PutSubscription(row), Attempted::Done)
+            (Write::PutSubscription(next(row)), Attempted::Done)
         }
         Ok(None) => (gone(row), Attempted::Done),
-        Err(problem) if is_to_end && row.state.is_none() && problem.retry_after().is_none() => {
-            tracing::warn!(trigger = name(&row), %problem, "the other side takes no subscription: none stands");
-            (gone(row), Attempted::Done)
-        }
         Err(problem) => {
             let is_final =
                 is_to_end && (problem.kind == kind::VALIDATION || row.attempts >= ATTEMPTS_TO_UNDO);
             row.due = (!is_final).then(|| after(core.clock.now(), problem.pause_after(row.attempts)));
-            row.problem = serde_json::to_string(&problem).ok();
+            // Not with what the other side answered, which may be large.
+            row.problem = serde_json::to_string(&Problem { data: None, ..problem.clone() }).ok();
             let what = if is_to_end { "ended" } else { "made" };
             let (attempt, again_at) = (row.attempts, row.due);
             tracing::warn!(trigger = name(&row), attempt, ?again_at, %problem, "a subscription could not be {what}");
+            let row = next(row);
             (Write::PutSubscription(row.clone()), Attempted::Failed(Box::new((row, problem))))
         }
     };
+    told(core, write, attempted).await
+}
+
+async fn told(core: &Core, write: Write, attempted: Attempted) -> Result<Attempted, StorageError> {
     match core.durable.commit(Batch::of(vec![write])).await {
         Ok(()) => Ok(attempted),
         // Somebody has given this host up meanwhile: what comes of it is his.
@@ -241,29 +277,49 @@ async fn attempt(
 /// Makes the rows what the triggers want, as it is after a start: one that died in between, an address that is another
 /// one now, a trigger that is gone.
 pub(super) async fn settle(core: &Core) -> Result<(), StorageError> {
+    core.subscriptions.is_unsettled.store(false, Ordering::Release);
+    let (rows, deployed) =
+        core.durable.ask(|storage| Ok((storage.subscriptions()?, storage.triggers()?))).await?;
     let triggers: Vec<Arc<Trigger>> = {
         let catalog = core.catalog.read().expect("no panic while held");
         catalog.all_triggers().cloned().collect()
     };
-    let rows = core.durable.ask(|storage| storage.subscriptions()).await?;
     let now = core.clock.now();
-    let mut writes = vec![];
-    let wanted = |row: &SubscriptionRow| {
-        triggers.iter().any(|trigger| trigger.enabled && trigger.subscribes && is_of(row, core, trigger))
+    let wants = |trigger: &Trigger, row: &SubscriptionRow| {
+        trigger.enabled && trigger.subscribes && is_of(row, core, trigger)
     };
+    // One whose plugin this host cannot use now is not gone.
+    let is_served = |row: &TriggerRow| {
+        let is_it = |trigger: &Arc<Trigger>| {
+            (&trigger.tenant, &trigger.document.namespace, &trigger.document.name)
+                == (&row.tenant, &row.namespace, &row.name)
+        };
+        triggers.iter().any(is_it)
+    };
+    let unserved: Vec<&TriggerRow> = deployed.iter().filter(|row| row.enabled && !is_served(row)).collect();
+    let is_unserved = |row: &SubscriptionRow| {
+        unserved.iter().any(|trigger| {
+            (&trigger.tenant, &trigger.namespace, &trigger.name) == (&row.tenant, &row.namespace, &row.name)
+        })
+    };
+    let mut writes = vec![];
     for row in &rows {
-        if row.phase != SubscriptionPhase::Unsubscribing && !wanted(row) {
+        let is_ending = row.phase == SubscriptionPhase::Unsubscribing;
+        // Another host may be at it, where there are others.
+        let is_claimed = core.durable.is_shared() && row.due.is_some_and(|due| due > now);
+        if is_claimed || !is_ending && is_unserved(row) {
+            continue;
+        }
+        if !is_ending && !triggers.iter().any(|trigger| wants(trigger, row)) {
             writes.push(Write::PutSubscription(ending(core, row.clone())));
-        } else if row.due.is_some_and(|due| due > now) && !core.durable.is_shared() {
-            // Nobody is at it any more.
-            let row = SubscriptionRow { due: Some(now), revision: row.revision + 1, ..row.clone() };
-            writes.push(Write::PutSubscription(row));
+        } else if row.phase != SubscriptionPhase::Subscribed && row.due != Some(now) {
+            // Nobody is at it any more; and what was given up may succeed now.
+            writes.push(Write::PutSubscription(next(SubscriptionRow { due: Some(now), ..row.clone() })));
         }
     }
     for trigger in triggers.iter().filter(|trigger| trigger.enabled && trigger.subscribes) {
-        let stands = |row: &SubscriptionRow| {
-            row.phase != SubscriptionPhase::Unsubscribing && is_of(row, core, trigger)
-        };
+        let stands =
+            |row: &SubscriptionRow| row.phase != SubscriptionPhase::Unsubscribing && wants(trigger, row);
         if !rows.iter().any(stands) {
             writes.push(Write::PutSubscription(new(core, trigger)));
         }
@@ -297,56 +353,76 @@ pub(super) async fn run(runtime: Runtime) {
     }
 }
 
-/// Says when to look again.
+/// Calls the plugins of some that are due, and says when to look again.
 async fn work(runtime: &Runtime) -> Result<Timestamp, StorageError> {
     let core = &runtime.core;
-    loop {
-        let mut rows = core.durable.ask(|storage| storage.subscriptions()).await?;
-        let now = core.clock.now();
-        rows.retain(|row| row.due.is_some() && core.tenants.contains_key(&row.tenant));
-        let (due, later): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.due <= Some(now));
-        if due.is_empty() {
-            return Ok(later.iter().filter_map(|row| row.due).min().unwrap_or(Timestamp::MAX));
+    if core.subscriptions.is_unsettled.load(Ordering::Acquire) {
+        let mut turns = vec![];
+        for tenant in core.tenants.values() {
+            turns.push(tenant.deploying.lock().await);
         }
-        let mut calls = JoinSet::new();
-        for row in due.into_iter().take(AT_ONCE) {
-            calls.spawn(take_up(runtime.clone(), row));
-        }
-        for done in calls.join_all().await {
-            done?;
+        if let Err(error) = settle(core).await {
+            core.subscriptions.is_unsettled.store(true, Ordering::Release);
+            return Err(error);
         }
     }
+    let mut rows = core.durable.ask(|storage| storage.subscriptions()).await?;
+    let now = core.clock.now();
+    rows.retain(|row| row.due.is_some() && core.tenants.contains_key(&row.tenant));
+    let (due, later): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.due <= Some(now));
+    if due.is_empty() {
+        return Ok(later.iter().filter_map(|row| row.due).min().unwrap_or(Timestamp::MAX));
+    }
+    // What is to be ended comes first: both may be known to the other side under the trigger's address.
+    let is_ending = |row: &SubscriptionRow| row.phase == SubscriptionPhase::Unsubscribing;
+    let only_endings = due.iter().any(is_ending);
+    let mut of_tenant = HashMap::<TenantId, usize>::new();
+    let mut calls = JoinSet::new();
+    for row in due.into_iter().filter(|row| is_ending(row) || !only_endings) {
+        let count = of_tenant.entry(row.tenant.clone()).or_default();
+        if calls.len() < AT_ONCE && *count < AT_ONCE_OF_TENANT {
+            *count += 1;
+            calls.spawn(take_up(runtime.clone(), row));
+        }
+    }
+    let mut is_done = false;
+    for done in calls.join_all().await {
+        is_done |= done?;
+    }
+    Ok(if is_done { now } else { after(core.clock.now(), PAUSE) })
 }
 
-async fn take_up(runtime: Runtime, row: SubscriptionRow) -> Result<(), StorageError> {
-    let Some(tenant) = runtime.core.tenants.get(&row.tenant).cloned() else { return Ok(()) };
-    // Nobody may switch the trigger meanwhile. What is being ended is nobody else's business.
-    let _turn = match row.phase {
-        SubscriptionPhase::Unsubscribing => None,
-        _ => Some(tenant.deploying.lock().await),
-    };
-    attempt(&runtime, &tenant, row).await.map(drop)
+/// False: not now.
+async fn take_up(runtime: Runtime, row: SubscriptionRow) -> Result<bool, StorageError> {
+    let core = &runtime.core;
+    let Some(tenant) = core.tenants.get(&row.tenant).cloned() else { return Ok(false) };
+    // Nobody may switch the trigger meanwhile. What is being ended, nobody switches any more.
+    let turn = tenant.deploying.try_lock();
+    let may_go_on = row.phase == SubscriptionPhase::Unsubscribing || turn.is_ok();
+    if !may_go_on || core.lifetime() != Lifetime::Serving {
+        return Ok(false);
+    }
+    let turn = turn.ok().filter(|_| row.phase != SubscriptionPhase::Unsubscribing);
+    let _switching = core.switching();
+    attempt(&runtime, &tenant, row).await?;
+    drop(turn);
+    Ok(true)
 }
 
 /// Every subscription of a tenant, oldest first.
 pub(super) async fn list(core: &Core, tenant: &TenantId) -> Result<Vec<SubscriptionView>, Problem> {
-    let mut rows =
-        core.durable.ask(|storage| storage.subscriptions()).await.map_err(|error| storage_problem(&error))?;
-    rows.retain(|row| row.tenant == *tenant);
-    Ok(rows.iter().map(view).collect())
+    Ok(of_tenant(core, tenant).await?.iter().map(view).collect())
 }
 
-/// Forgets a subscription whose end has failed for good. False: there is none of that id that fails.
+/// Forgets a subscription that could not be ended so far. False: there is none of that id.
 pub(super) async fn forget(core: &Core, tenant: &TenantId, id: &str) -> Result<bool, Problem> {
-    let found = list(core, tenant)
-        .await?
-        .into_iter()
-        .any(|row| row.id == id && row.status == SubscriptionPhase::Unsubscribing && row.problem.is_some());
-    if found {
-        let gone = Write::RemoveSubscription { tenant: tenant.clone(), id: id.to_owned() };
-        commit(core, vec![gone]).await?;
+    let fails =
+        |row: &SubscriptionRow| row.phase == SubscriptionPhase::Unsubscribing && row.problem.is_some();
+    let rows = of_tenant(core, tenant).await?;
+    match rows.into_iter().find(|row| row.id == id && fails(row)) {
+        Some(row) => commit(core, vec![gone(row)]).await.map(|()| true),
+        None => Ok(false),
     }
-    Ok(found)
 }
 
 fn view(row: &SubscriptionRow) -> SubscriptionView {
@@ -362,16 +438,20 @@ fn view(row: &SubscriptionRow) -> SubscriptionView {
     }
 }
 
-/// Those of a trigger that are not being ended.
-async fn standing(core: &Core, trigger: &Trigger) -> Result<Vec<SubscriptionRow>, Problem> {
+async fn of_tenant(core: &Core, tenant: &TenantId) -> Result<Vec<SubscriptionRow>, Problem> {
     let rows = core.durable.ask(|storage| storage.subscriptions()).await;
     let mut rows = rows.map_err(|error| storage_problem(&error))?;
+    rows.retain(|row| row.tenant == *tenant);
+    Ok(rows)
+}
+
+/// Those of a trigger that are not being ended.
+fn standing(mut rows: Vec<SubscriptionRow>, trigger: &Trigger) -> Vec<SubscriptionRow> {
     rows.retain(|row| {
-        row.tenant == trigger.tenant
-            && (&row.namespace, &row.name) == (&trigger.document.namespace, &trigger.document.name)
+        (&row.namespace, &row.name) == (&trigger.document.namespace, &trigger.document.name)
             && row.phase != SubscriptionPhase::Unsubscribing
     });
-    Ok(rows)
+    rows
 }
 
 /// Whether a subscription is what the trigger wants.
@@ -395,6 +475,7 @@ fn new(core: &Core, trigger: &Trigger) -> SubscriptionRow {
         url: trigger.url(&core.base_url),
         phase: SubscriptionPhase::Subscribing,
         state: None,
+        doubtful: false,
         attempts: 0,
         due: Some(core.clock.now()),
         problem: None,
@@ -404,18 +485,17 @@ fn new(core: &Core, trigger: &Trigger) -> SubscriptionRow {
 
 /// The row when it is to be ended.
 fn ending(core: &Core, row: SubscriptionRow) -> SubscriptionRow {
-    SubscriptionRow {
-        phase: SubscriptionPhase::Unsubscribing,
-        attempts: 0,
-        due: Some(core.clock.now()),
-        problem: None,
-        revision: row.revision + 1,
-        ..row
-    }
+    let due = Some(core.clock.now());
+    next(SubscriptionRow { phase: SubscriptionPhase::Unsubscribing, attempts: 0, due, problem: None, ..row })
+}
+
+/// The row when it is changed.
+fn next(row: SubscriptionRow) -> SubscriptionRow {
+    SubscriptionRow { revision: row.revision + 1, ..row }
 }
 
 fn gone(row: SubscriptionRow) -> Write {
-    Write::RemoveSubscription { tenant: row.tenant, id: row.id }
+    Write::RemoveSubscription { tenant: row.tenant, id: row.id, revision: row.revision }
 }
 
 fn name(row: &SubscriptionRow) -> String {
@@ -423,5 +503,11 @@ fn name(row: &SubscriptionRow) -> String {
 }
 
 async fn commit(core: &Core, writes: Vec<Write>) -> Result<(), Problem> {
-    core.durable.commit(Batch::of(writes)).await.map_err(|error| storage_problem(&error))
+    if writes.is_empty() {
+        return Ok(());
+    }
+    core.durable.commit(Batch::of(writes)).await.map_err(|error| match error {
+        StorageError::Conflict(_) => taken(),
+        error => storage_problem(&error),
+    })
 }

@@ -32,6 +32,7 @@ pub use event::{
     Suspension, TimerId,
 };
 pub use finding::{Finding, Severity};
+pub(crate) use schedule::Schedule;
 pub use state::RunState;
 pub(crate) use state::{CallbackNow, admit};
 pub(crate) use task::reply::is_json;

@@ -1,13 +1,15 @@
 //! When a flow starts by itself: `schedule` of a document, with `every`, `cron` or `after`.
 //!
 //! Times that passed while no host was there are made up for by one run, not by one for each: the next time is always in
-//! the future. `cron` is Vixie's, read by croner, in the time zone that `document.metadata.timezone` names, else in UTC.
+//! the future. `cron` is Vixie's, with a field for the second before the others if need be, in the time zone that `document.metadata.timezone` names, else in UTC.
 
 use std::cmp::Ordering;
 use std::time::Duration;
 
+use croner::Cron;
+use croner::errors::CronError;
+use croner::parser::{CronParser, Year};
 use croner::time::{CivilDate, CivilDateTime, CivilTime, CronDateTime, Resolution, Weekday};
-use croner::{Cron, errors::CronError};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 use serde_json::json;
@@ -57,6 +59,14 @@ impl Schedule {
             }
             When::Cron(cron, zone) => next_match(cron, zone, now.max(due)),
             When::After(_) => None,
+        }
+    }
+
+    /// The latest that the next time can be, when it is `now`; none for times that will not come.
+    pub fn latest(&self, now: Timestamp) -> Option<Timestamp> {
+        match &self.when {
+            When::Every(interval) | When::After(interval) => now.checked_add(*interval).ok(),
+            When::Cron(cron, zone) => next_match(cron, zone, now),
         }
     }
 
@@ -114,11 +124,12 @@ fn interval(reader: &mut Reader<'_>, fields: Fields<'_>, key: &str) -> Option<Du
 fn cron(reader: &mut Reader<'_>, node: &Node) -> Option<Cron> {
     let text = reader.text(node, "`cron`")?;
     let mut wrong = |reason: &str| {
-        let example = "it has five fields (minute, hour, day of the month, month, day of the week), as in `0 9 * * MON-FRI`";
+        let example = "it has five fields (minute, hour, day of the month, month, day of the week), or a second before them, as in `0 9 * * MON-FRI`";
         reader.error(node.at, format!("`{text}` is no cron expression: {reason}; {example}"));
         None
     };
-    match text.parse::<Cron>() {
+    // Not the year, which comes once.
+    match CronParser::builder().year(Year::Disallowed).build().parse(text) {
         Err(error) => wrong(error.to_string().trim_end_matches('.')),
         // Any year of the calendar will do, leap years among the next ones.
         Ok(cron) if next_match(&cron, &TimeZone::UTC, Timestamp::UNIX_EPOCH).is_none() => {
@@ -252,6 +263,18 @@ mod tests {
     }
 
     #[test]
+    fn no_next_time_is_further_away_than_the_schedule_says() {
+        let now = at("2026-01-01T00:00:00Z");
+        for (keys, latest) in [
+            (" }\nschedule: { every: PT1H }", "2026-01-01T01:00:00Z"),
+            (" }\nschedule: { after: PT2H }", "2026-01-01T02:00:00Z"),
+            (" }\nschedule: { cron: '30 3 * * *' }", "2026-01-01T03:30:00Z"),
+        ] {
+            assert_eq!(schedule(keys).latest(now), Some(at(latest)), "{keys}");
+        }
+    }
+
+    #[test]
     fn after_counts_from_the_end_of_the_run_before() {
         let after = schedule(" }\nschedule: { after: PT1M }");
         let now = at("2026-01-01T00:00:00Z");
@@ -316,6 +339,7 @@ mod tests {
             (" }\nschedule: { cron: 'daily' }", "f.yaml:2:19: `daily` is no cron expression"),
             (" }\nschedule: { cron: '99 * * * *' }", "f.yaml:2:19: `99 * * * *` is no cron expression"),
             (" }\nschedule: { cron: '0 0 31 2 *' }", "there is no such day"),
+            (" }\nschedule: { cron: '0 0 0 1 1 * 2020' }", "is no cron expression"),
             (
                 ", metadata: { timezone: Mars/Olympus } }\nschedule: { cron: '@daily' }",
                 "f.yaml:1:86: `Mars/Olympus` is no time zone",

@@ -495,6 +495,7 @@ fn a_subscription_is_changed_by_one_at_a_time(store: &dyn Storage) {
         url: "https://hooks.example.com/hooks/t".into(),
         phase: SubscriptionPhase::Subscribing,
         state: None,
+        doubtful: true,
         attempts: 1,
         due: Some(at(5)),
         problem: Some("{}".into()),
@@ -506,6 +507,7 @@ fn a_subscription_is_changed_by_one_at_a_time(store: &dyn Storage) {
     let subscribed = SubscriptionRow {
         phase: SubscriptionPhase::Subscribed,
         state: Some(b"\0state"[..].into()),
+        doubtful: false,
         due: None,
         problem: None,
         revision: 1,
@@ -521,8 +523,14 @@ fn a_subscription_is_changed_by_one_at_a_time(store: &dyn Storage) {
     let rows = store.subscriptions().unwrap();
     assert_eq!(rows.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["09", "0a", "0a"]);
     assert!(rows.contains(&subscribed) && rows.contains(&another));
-    let gone = |row: SubscriptionRow| Write::RemoveSubscription { tenant: row.tenant, id: row.id };
-    commit(store, vec![gone(subscribed), gone(older)]).unwrap();
+    let gone = |row: SubscriptionRow, revision: u32| Write::RemoveSubscription {
+        tenant: row.tenant,
+        id: row.id,
+        revision,
+    };
+    assert_conflict(commit(store, vec![gone(subscribed.clone(), 0)]));
+    commit(store, vec![gone(subscribed.clone(), 1), gone(older, 0)]).unwrap();
+    assert_conflict(commit(store, vec![gone(subscribed, 1)]));
     assert_eq!(store.subscriptions().unwrap(), [another]);
 }
 

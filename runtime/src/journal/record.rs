@@ -121,6 +121,8 @@ pub(crate) struct SubscriptionRow {
     pub phase: SubscriptionPhase,
     /// What the plugin left; none until it has subscribed.
     pub state: Option<Bytes>,
+    /// Nobody knows whether it has: a call was cut off, by the end of a host for instance.
+    pub doubtful: bool,
     /// Calls of the plugin in this phase.
     pub attempts: u32,
     /// When it is called again; none: it rests.
@@ -165,6 +167,11 @@ impl SubscriptionRow {
     /// Why it cannot be put.
     pub(super) fn not_next(&self) -> String {
         format!("revision {} of the subscription {} is not the next one", self.revision, self.id)
+    }
+
+    /// Why it cannot be removed.
+    pub(super) fn not_there(id: &str, revision: u32) -> String {
+        format!("the subscription {id} is not at revision {revision}")
     }
 }
 
@@ -215,8 +222,8 @@ pub(crate) enum Write {
     /// Inserts revision 0, or replaces the revision before, by tenant and id. Fails with `Conflict` where that is not what
     /// is stored: somebody else was quicker.
     PutSubscription(SubscriptionRow),
-    /// Deletes the row.
-    RemoveSubscription { tenant: TenantId, id: String },
+    /// Deletes the row when this is its revision. Fails with `Conflict` where it is not.
+    RemoveSubscription { tenant: TenantId, id: String, revision: u32 },
     /// Inserts revision 0, or replaces the revision before, by tenant, namespace and name. Fails with `Conflict` where
     /// that is not what is stored.
     PutSchedule(ScheduleRow),

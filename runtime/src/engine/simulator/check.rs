@@ -14,6 +14,7 @@ use crate::journal::{
 };
 
 use super::disk::Late;
+use super::host::SCHEDULE_KEY;
 use super::world::World;
 
 #[derive(Clone)]
@@ -208,7 +209,7 @@ impl Checker {
         }
         let passed = schedules.iter().filter(|row| !current.contains(row));
         let expected: BTreeSet<RunId> =
-            passed.filter_map(|row| Some(schedule::run_of(row, row.due?))).collect();
+            passed.filter_map(|row| Some(schedule::run_of(&SCHEDULE_KEY, row, row.due?))).collect();
         let started: BTreeSet<RunId> = self.scheduled().into_iter().collect();
         match expected.symmetric_difference(&started).next() {
             Some(run) => Err(format!(

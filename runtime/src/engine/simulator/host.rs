@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::{Quota, TenantConfig};
 use crate::engine::catalog::Deployed;
 use crate::engine::core::{Core, Parts};
+use crate::engine::schedule::Book;
 use crate::engine::tenant::Tenant;
 use crate::engine::{lease, open};
 use crate::flow::Flow;
@@ -29,6 +30,9 @@ pub(super) struct Host {
     pub flying: Option<Group>,
     executor: Executor,
 }
+
+/// What the runs of schedules are made of.
+pub(super) const SCHEDULE_KEY: [u8; 32] = [9; 32];
 
 /// What the hosts of a simulation share.
 pub(super) struct Around {
@@ -58,7 +62,7 @@ impl Host {
             base_url: around.checker.base_url.to_string(),
             callback_key: around.checker.callback_key.clone(),
             lock: None,
-            keeps_schedules: true,
+            schedules: Book::new(true, SCHEDULE_KEY),
         }));
         for flow in &around.deployed {
             let deployed = Deployed { flow: flow.clone(), installed_at: around.clock.now() };

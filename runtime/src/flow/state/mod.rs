@@ -42,6 +42,7 @@ use frame::Frame;
 use scope::Pending;
 pub(crate) use scope::{admit, truthy};
 use timer::Armed;
+pub(crate) use timer::timeout;
 use undo::Undoing;
 
 pub(crate) use super::task::call::CallbackNow;

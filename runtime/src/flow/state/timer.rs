@@ -141,7 +141,8 @@ impl Turn<'_> {
     }
 }
 
-fn timeout(what: &str) -> Problem {
+/// What took longer than it may.
+pub(crate) fn timeout(what: &str) -> Problem {
     Problem::new(kind::TIMEOUT, "it took too long", 408)
         .detail(format!("{what} took longer than it may"))
         .data(serde_json::json!({ "code": "timeout" }))

@@ -106,6 +106,13 @@ impl State {
                     }
                     continue;
                 }
+                Write::RemoveSubscription { tenant, id, revision } => {
+                    let stored = self.subscriptions.get(&(tenant.clone(), id.clone()));
+                    if stored.is_none_or(|stored| stored.revision != *revision) {
+                        return Err(SubscriptionRow::not_there(id, *revision));
+                    }
+                    continue;
+                }
                 Write::PutSchedule(row) => {
                     let stored = self.schedules.get(&schedule_key(row));
                     if !follows(row.revision, stored.map(|stored| stored.revision)) {
@@ -160,7 +167,7 @@ impl State {
             Write::PutSubscription(row) => {
                 self.subscriptions.insert((row.tenant.clone(), row.id.clone()), row);
             }
-            Write::RemoveSubscription { tenant, id } => {
+            Write::RemoveSubscription { tenant, id, .. } => {
                 self.subscriptions.remove(&(tenant, id));
             }
             Write::PutSchedule(row) => {

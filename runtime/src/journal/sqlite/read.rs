@@ -233,7 +233,7 @@ pub(super) fn plugins(connection: &Connection) -> rusqlite::Result<Vec<PluginRow
 pub(super) fn subscriptions(connection: &Connection) -> rusqlite::Result<Vec<SubscriptionRow>> {
     let question =
         "SELECT tenant, id, namespace, name, uses, config, url, phase, state, attempts, due, problem,
-         revision FROM subscriptions ORDER BY id";
+         revision, doubtful FROM subscriptions ORDER BY id";
     list(connection, question, [], |row| {
         let phase: i64 = row.get(7)?;
         let phase = SubscriptionPhase::from_number(phase)
@@ -252,6 +252,7 @@ pub(super) fn subscriptions(connection: &Connection) -> rusqlite::Result<Vec<Sub
             due: optional_time(row, 10)?,
             problem: row.get(11)?,
             revision: row.get(12)?,
+            doubtful: row.get(13)?,
         })
     })
 }

@@ -130,6 +130,7 @@ const VERSION_4: &str = "
         url TEXT NOT NULL,
         phase INTEGER NOT NULL,
         state BLOB,
+        doubtful INTEGER NOT NULL,
         attempts INTEGER NOT NULL,
         due INTEGER,
         problem TEXT,

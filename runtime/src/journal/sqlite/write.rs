@@ -316,7 +316,9 @@ fn apply<'a>(connection: &Connection, batch: &'a Batch, change: &mut Change<'a>)
             }
             Write::PutPlugin(row) => put_plugin(connection, row)?,
             Write::PutSubscription(row) => put_subscription(connection, row)?,
-            Write::RemoveSubscription { tenant, id } => remove_subscription(connection, tenant, id)?,
+            Write::RemoveSubscription { tenant, id, revision } => {
+                remove_subscription(connection, tenant, id, *revision)?;
+            }
             Write::PutSchedule(row) => put_schedule(connection, row)?,
             Write::ScheduleNext { tenant, namespace, name, run, due } => {
                 let next = "UPDATE schedules SET due = ?5, run = NULL, revision = revision + 1
@@ -515,10 +517,11 @@ fn remove_trigger(
 fn put_subscription(connection: &Connection, row: &SubscriptionRow) -> Result<(), Refusal> {
     let put = if row.revision == 0 {
         "INSERT OR IGNORE INTO subscriptions (tenant, id, namespace, name, uses, config, url, phase, state, attempts,
-         due, problem, revision) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+         due, problem, revision, doubtful)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
     } else {
         "UPDATE subscriptions SET namespace = ?3, name = ?4, uses = ?5, config = ?6, url = ?7, phase = ?8, state = ?9,
-         attempts = ?10, due = ?11, problem = ?12, revision = ?13
+         attempts = ?10, due = ?11, problem = ?12, revision = ?13, doubtful = ?14
          WHERE tenant = ?1 AND id = ?2 AND revision = ?13 - 1"
     };
     let changed = connection.prepare_cached(put)?.execute(params![
@@ -535,15 +538,21 @@ fn put_subscription(connection: &Connection, row: &SubscriptionRow) -> Result<()
         row.due.map(|due| due.as_millisecond()),
         row.problem,
         row.revision,
+        row.doubtful,
     ])?;
     if changed == 0 { Err(Refusal::conflict(row.not_next())) } else { Ok(()) }
 }
 
-fn remove_subscription(connection: &Connection, tenant: &TenantId, id: &str) -> Result<(), Refusal> {
-    connection
-        .prepare_cached("DELETE FROM subscriptions WHERE tenant = ?1 AND id = ?2")?
-        .execute(params![tenant.as_str(), id])?;
-    Ok(())
+fn remove_subscription(
+    connection: &Connection,
+    tenant: &TenantId,
+    id: &str,
+    revision: u32,
+) -> Result<(), Refusal> {
+    let removed = connection
+        .prepare_cached("DELETE FROM subscriptions WHERE tenant = ?1 AND id = ?2 AND revision = ?3")?
+        .execute(params![tenant.as_str(), id, revision])?;
+    if removed == 0 { Err(Refusal::conflict(SubscriptionRow::not_there(id, revision))) } else { Ok(()) }
 }
 
 /// As [`put_subscription`].

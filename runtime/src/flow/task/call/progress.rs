@@ -14,7 +14,7 @@ use crate::flow::event::{
     ATTEMPTS_PER_STEP, Ask, AttemptRecord, Effect, HOST_DEATHS_PER_STEP, LEFT_BYTES_PER_STEP, Outcome,
     SUSPENSIONS_PER_STEP, Status, StepId, Suspension,
 };
-use crate::flow::state::{Body, Turn};
+use crate::flow::state::{Body, Turn, timeout};
 use crate::flow::task::Kind;
 use crate::id::PluginRef;
 use crate::problem::{Problem, kind};
@@ -190,13 +190,15 @@ fn suspended(turn: &mut Turn<'_>, suspension: Suspension) -> bool {
         progress.deadline =
             suspension.deadline_ms.and_then(|after| at.checked_add(Duration::from_millis(after)).ok());
     }
-    // A time that has passed meanwhile is over at once.
     let deadline =
         progress.deadline.map(|deadline| Duration::try_from(deadline.duration_since(at)).unwrap_or_default());
+    let is_over = suspension.same_deadline && deadline.is_some_and(|left| left.is_zero());
     progress.held = Some(Held { suspension, woken_by: None });
     (progress.tries, progress.deaths) = (0, 0);
-    if let Some(detail) = refused {
-        let problem = Problem::new(kind::RUNTIME, "the step cannot be suspended", 500).detail(detail);
+    let refused =
+        refused.map(|detail| Problem::new(kind::RUNTIME, "the step cannot be suspended", 500).detail(detail));
+    // However much calls back: it had no more time than that.
+    if let Some(problem) = refused.or_else(|| is_over.then(|| timeout("the step"))) {
         close_attempt(turn, Some(problem.clone()));
         turn.raise_here(problem);
         return true;
