@@ -1,0 +1,147 @@
+//! One call of a plugin that subscribes or unsubscribes, and as many as somebody waits for.
+
+use std::time::Duration;
+
+use super::{commit, ending, gone, name, next, taken};
+use crate::clock::after;
+use crate::engine::Runtime;
+use crate::engine::call::{self, NotSubscribed};
+use crate::engine::core::Core;
+use crate::engine::receive::unavailable;
+use crate::engine::runs::storage_problem;
+use crate::engine::tenant::Tenant;
+use crate::flow::ATTEMPTS_TO_UNDO;
+use crate::journal::{Batch, StorageError, SubscriptionPhase, SubscriptionRow, Write};
+use crate::problem::{Problem, kind};
+
+/// How long somebody waits for a trigger to be switched on, pauses between attempts included.
+const IN_SIGHT: Duration = Duration::from_secs(60);
+/// How much longer than its call may take a host is taken to be at it.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// What came of a call.
+pub(super) enum Attempted {
+    /// It succeeded.
+    Done,
+    /// The plugin failed, and the row rests until it is due.
+    Failed(Box<(SubscriptionRow, Problem)>),
+    /// Another host is at it.
+    Taken,
+}
+
+/// Calls the plugin until it has subscribed, or says that it will not.
+pub(super) async fn subscribe(
+    runtime: &Runtime,
+    tenant: &Tenant,
+    mut row: SubscriptionRow,
+) -> Result<(), Problem> {
+    let core = &runtime.core;
+    let give_up = after(core.clock.now(), IN_SIGHT);
+    loop {
+        let (failed, problem) = match attempt(runtime, tenant, row).await {
+            Ok(Attempted::Done) => return Ok(()),
+            Ok(Attempted::Failed(failed)) => *failed,
+            Ok(Attempted::Taken) => return Err(taken()),
+            Err(error) => return Err(storage_problem(&error)),
+        };
+        match problem.retry_after() {
+            Some(pause) if after(core.clock.now(), pause) < give_up => {
+                if !core.pause(pause).await {
+                    return Err(unavailable("the host is shutting down; switch the trigger on again then"));
+                }
+                row = failed;
+            }
+            _ => {
+                // What certainly was not done needs no undoing; what may have been done, does.
+                let left = match failed.doubtful {
+                    true => Write::PutSubscription(ending(core, failed)),
+                    false => gone(failed),
+                };
+                commit(core, vec![left]).await?;
+                core.subscriptions.ring();
+                return Err(refused(problem));
+            }
+        }
+    }
+}
+
+fn refused(problem: Problem) -> Problem {
+    let status = match problem.kind.as_str() {
+        kind::VALIDATION => 400,
+        kind::CONFIGURATION | kind::AUTHORIZATION => 409,
+        _ => 502,
+    };
+    let detail = problem.to_string();
+    let title = "the trigger could not be switched on".to_owned();
+    Problem { status, retry_after_ms: None, title, ..problem }.detail(detail)
+}
+
+/// One call of the plugin, counted before and told after.
+pub(super) async fn attempt(
+    runtime: &Runtime,
+    tenant: &Tenant,
+    mut row: SubscriptionRow,
+) -> Result<Attempted, StorageError> {
+    let Runtime { core, sandboxes } = runtime;
+    let is_to_end = row.phase == SubscriptionPhase::Unsubscribing;
+    if is_to_end && row.state.is_none() && !row.doubtful {
+        return told(core, gone(row), Attempted::Done).await;
+    }
+    let was_doubtful = row.doubtful;
+    row.attempts += 1;
+    row.revision += 1;
+    // Until then this host is at it. One that dies meanwhile has left it to the others, and nobody knows how far it was.
+    row.due = Some(after(core.clock.now(), tenant.quota.step_time.saturating_add(GRACE)));
+    row.doubtful |= row.state.is_none();
+    match core.durable.commit(Batch::of(vec![Write::PutSubscription(row.clone())])).await {
+        Ok(()) => {}
+        Err(StorageError::Conflict(_)) => return Ok(Attempted::Taken),
+        Err(error) => return Err(error),
+    }
+    let called = match &row.state {
+        // Nobody knows whether it was subscribed: under the same key that is found out, and can then be ended.
+        None => match call::subscribe(sandboxes, core, tenant, &row).await {
+            Ok(state) => Ok(Some(state)),
+            Err(NotSubscribed { problem, is_doubtful }) => {
+                row.doubtful = was_doubtful || is_doubtful;
+                Err(problem)
+            }
+        },
+        Some(_) => call::unsubscribe(sandboxes, core, tenant, &row).await.map(|()| None),
+    };
+    let (write, attempted) = match called {
+        Ok(Some(state)) => {
+            (row.state, row.doubtful) = (Some(state.into()), false);
+            (row.due, row.problem) = (None, None);
+            if is_to_end {
+                (row.due, row.attempts) = (Some(core.clock.now()), 0);
+            } else {
+                row.phase = SubscriptionPhase::Subscribed;
+            }
+            (Write::PutSubscription(next(row)), Attempted::Done)
+        }
+        Ok(None) => (gone(row), Attempted::Done),
+        Err(problem) => {
+            let is_final =
+                is_to_end && (problem.kind == kind::VALIDATION || row.attempts >= ATTEMPTS_TO_UNDO);
+            row.due = (!is_final).then(|| after(core.clock.now(), problem.pause_after(row.attempts)));
+            // Not with what the other side answered, which may be large.
+            row.problem = serde_json::to_string(&Problem { data: None, ..problem.clone() }).ok();
+            let what = if is_to_end { "ended" } else { "made" };
+            let (attempt, again_at) = (row.attempts, row.due);
+            tracing::warn!(trigger = name(&row), attempt, ?again_at, %problem, "a subscription could not be {what}");
+            let row = next(row);
+            (Write::PutSubscription(row.clone()), Attempted::Failed(Box::new((row, problem))))
+        }
+    };
+    told(core, write, attempted).await
+}
+
+async fn told(core: &Core, write: Write, attempted: Attempted) -> Result<Attempted, StorageError> {
+    match core.durable.commit(Batch::of(vec![write])).await {
+        Ok(()) => Ok(attempted),
+        // Somebody has given this host up meanwhile: what comes of it is his.
+        Err(StorageError::Conflict(_)) => Ok(Attempted::Taken),
+        Err(error) => Err(error),
+    }
+}
