@@ -16,6 +16,7 @@ mod documents;
 mod durability;
 mod egress;
 mod endurance;
+mod http_retry;
 mod http_webhook;
 mod journals;
 mod policy;
@@ -30,6 +31,7 @@ mod run_requests;
 mod sandbox;
 mod schedules;
 mod subscriptions;
+mod webhook;
 
 use flowcell_tests::Product;
 

@@ -48,7 +48,7 @@ async fn the_attempts_of_a_step_are_listed() {
     let tasks = "
 - attempt:
     try:
-      - ask: { call: http-request:1.0.0@default, with: { url: STUB/flaky } }
+      - ask: { call: http-request:1.0.0@default, with: { url: STUB/flaky, method: POST } }
     catch:
       retry: { delay: PT0.01S }
 ";

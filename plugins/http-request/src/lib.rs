@@ -8,6 +8,7 @@ mod dsl;
 use flowcell_plugin_http::answer::{Failure, Output};
 use flowcell_plugin_http::input::Input;
 use flowcell_plugin_http::request;
+use flowcell_plugin_http::retry::Failed;
 use flowcell_sdk::prelude::*;
 
 /// HTTP request.
@@ -22,16 +23,21 @@ use flowcell_sdk::prelude::*;
 fn http_request(input: Input<'_>, ctx: &mut Context) -> Result<Output, Problem> {
     let (allow_failure, redirects) = (input.allow_failure, input.redirects.unwrap_or(Redirects::Follow));
     let (method, url) = (input.method, &input.url);
+    let failed = Failed { policy: input.retry.as_ref(), method, is_asked_for: false };
     match request::send(&input, redirects, ctx)? {
         Ok(response) => {
-            let output = Output::of(response, redirects);
-            if output.success || allow_failure {
-                return Ok(output.or_failed(method, url));
+            let output = Output::of(response, redirects, &input);
+            match failed.after_answer(&output, ctx) {
+                Some(pause) if !output.success => Err(output.into_problem(method, url).retry_after(pause)),
+                _ if output.success || allow_failure => Ok(output.or_failed(method, url)),
+                _ => Err(output.into_problem(method, url)),
             }
-            Err(output.into_problem(method, url))
         }
-        Err(error) if allow_failure => Ok(Output::unanswered(url.trim(), Failure::of(error))),
-        Err(error) => Err(error.into()),
+        Err(error) => match failed.after_error(&error, ctx) {
+            Some(pause) => Err(Problem::from(error).retry_after(pause)),
+            None if allow_failure => Ok(Output::unanswered(url.trim(), Failure::of(error))),
+            None => Err(error.into()),
+        },
     }
 }
 

@@ -49,6 +49,74 @@ fn a_request_has_sensible_defaults() {
 }
 
 #[test]
+fn a_request_that_fails_for_now_asks_for_another_attempt() {
+    let attempt = |method: &str, status: u16, attempt: u32, more: Value| {
+        let mut input = json!({ "url": URL, "method": method });
+        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let host = MockHost::new().with_attempt(attempt).expect(request(method, URL), answer(status));
+        match host.run::<Plugin>("http-request", input) {
+            Ok(output) => Err(output["success"] == true),
+            Err(problem) => Ok(problem.retry_after_time().map(|wait| wait.as_secs())),
+        }
+    };
+    assert_eq!(attempt("GET", 503, 1, json!({})), Ok(Some(1)));
+    assert_eq!(attempt("GET", 503, 5, json!({})), Ok(None));
+    assert_eq!(attempt("GET", 500, 1, json!({})), Ok(None));
+    assert_eq!(attempt("POST", 503, 1, json!({})), Ok(None));
+    assert_eq!(attempt("POST", 503, 1, json!({ "retry": {} })), Ok(Some(1)));
+    let once = json!({ "retry": { "delay": "PT9S", "limit": { "attempt": { "count": 1 } } } });
+    assert!(matches!(attempt("PUT", 429, 1, once.clone()), Ok(Some(9..=11))));
+    assert_eq!(attempt("PUT", 429, 2, once), Ok(None));
+    let never = json!({ "retry": { "limit": { "attempt": { "count": 0 } } } });
+    assert_eq!(attempt("GET", 503, 1, never), Ok(None));
+    // The flow goes on when all attempts are made, not before.
+    assert_eq!(attempt("GET", 503, 1, json!({ "allowFailure": true })), Ok(Some(1)));
+    assert_eq!(attempt("GET", 503, 5, json!({ "allowFailure": true })), Err(false));
+    assert_eq!(attempt("GET", 200, 1, json!({})), Err(true));
+}
+
+#[test]
+fn which_statuses_are_a_success_may_be_said() {
+    let input = json!({ "url": URL, "success": [404, "3xx"] });
+    assert_eq!(output(input.clone(), answer(404)).unwrap()["success"], true);
+    assert_eq!(output(input.clone(), answer(200)).unwrap_err().status(), 200);
+    let refusal = refusal(json!({ "url": URL, "success": ["2xxx"] }));
+    assert!(refusal.contains("`success[0]`") && refusal.contains("a class such as"), "{refusal}");
+}
+
+#[test]
+fn what_the_body_becomes_may_be_said() {
+    let body = |wanted: &str, content_type: &str, text: &str| {
+        let given = answer(200).header("content-type", content_type).body(text);
+        let output = output(json!({ "url": URL, "response": wanted }), given).unwrap();
+        (output["body"].clone(), output["encoding"].clone())
+    };
+    assert_eq!(body("json", "text/plain", "[1]"), (json!([1]), Value::Null));
+    assert_eq!(body("json", "text/plain", "[1"), (json!("[1"), json!("invalid-json")));
+    assert_eq!(body("text", "application/json", "[1]"), (json!("[1]"), Value::Null));
+    assert_eq!(body("binary", "text/plain", "hello"), (json!("aGVsbG8="), json!("base64")));
+    assert_eq!(body("auto", "application/json", "[1]"), (json!([1]), Value::Null));
+    assert_eq!(sent(json!({ "url": URL, "maxResponseBytes": 1000 })).options["maxResponseBytes"], 1000);
+}
+
+#[test]
+fn a_body_of_several_parts_has_a_boundary_of_its_own() {
+    let sent = sent(json!({
+        "url": URL, "method": "POST", "contentType": "multipart", "body": [{ "name": "a", "base64": "aGVsbG8=" }],
+    }));
+    let content_type = sent.header("content-type").unwrap();
+    let boundary = content_type.strip_prefix("multipart/form-data; boundary=").unwrap();
+    assert!(
+        sent.text().starts_with(&format!("--{boundary}\r\n")) && sent.text().contains("\r\n\r\nhello\r\n")
+    );
+    let input = json!({
+        "url": URL, "contentType": "multipart", "headers": { "content-type": "multipart/form-data" }, "body": {},
+    });
+    assert!(refusal(input).contains("writes the header `content-type` itself"));
+    assert!(refusal(json!({ "url": URL, "contentType": "multipart" })).contains("needs a `body`"));
+}
+
+#[test]
 fn every_method_is_sent_as_it_is_named_and_others_are_refused() {
     for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
         assert_eq!(sent(json!({ "url": URL, "method": method })).method, method);
@@ -188,9 +256,12 @@ fn binary_takes_base64() {
 
 #[test]
 fn content_types_that_are_not_known_or_contradict_are_refused() {
-    for content_type in ["multipart", "invalid", "a/b/c", "text/plain\r\nx: y"] {
+    for content_type in ["mulitpart", "invalid", "a/b/c", "text/plain\r\nx: y"] {
         let refused = refusal(json!({ "url": URL, "contentType": content_type }));
-        assert!(refused.contains("accepted are json, text, form, xml, binary and media types"), "{refused}");
+        assert!(
+            refused.contains("accepted are json, text, form, xml, multipart, binary and media types"),
+            "{refused}"
+        );
     }
     let refused =
         refusal(json!({ "url": URL, "contentType": "json", "headers": { "Content-Type": "text/plain" } }));

@@ -3,6 +3,7 @@
 use flowcell_plugin_http::answer::Output as Exchanged;
 use flowcell_plugin_http::input::Input as Exchange;
 use flowcell_plugin_http::request;
+use flowcell_plugin_http::retry::Failed;
 use flowcell_sdk::input;
 use flowcell_sdk::prelude::*;
 use serde_json::value::RawValue;
@@ -83,11 +84,27 @@ pub fn unsubscribe(left: Option<Unsubscribe>, ctx: &Context) -> Result<(), Probl
 /// Sends a request; the answer as `{status, headers, body}`.
 fn exchange(exchange: Exchange<'_>, ctx: &Context) -> Result<Value, Problem> {
     let redirects = exchange.redirects.unwrap_or(Redirects::Follow);
-    let output = Exchanged::of(request::send(&exchange, redirects, ctx)??, redirects);
+    // Both requests have an idempotency key of their own, and no other purpose than to succeed once.
+    let failed = Failed { policy: exchange.retry.as_ref(), method: exchange.method, is_asked_for: true };
+    let output = match request::send(&exchange, redirects, ctx)? {
+        Ok(response) => Exchanged::of(response, redirects, &exchange),
+        Err(error) => {
+            let pause = failed.after_error(&error, ctx);
+            return Err(again(Problem::from(error), pause));
+        }
+    };
     if !output.success {
-        return Err(output.into_problem(exchange.method, &exchange.url));
+        let pause = failed.after_answer(&output, ctx);
+        return Err(again(output.into_problem(exchange.method, &exchange.url), pause));
     }
     serde_json::to_value(output).map_err(|error| Problem::runtime(error.to_string()))
+}
+
+fn again(problem: Problem, pause: Option<Duration>) -> Problem {
+    match pause {
+        Some(pause) => problem.retry_after(pause),
+        None => problem,
+    }
 }
 
 fn read<'w>(written: &'w str, name: &str) -> Result<Exchange<'w>, Problem> {

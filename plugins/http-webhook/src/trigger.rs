@@ -10,9 +10,6 @@ use serde_json::value::RawValue;
 
 use crate::subscription::{self, Unsubscribe};
 
-/// How often a subscription is tried that another attempt may make.
-const ATTEMPTS: u32 = 5;
-
 /// What a trigger document writes.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -83,17 +80,6 @@ pub fn http_webhook(_config: Config, request: Inbound, _ctx: &mut Context) -> Re
 fn subscribe(config: Config, ctx: &mut Context) -> Result<Option<Unsubscribe>, Problem> {
     subscription::check(&config.subscribe, config.unsubscribe.as_ref(), ctx)?;
     subscription::subscribe(&config.subscribe, config.unsubscribe, ctx)
-        .map_err(|problem| again(problem, ctx.attempt()))
-}
-
-/// What another attempt may mend is tried again, with pauses that double, or those that the other side asks for.
-fn again(problem: Problem, attempt: u32) -> Problem {
-    let said = problem.data_value();
-    if said["retryable"] != true || attempt >= ATTEMPTS {
-        return problem;
-    }
-    let asked = said["headers"]["retry-after"].as_str().and_then(|seconds| seconds.parse().ok());
-    problem.retry_after(Duration::from_secs((1 << (attempt - 1)).max(asked.unwrap_or(0))))
 }
 
 fn unsubscribe(_: Config, left: Option<Unsubscribe>, ctx: &mut Context) -> Result<(), Problem> {

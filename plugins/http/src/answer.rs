@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::base;
 use crate::body::{essence, is_json};
 use crate::charset;
-use crate::input::Method;
+use crate::input::{As, Input, Method};
 use crate::request::without_secrets;
 
 /// The output of `http-request`.
@@ -22,7 +22,8 @@ pub struct Output {
     /// JSON decoded, text, base64 (see `encoding`), or null where it was empty.
     #[schemars(with = "Value")]
     pub body: Body,
-    /// Whether the request did what was asked: a status of 200 to 299, or a redirect with `redirects: manual`.
+    /// Whether the request did what was asked: a status of 200 to 299 or one that `success` lists, or a redirect with
+    /// `redirects: manual`.
     pub success: bool,
     /// The URL that answered.
     pub url: String,
@@ -80,17 +81,32 @@ impl Serialize for Body {
 impl Body {
     /// Decodes the body by its content type; the second value is the output's `encoding`.
     pub fn decode(status: u16, content_type: Option<&str>, bytes: Vec<u8>) -> (Self, Option<&'static str>) {
+        Self::decode_as(As::Auto, status, content_type, bytes)
+    }
+
+    /// Decodes the body as somebody wants it.
+    pub fn decode_as(
+        wanted: As,
+        status: u16,
+        content_type: Option<&str>,
+        bytes: Vec<u8>,
+    ) -> (Self, Option<&'static str>) {
         if bytes.is_empty() || status == 204 {
             return (Self::Null, None);
         }
-        let essence = content_type.map(essence);
-        match essence.as_deref() {
-            Some(essence) if is_json(essence) => match flowcell_sdk::json::pass(bytes) {
+        let wanted = match (wanted, content_type.map(essence)) {
+            (As::Auto, Some(essence)) if is_json(&essence) => As::Json,
+            (As::Auto, Some(essence)) if !is_text(&essence) => As::Binary,
+            (As::Auto, _) => As::Text,
+            (wanted, _) => wanted,
+        };
+        match wanted {
+            As::Json => match flowcell_sdk::json::pass(bytes) {
                 Ok(raw) => (Self::Json(raw), None),
                 Err((_, bytes)) => Self::text(bytes, content_type, Some("invalid-json")),
             },
-            Some(essence) if !is_text(essence) => (Self::Text(base::encode(&bytes)), Some("base64")),
-            _ => Self::text(bytes, content_type, None),
+            As::Binary => (Self::Text(base::encode(&bytes)), Some("base64")),
+            As::Auto | As::Text => Self::text(bytes, content_type, None),
         }
     }
 
@@ -122,17 +138,22 @@ struct Info {
 }
 
 impl Output {
-    /// An answer.
-    pub fn of(response: Response, redirects: Redirects) -> Self {
+    /// The answer to a request.
+    pub fn of(response: Response, redirects: Redirects, input: &Input<'_>) -> Self {
         let info: Option<Info> = serde_json::from_str(response.info_text()).ok();
         let (url, hops) = info.map_or_else(Default::default, |info| (info.url, info.redirects));
         let status = response.status();
-        let asked_for = redirects == Redirects::Manual && (300..400).contains(&status);
-        let success = response.is_success() || asked_for;
+        let success = match &input.success {
+            Some(statuses) => statuses.has(status),
+            None => {
+                let asked_for = redirects == Redirects::Manual && (300..400).contains(&status);
+                response.is_success() || asked_for
+            }
+        };
         let (headers, bytes) = response.into_parts();
         let content_type =
             headers.iter().find(|(name, _)| name == "content-type").map(|(_, value)| value.as_str());
-        let (body, encoding) = Body::decode(status, content_type, bytes);
+        let (body, encoding) = Body::decode_as(input.response, status, content_type, bytes);
         Self {
             status,
             body,

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::base;
 use crate::input::ContentType;
+use crate::multipart;
 use crate::rows::Rows;
 
 /// The bytes, and the content type that fits where none was said.
@@ -25,6 +26,7 @@ enum Form {
     Json,
     Urlencoded,
     Base64,
+    Multipart,
     Text,
 }
 
@@ -36,7 +38,17 @@ pub fn encode(body: &RawValue, said: Option<&ContentType>, header: Option<&str>)
         (None, None) if body.get().starts_with('"') => Form::Text,
         (None, None) => Form::Json,
     };
+    if matches!(form, Form::Multipart) {
+        if header.is_some() {
+            return Err(Problem::validation(
+                "`contentType: multipart` writes the header `content-type` itself, with a boundary; leave that out",
+            ));
+        }
+        let (bytes, content_type) = multipart::encode(body)?;
+        return Ok(Encoded { bytes, content_type: content_type.into() });
+    }
     let bytes = match form {
+        Form::Multipart => unreachable!("written above"),
         Form::Json => json(body)?,
         Form::Urlencoded => urlencoded(body)?,
         Form::Base64 => base64(body)?,
@@ -55,6 +67,7 @@ fn form_of(content_type: &ContentType) -> Form {
         ContentType::Json => Form::Json,
         ContentType::Form => Form::Urlencoded,
         ContentType::Binary => Form::Base64,
+        ContentType::Multipart => Form::Multipart,
         ContentType::Text | ContentType::Xml => Form::Text,
         ContentType::Media(media) => form_of_media(media),
     }

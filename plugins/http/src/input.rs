@@ -8,7 +8,9 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::retry::Retry;
 use crate::rows::Rows;
+use crate::success::Statuses;
 
 /// The parameters of a request.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -27,10 +29,11 @@ pub struct Input<'a> {
     /// Names and values; rows with an empty name are left out.
     #[serde(default)]
     pub headers: Rows,
-    /// `json`, `text`, `form`, `xml`, `binary`, or a media type such as `text/csv`.
+    /// `json`, `text`, `form`, `xml`, `multipart`, `binary`, or a media type such as `text/csv`.
     #[serde(default)]
     pub content_type: Option<ContentType>,
-    /// An object or a list is sent as JSON, a string as it is; `form` takes a map or rows; `binary` takes base64.
+    /// An object or a list is sent as JSON, a string as it is; `form` takes a map or rows; `multipart` takes a map, or
+    /// parts {name, value or base64, filename, contentType}; `binary` takes base64.
     #[serde(borrow, default)]
     #[schemars(with = "Option<Value>")]
     pub body: Option<&'a RawValue>,
@@ -40,6 +43,21 @@ pub struct Input<'a> {
     /// The time for the whole exchange; PT30S unless said otherwise.
     #[serde(default)]
     pub timeout: Option<TimeSpan>,
+    /// What the body of the answer becomes: by its content type unless said otherwise.
+    #[serde(default)]
+    pub response: As,
+    /// The most bytes that the body of the answer may have, decompressed; as many as the tenant may read unless fewer.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub max_response_bytes: Option<u64>,
+    /// The statuses that are a success: 200 to 299 unless said otherwise.
+    #[serde(default)]
+    pub success: Option<Statuses>,
+    /// When a request that failed is sent again: on 408, 429, 502, 503, 504 and connection faults. Without it the usual
+    /// policy holds for what repeats without harm and for what was not sent: 4 times, after 1, 2, 4 and 8 seconds, or
+    /// when the other side says. POST and PATCH are repeated only with it, under an `idempotency-key`.
+    #[serde(default)]
+    pub retry: Option<Retry>,
     /// What becomes of a redirect; followed unless said otherwise.
     #[serde(default, deserialize_with = "redirects")]
     #[schemars(with = "Option<Redirect>")]
@@ -47,6 +65,21 @@ pub struct Input<'a> {
     /// The flow goes on after a failure, with `success: false` and an `error`.
     #[serde(default)]
     pub allow_failure: bool,
+}
+
+/// What the body of an answer becomes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum As {
+    /// What its content type says: JSON decoded, text, or base64.
+    #[default]
+    Auto,
+    /// JSON decoded, whatever its content type says.
+    Json,
+    /// Text.
+    Text,
+    /// Base64.
+    Binary,
 }
 
 /// A user name and a password.
@@ -131,6 +164,8 @@ pub enum ContentType {
     Form,
     /// XML that the author wrote.
     Xml,
+    /// Several parts, as browsers send forms with files.
+    Multipart,
     /// Bytes, written in base64.
     Binary,
     /// A media type, with its parameters.
@@ -145,6 +180,8 @@ impl ContentType {
             Self::Text => "text/plain; charset=utf-8",
             Self::Form => "application/x-www-form-urlencoded",
             Self::Xml => "application/xml",
+            // With a boundary, which the body knows.
+            Self::Multipart => "multipart/form-data",
             Self::Binary => "application/octet-stream",
             Self::Media(media) => media,
         }
@@ -153,13 +190,14 @@ impl ContentType {
 
 impl<'de> Deserialize<'de> for ContentType {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const ACCEPTED: &str = "json, text, form, xml, binary and media types such as text/csv";
+        const ACCEPTED: &str = "json, text, form, xml, multipart, binary and media types such as text/csv";
         let text = Cow::<'de, str>::deserialize(deserializer)?;
         Ok(match text.trim() {
             "json" => Self::Json,
             "text" => Self::Text,
             "form" => Self::Form,
             "xml" => Self::Xml,
+            "multipart" => Self::Multipart,
             "binary" => Self::Binary,
             media if is_media_type(media) => Self::Media(media.to_owned()),
             other => {
@@ -190,7 +228,7 @@ impl JsonSchema for ContentType {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "pattern": "^ *((json|text|form|xml|binary)|[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+ *(;.*)?) *$",
+            "pattern": "^ *((json|text|form|xml|multipart|binary)|[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+ *(;.*)?) *$",
         })
     }
 }

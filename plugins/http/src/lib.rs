@@ -6,7 +6,10 @@
 pub mod answer;
 pub mod base;
 pub mod body;
-mod charset;
+pub mod charset;
 pub mod input;
+mod multipart;
 pub mod request;
+pub mod retry;
 pub mod rows;
+pub mod success;

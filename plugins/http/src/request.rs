@@ -30,6 +30,9 @@ pub fn send(
         Some(body) => {
             Some(body::encode(body, input.content_type.as_ref(), header(&headers, "content-type"))?)
         }
+        None if input.content_type == Some(ContentType::Multipart) => {
+            return Err(Problem::validation("`contentType: multipart` needs a `body`: the parts"));
+        }
         None => None,
     };
     let content_type = match (&body, &input.content_type) {
@@ -41,6 +44,9 @@ pub fn send(
     }
     identify(&mut headers, input.method, ctx);
     let mut request = ctx.http().request(input.method.as_str(), url).timeout(timeout).redirects(redirects);
+    if let Some(most) = input.max_response_bytes {
+        request = request.max_response_bytes(most);
+    }
     if let Some(basic) = &input.basic {
         check_basic(&basic.username, &headers)?;
         request = request.basic(&basic.username, &basic.password);

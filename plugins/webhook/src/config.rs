@@ -7,6 +7,7 @@ use flowcell_sdk::TimeSpan;
 use flowcell_sdk::prelude::*;
 
 use crate::auth::Auth;
+use crate::variables::{self, Variable};
 
 const DEFAULT_WITHIN: Duration = Duration::from_secs(30);
 
@@ -21,20 +22,62 @@ pub struct Config {
     /// What the caller gets.
     #[schemars(with = "Option<WrittenRespond>")]
     pub respond: Respond,
+    /// Of which kinds the body may be, at least one.
+    pub accepts: Vec<Accept>,
+    /// What becomes the event; without a list the whole request.
+    pub variables: Option<Vec<Variable>>,
+    /// Whether an event starts a run.
+    pub only_if: Option<Expression>,
+}
+
+/// A kind of body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Accept {
+    /// `application/json` and `…+json`: decoded.
+    Json,
+    /// `application/x-www-form-urlencoded`: names and values, a list where a name repeats.
+    Form,
+    /// `application/xml`, `text/xml` and `…+xml`: its text.
+    Xml,
+    /// `text/plain` and other text: as it is.
+    Text,
+}
+
+impl Accept {
+    /// As an answer names it.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Form => "application/x-www-form-urlencoded",
+            Self::Xml => "application/xml",
+            Self::Text => "text/plain",
+        }
+    }
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Written {
     /// Which methods start a run; POST unless said otherwise. Any other is answered with 405.
     #[serde(default)]
     methods: Option<Vec<String>>,
-    /// `none`, or `{ basic: { username, password } }`.
+    /// `none`, `{ basic: { username, password } }`, `{ bearer: { token } }` or `{ header: { name, value } }`.
     #[serde(default)]
     auth: Auth,
     /// What the caller gets: 200 `ok` at once unless said otherwise.
     #[serde(default)]
     respond: Option<WrittenRespond>,
+    /// Of which kinds the body may be: `json` unless said otherwise. Any other is answered with 415.
+    #[serde(default)]
+    accepts: Option<Vec<Accept>>,
+    /// What becomes the event, instead of the whole request: `{ from: headers, query, body or path, path, as }`.
+    #[serde(default)]
+    variables: Option<Vec<Variable>>,
+    /// Whether an event starts a run: an expression over it, without `${ }`. Where it is false the caller gets 200, and
+    /// nothing is started.
+    #[serde(default)]
+    only_if: Option<Expression>,
     /// A path of one's own, served as /hooks/TENANT/PATH; needs `auth`, for it can be guessed.
     #[serde(default)]
     path: Option<String>,
@@ -107,7 +150,19 @@ impl TryFrom<Written> for Config {
             || Ok(Respond::AtOnce { status: 200, headers: Vec::new(), body: "ok".into() }),
             WrittenRespond::meant,
         )?;
-        Ok(Self { methods: methods(written.methods)?, auth: written.auth.checked()?, respond })
+        let accepts = written.accepts.unwrap_or_else(|| vec![Accept::Json]);
+        if accepts.is_empty() {
+            return Err("`accepts` is empty, so no body could be read; list a kind, such as json".into());
+        }
+        variables::check(written.variables.as_deref().unwrap_or_default())?;
+        Ok(Self {
+            methods: methods(written.methods)?,
+            auth: written.auth.checked()?,
+            respond,
+            accepts,
+            variables: written.variables,
+            only_if: written.only_if,
+        })
     }
 }
 

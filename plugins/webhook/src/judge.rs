@@ -3,13 +3,14 @@
 //! The cheap questions come first, and the body is fetched from the host only when all of them are answered.
 
 use flowcell_plugin_http::body::{essence, is_json};
+use flowcell_plugin_http::charset;
 use flowcell_sdk::http::HeaderMap;
 use flowcell_sdk::json::Broken;
 use flowcell_sdk::prelude::*;
 use flowcell_sdk::{json, urlencoded};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
-use crate::config::Config;
+use crate::config::{Accept, Config};
 
 /// What starts a run: the flow's input.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -22,7 +23,7 @@ pub struct Event {
     query: HeaderMap,
     /// By lower-case name; without `authorization` where the trigger has checked it.
     headers: HeaderMap,
-    /// The JSON body; null where there was none.
+    /// The body: JSON decoded, a form as names and values, other text as it is; null where there was none.
     #[schemars(with = "Value")]
     body: Option<Box<RawValue>>,
     /// `namespace/name` of the trigger.
@@ -67,12 +68,13 @@ pub fn judge(config: &Config, request: Inbound) -> Judgement {
         let refusal = Refusal::new(405, "Method not allowed", detail);
         return Judgement::Refused(Refusal { header: Some(("allow", allowed)), ..refusal });
     }
-    if !config.auth.admits(request.header("authorization")) {
+    let shown = config.auth.header();
+    if !config.auth.admits(shown.as_deref().and_then(|name| request.header(name))) {
         let refusal = Refusal::new(401, "Not authenticated", "the credentials are missing or wrong");
-        let challenge = "Basic realm=\"webhook\", charset=\"UTF-8\"".to_owned();
-        return Judgement::Refused(Refusal { header: Some(("www-authenticate", challenge)), ..refusal });
+        let header = config.auth.challenge().map(|challenge| ("www-authenticate", challenge.to_owned()));
+        return Judgement::Refused(Refusal { header, ..refusal });
     }
-    match body(&request) {
+    match body(&request, &config.accepts) {
         Ok(body) => Judgement::Event(event(config, request, body)),
         Err(refusal) => Judgement::Refused(refusal),
     }
@@ -80,7 +82,8 @@ pub fn judge(config: &Config, request: Inbound) -> Judgement {
 
 fn event(config: &Config, request: Inbound, body: Option<Box<RawValue>>) -> Event {
     // Credentials that were checked here have done their work: the event is journalled, and they need not be.
-    let shown = |name: &str| !(config.auth.is_needed() && name == "authorization");
+    let checked = config.auth.header();
+    let shown = |name: &str| checked.as_deref() != Some(name);
     Event {
         method: request.method().to_owned(),
         path: request.path().to_owned(),
@@ -91,29 +94,53 @@ fn event(config: &Config, request: Inbound, body: Option<Box<RawValue>>) -> Even
     }
 }
 
-/// The body as JSON; none where there is none and none was announced.
-fn body(request: &Inbound) -> Result<Option<Box<RawValue>>, Refusal> {
+/// The body by its kind; none where there is none and none was announced.
+fn body(request: &Inbound, accepts: &[Accept]) -> Result<Option<Box<RawValue>>, Refusal> {
     let content_type = request.header("content-type").map(essence).filter(|essence| !essence.is_empty());
-    if let Some(essence) = &content_type
-        && !is_json(essence)
-    {
-        let bytes = request.body();
-        if bytes.is_empty() && !carries_a_body(request.method()) {
-            return Ok(None);
-        }
-        let detail = format!("the body is {essence}; this address takes application/json");
-        return Err(Refusal::new(415, "Unsupported media type", detail));
-    }
+    // What says nothing of itself is taken for the first that is accepted.
+    let kind = content_type.as_deref().map_or(accepts.first().copied(), kind_of);
     let bytes = request.body();
-    if bytes.is_empty() {
-        return match content_type.is_some() && carries_a_body(request.method()) {
-            true => {
-                Err(Refusal::new(400, "Bad request", "the body is empty, but its content type says JSON"))
-            }
-            false => Ok(None),
-        };
+    if bytes.is_empty() && !(content_type.is_some() && carries_a_body(request.method())) {
+        return Ok(None);
     }
-    json::pass(bytes).map(Some).map_err(|(broken, _)| not_json(&broken))
+    let Some(kind) = kind.filter(|kind| accepts.contains(kind)) else {
+        let taken: Vec<_> = accepts.iter().map(|kind| kind.media_type()).collect();
+        let (is, taken) = (content_type.unwrap_or_default(), taken.join(", "));
+        let detail = format!("the body is {is}; this address takes {taken}");
+        return Err(Refusal::new(415, "Unsupported media type", detail));
+    };
+    match kind {
+        Accept::Json if bytes.is_empty() => {
+            Err(Refusal::new(400, "Bad request", "the body is empty, but its content type says JSON"))
+        }
+        Accept::Json => json::pass(bytes).map(Some).map_err(|(broken, _)| not_json(&broken)),
+        Accept::Form => {
+            let text = String::from_utf8(bytes).map_err(|_| not_text("the form is not UTF-8"))?;
+            Ok(to_raw_value(&HeaderMap(urlencoded::pairs(&text).collect())).ok())
+        }
+        Accept::Xml | Accept::Text => {
+            let charset = request.header("content-type").and_then(charset::parameter);
+            let text = charset::decode(bytes, charset).map_err(|_| {
+                not_text("the body is not text in the character set that it names, or in UTF-8")
+            })?;
+            Ok(to_raw_value(&text).ok())
+        }
+    }
+}
+
+fn kind_of(essence: &str) -> Option<Accept> {
+    match essence {
+        "application/x-www-form-urlencoded" => Some(Accept::Form),
+        "application/xml" | "text/xml" => Some(Accept::Xml),
+        essence if is_json(essence) => Some(Accept::Json),
+        essence if essence.ends_with("+xml") => Some(Accept::Xml),
+        essence if essence.starts_with("text/") => Some(Accept::Text),
+        _ => None,
+    }
+}
+
+fn not_text(detail: &str) -> Refusal {
+    Refusal::new(400, "Bad request", detail)
 }
 
 fn not_json(broken: &Broken) -> Refusal {

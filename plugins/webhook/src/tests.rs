@@ -183,10 +183,13 @@ fn the_answer_may_come_from_the_flow() {
 fn a_wrong_configuration_is_refused_with_advice() {
     for (config, advice) in [
         (json!({ "metods": ["POST"] }), "unknown key `metods`; did you mean `methods`?"),
-        (json!({ "dedupe": {} }), "unknown key `dedupe`; known here: `methods`, `auth`, `respond`, `path`"),
+        (
+            json!({ "dedupe": {} }),
+            "unknown key `dedupe`; known here: `methods`, `auth`, `respond`, `accepts`, `variables`, `onlyIf`, `path`",
+        ),
         (
             json!({ "auth": { "signature": {} } }),
-            "`auth`: unknown value `signature`; known here: `none`, `basic`",
+            "`auth`: unknown value `signature`; known here: `none`, `basic`, `bearer`, `header`",
         ),
         (json!({ "auth": { "basic": { "username": "u" } } }), "`auth.basic`: missing field `password`"),
         (
@@ -266,7 +269,7 @@ fn the_schema_is_that_of_what_is_written() {
             .unwrap()
             .keys()
             .collect::<std::collections::BTreeSet<_>>(),
-        ["auth", "methods", "path", "respond"]
+        ["accepts", "auth", "methods", "onlyIf", "path", "respond", "variables"]
             .iter()
             .map(|key| (*key).to_owned())
             .collect::<Vec<_>>()
@@ -277,4 +280,84 @@ fn the_schema_is_that_of_what_is_written() {
         trigger["event"]["properties"]["body"].is_boolean()
             || trigger["event"]["properties"]["body"].is_object()
     );
+}
+
+#[test]
+fn a_bearer_token_or_a_header_may_show_who_calls() {
+    let bearer = json!({ "auth": { "bearer": { "token": "s3cret" } } });
+    let header = json!({ "auth": { "header": { "name": "X-Key", "value": "s3cret" } } });
+    let asks =
+        |config: &Value, name: &str, value: &str| post(config.clone(), &[JSON[0], (name, value)], "{}");
+    for (config, name, right, wrong) in [
+        (&bearer, "authorization", "Bearer s3cret", ["Bearer other", "Basic s3cret", "s3cret", ""]),
+        (&header, "x-key", "s3cret", ["S3cret", "s3cret ", "s3", ""]),
+    ] {
+        let event = &asks(config, name, right)["start"]["event"];
+        assert!(event["headers"].get(name).is_none() && event["body"].is_object(), "{event}");
+        for wrong in wrong {
+            assert_eq!(refusal(&asks(config, name, wrong)).0, 401, "{name}: {wrong}");
+        }
+    }
+    let refused = post(bearer, JSON, "{}");
+    assert_eq!(refusal(&refused).1["www-authenticate"], "Bearer realm=\"webhook\"");
+    let refused = post(header, JSON, "{}");
+    assert!(refusal(&refused).1.get("www-authenticate").is_none());
+    assert!(refused_config(json!({ "auth": { "bearer": { "token": "" } } })).contains("is empty"));
+    assert!(
+        refused_config(json!({ "auth": { "header": { "name": "a b", "value": "x" } } }))
+            .contains("no name of a header")
+    );
+}
+
+#[test]
+fn other_bodies_are_read_where_they_are_accepted() {
+    let body = |accepts: Value, content_type: &str, body: &str| {
+        post(json!({ "accepts": accepts }), &[("content-type", content_type)], body)
+    };
+    let event = |verdict: Value| verdict["start"]["event"]["body"].clone();
+    let form = "application/x-www-form-urlencoded";
+    assert_eq!(event(body(json!(["form"]), form, "a=1&b=x%20y&a=2")), json!({ "a": ["1", "2"], "b": "x y" }));
+    assert_eq!(event(body(json!(["xml"]), "application/soap+xml", "<a/>")), "<a/>");
+    assert_eq!(event(body(json!(["json", "text"]), "text/plain; charset=utf-8", "hello")), "hello");
+    assert_eq!(event(body(json!(["json", "text"]), "application/json", "[1]")), json!([1]));
+    let refused = body(json!(["json", "form"]), "text/plain", "hello");
+    assert_eq!(
+        (refusal(&refused).0, refusal(&refused).2),
+        (
+            415,
+            "the body is text/plain; this address takes application/json, application/x-www-form-urlencoded"
+        )
+    );
+    assert!(refused_config(json!({ "accepts": [] })).contains("`accepts` is empty"));
+}
+
+#[test]
+fn the_event_may_be_what_is_listed_and_only_some_start_a_run() {
+    let config = json!({
+        "variables": [{ "from": "body", "path": "b.c", "as": "c" }, { "from": "headers", "path": "X-Id", "as": "id" }],
+        "onlyIf": ".c > 5",
+    });
+    let judge = |body: &str| {
+        MockHost::new()
+            .with_expression(".c > 5", |event| json!(event["c"].as_u64() > Some(5)))
+            .with_inbound("POST", "/", &[JSON[0], ("x-id", "7")], body)
+            .receive::<Plugin>("webhook", config.clone())
+            .unwrap()
+    };
+    assert_eq!(
+        judge(r#"{"b":{"c":6}}"#)["start"]["event"],
+        json!({ "c": 6, "id": "7", "trigger": "default/test" })
+    );
+    let ignored = judge(r#"{"b":{"c":5}}"#);
+    assert!(ignored.get("start").is_none() && ignored["answer"]["status"] == 200, "{ignored}");
+    assert!(refused_config(json!({ "variables": [{ "from": "body" }] })).contains("nothing names it"));
+}
+
+#[test]
+fn an_expression_that_fails_is_not_shown_to_the_caller() {
+    let host =
+        MockHost::new().with_expression(".x", |_| json!("neither")).with_inbound("POST", "/", JSON, "{}");
+    let problem = host.receive::<Plugin>("webhook", json!({ "onlyIf": ".x" })).unwrap_err();
+    assert!(problem.status() == 500 && !problem.detail_text().contains(".x"), "{problem}");
+    assert!(host.logs()[0].message.contains("should be true or false"));
 }

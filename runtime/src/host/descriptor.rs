@@ -208,6 +208,17 @@ impl Schema {
     /// An error as pointers and sentences; of keys that do not exist, one for each.
     fn findings(&self, error: &ValidationError<'_>) -> Vec<(String, String)> {
         let at = error.instance_path().to_string();
+        if let ValidationErrorKind::AnyOf { context } = error.kind() {
+            // What is of another kind altogether was not meant; where one is left, it says what is wrong.
+            let is_other_kind = |error: &ValidationError<'_>| {
+                matches!(error.kind(), ValidationErrorKind::Type { .. })
+                    && error.instance_path().to_string() == at
+            };
+            let mut meant = context.iter().filter(|errors| !errors.iter().any(is_other_kind));
+            if let (Some(errors), None) = (meant.next(), meant.next()) {
+                return errors.iter().flat_map(|error| self.findings(error)).collect();
+            }
+        }
         let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() else {
             return vec![(at, shortened(&error.to_string()))];
         };
@@ -310,6 +321,19 @@ mod tests {
         let pointers: Vec<_> = findings.iter().map(|(pointer, _)| pointer.as_str()).collect();
         assert!(pointers.contains(&"") && pointers.contains(&"/days"), "{findings:?}");
         assert!(findings.iter().any(|(_, sentence)| sentence.contains("integer")), "{findings:?}");
+    }
+
+    #[test]
+    fn of_several_kinds_the_one_that_was_meant_says_what_is_wrong() {
+        let schema = Schema::compile(&json!({ "properties": { "retry": { "anyOf": [
+            { "type": "object", "properties": { "count": { "maximum": 50 } } }, { "type": "null" },
+        ] } } }))
+        .unwrap();
+        let findings = schema.validate(&json!({ "retry": { "count": 51 } })).unwrap_err();
+        let [(pointer, sentence)] = &findings[..] else { panic!("{findings:?}") };
+        assert!(pointer == "/retry/count" && sentence.contains("50"), "{findings:?}");
+        let findings = schema.validate(&json!({ "retry": 1 })).unwrap_err();
+        assert_eq!(findings[0].0, "/retry");
     }
 
     #[test]

@@ -1,0 +1,72 @@
+//! The trigger `webhook`: who may call, what is read, what becomes the event, and what starts nothing.
+
+use flowcell_tests::Call;
+use serde_json::json;
+
+use crate::documents::{echo, hook, serve};
+
+#[tokio::test]
+async fn what_is_listed_becomes_the_event() {
+    let with = "{ auth: { bearer: { token: s3cret } }, respond: { from: flow }, \
+        variables: [ { from: body, path: b.c, as: c }, { from: headers, path: X-Request-Id, as: rid }, \
+                     { from: query, path: 'query[0].a', as: q } ] }";
+    let mut server = serve(&[&echo(), &hook("in", "echo", with)]).await;
+    let url = server.hook("shop/in").await + "?query[0].a=7";
+    let call = || Call::post(&url, &json!({ "b": { "c": [1] }, "more": true })).header("x-request-id", "r1");
+    let answer = call().header("authorization", "Bearer s3cret").send().await.is(200);
+    assert_eq!(answer.json(), json!({ "got": { "c": [1], "rid": "r1", "q": "7", "trigger": "shop/in" } }));
+    let refused = call().header("authorization", "Bearer other").send().await.is(401);
+    assert_eq!(refused.header("www-authenticate"), "Bearer realm=\"webhook\"");
+    assert_eq!(server.runs("").await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_not_meant_starts_nothing() {
+    let with = "{ onlyIf: '.body.action == \"opened\"' }";
+    let mut server = serve(&[&echo(), &hook("in", "echo", with)]).await;
+    let url = server.hook("shop/in").await;
+    Call::post(&url, &json!({ "action": "closed" })).send().await.is(200);
+    Call::post(&url, &json!({ "action": "opened" })).send().await.is(200);
+    let runs = server.runs("").await;
+    assert_eq!(runs.len(), 1, "{runs:?}");
+
+    let wrong = hook("in", "echo", "{ onlyIf: '.body.action =!' }");
+    let put = server.call("PUT", "/api/v1/triggers/shop/in").body("application/yaml", wrong);
+    let problem = put.send().await.problem(400);
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("`with.onlyIf`: the expression `.body.action =!` is wrong"), "{problem}");
+}
+
+#[tokio::test]
+async fn forms_and_texts_are_read_where_they_are_accepted() {
+    let with = "{ accepts: [form, text], respond: { from: flow } }";
+    let mut server = serve(&[&echo(), &hook("in", "echo", with)]).await;
+    let url = server.hook("shop/in").await;
+    let send = async |content_type: &'static str, body: &'static str| {
+        Call::new("POST", &url).body(content_type, body).send().await
+    };
+    let form = send("application/x-www-form-urlencoded", "a=1&a=2&b=x+y").await.is(200);
+    assert_eq!(form.json()["got"]["body"], json!({ "a": ["1", "2"], "b": "x y" }));
+    assert_eq!(send("text/csv", "a;b").await.is(200).json()["got"]["body"], "a;b");
+    let refused = send("application/json", "{}").await.problem(415);
+    assert_eq!(
+        refused["detail"],
+        "the body is application/json; this address takes application/x-www-form-urlencoded, text/plain"
+    );
+}
+
+#[tokio::test]
+async fn a_configuration_that_no_request_could_meet_is_refused_when_it_is_deployed() {
+    let server = serve(&[&echo()]).await;
+    for (with, says) in [
+        ("{ auth: { bearer: { token: '' } } }", "`auth.bearer.token` is empty"),
+        ("{ accepts: [] }", "`accepts` is empty"),
+        ("{ respond: { from: flow, within: PT0S } }", "`respond.within` is zero"),
+        ("{ variables: [ { from: body } ] }", "nothing names it"),
+    ] {
+        let document = hook("in", "echo", with);
+        let put = server.call("PUT", "/api/v1/triggers/shop/in").body("application/yaml", document);
+        let problem = put.send().await.problem(400);
+        assert!(problem["detail"].as_str().unwrap_or_default().contains(says), "{with}: {problem}");
+    }
+}
