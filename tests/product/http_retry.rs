@@ -86,3 +86,18 @@ async fn a_policy_that_is_out_of_range_is_refused_when_it_is_deployed() {
     let detail = problem["detail"].as_str().unwrap_or_default();
     assert!(detail.contains("`with.retry.limit.attempt.count`") && detail.contains("50"), "{problem}");
 }
+
+#[tokio::test]
+async fn what_is_not_ready_is_asked_for_again_through_kill_9() {
+    let stub = Stub::start().await;
+    stub.next("/orders", Given::status(202).header("location", "/status"));
+    stub.next("/status", Given::status(202).header("location", "/status").header("retry-after", "1"));
+    stub.next("/status", Given::json(200, &json!({ "done": true })));
+    let server = serve(&[&flow("ask", &at(&stub, &ask("method: POST, poll: { interval: PT0.1S }")))]).await;
+    let run = server.begin("shop/ask", &json!({})).await;
+    stub.wait_for("/status", 1).await;
+    let server = server.kill9().await.start().await;
+    let run = server.wait_for(&run, "completed").await;
+    assert_eq!(run["output"]["body"], json!({ "done": true }));
+    assert_eq!((stub.seen("/orders").len(), stub.seen("/status").len() >= 2), (1, true), "{run}");
+}

@@ -7,6 +7,7 @@ mod dsl;
 
 use flowcell_plugin_http::answer::{Failure, Output};
 use flowcell_plugin_http::input::Input;
+use flowcell_plugin_http::poll::Polling;
 use flowcell_plugin_http::request;
 use flowcell_plugin_http::retry::Failed;
 use flowcell_sdk::prelude::*;
@@ -14,28 +15,41 @@ use flowcell_sdk::prelude::*;
 /// HTTP request.
 ///
 /// Sends one request and gives its answer: `{status, headers, body, success, url, redirects}`. An answer other than
-/// 2xx fails the step and stays readable in the error; with `allowFailure` the flow goes on.
+/// 2xx fails the step and stays readable in the error; with `allowFailure` the flow goes on. What fails for now is sent
+/// again as `retry` says; what is not ready yet (202) is asked for again with `poll`.
 #[flowcell_sdk::action(
     name = "http-request",
+    resume = asked_again,
     wants(http = "the hosts that the flow names: sends the flow's requests"),
     example = r#"{"url": "https://api.example.com/orders", "method": "POST", "body": {"id": 7}}"#
 )]
-fn http_request(input: Input<'_>, ctx: &mut Context) -> Result<Output, Problem> {
+fn http_request(input: Input<'_>, ctx: &mut Context) -> Result<Next<Output, Polling>, Problem> {
+    exchange(input, ctx)
+}
+
+fn asked_again(left: Polling, _: Wake, ctx: &mut Context) -> Result<Next<Output, Polling>, Problem> {
+    exchange(left.input(), ctx)
+}
+
+fn exchange(input: Input<'_>, ctx: &Context) -> Result<Next<Output, Polling>, Problem> {
     let (allow_failure, redirects) = (input.allow_failure, input.redirects.unwrap_or(Redirects::Follow));
     let (method, url) = (input.method, &input.url);
     let failed = Failed { policy: input.retry.as_ref(), method, is_asked_for: false };
     match request::send(&input, redirects, ctx)? {
         Ok(response) => {
             let output = Output::of(response, redirects, &input);
+            if let Some((polling, pause)) = Polling::after(&input, &output)? {
+                return Ok(Wait::for_time(polling, pause).into());
+            }
             match failed.after_answer(&output, ctx) {
                 Some(pause) if !output.success => Err(output.into_problem(method, url).retry_after(pause)),
-                _ if output.success || allow_failure => Ok(output.or_failed(method, url)),
+                _ if output.success || allow_failure => Ok(Next::Done(output.or_failed(method, url))),
                 _ => Err(output.into_problem(method, url)),
             }
         }
         Err(error) => match failed.after_error(&error, ctx) {
             Some(pause) => Err(Problem::from(error).retry_after(pause)),
-            None if allow_failure => Ok(Output::unanswered(url.trim(), Failure::of(error))),
+            None if allow_failure => Ok(Next::Done(Output::unanswered(url.trim(), Failure::of(error)))),
             None => Err(error.into()),
         },
     }

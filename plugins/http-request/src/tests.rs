@@ -76,6 +76,45 @@ fn a_request_that_fails_for_now_asks_for_another_attempt() {
 }
 
 #[test]
+fn what_is_not_ready_is_asked_for_again_with_the_credentials() {
+    let input = json!({
+        "url": URL, "method": "POST", "body": { "n": 1 }, "poll": { "interval": "PT5S" },
+        "basic": { "username": "u", "password": "p" }, "headers": { "x-a": "1", "cookie": "c" },
+    });
+    let later = answer(202).header("location", "/status/7").header("retry-after", "3");
+    let host = MockHost::new().expect(request("POST", URL), later);
+    let waits = host.start::<Plugin>("http-request", input).unwrap();
+    let flowcell_sdk::Outcome::Suspend { wake, .. } = &waits else { panic!("{waits:?}") };
+    assert_eq!(serde_json::from_str::<Value>(wake).unwrap(), json!({ "callback": false, "timerMs": 3000 }));
+
+    let status = "https://api.example.com/status/7";
+    let elsewhere = answer(202).header("location", "https://other.example.com/done");
+    let host = host.expect(request("GET", status), elsewhere);
+    let timer = || json!({ "kind": "timer" });
+    let waits = host.resume::<Plugin>("http-request", waits, timer()).unwrap();
+    let flowcell_sdk::Outcome::Suspend { wake, .. } = &waits else { panic!("{waits:?}") };
+    assert_eq!(serde_json::from_str::<Value>(wake).unwrap()["timerMs"], 5000);
+    let host = host
+        .expect(request("GET", "https://other.example.com/done"), answer(200).json(json!({ "ok": true })));
+    let done = host.resume::<Plugin>("http-request", waits, timer()).unwrap();
+    let flowcell_sdk::Outcome::Done(output) = done else { panic!("{done:?}") };
+    assert_eq!(serde_json::from_str::<Value>(&output).unwrap()["body"], json!({ "ok": true }));
+
+    let sent = host.sent();
+    let has = |at: usize, name: &str| sent[at].header(name).is_some();
+    assert!(has(1, "authorization") && has(1, "cookie") && has(1, "x-a") && sent[1].body.is_none());
+    assert!(!has(2, "authorization") && !has(2, "cookie") && has(2, "x-a"));
+}
+
+#[test]
+fn an_answer_that_is_not_ready_is_the_answer_where_nobody_asks_again() {
+    let given = answer(202).header("location", "/status/7");
+    assert_eq!(output(json!({ "url": URL }), given.clone()).unwrap()["status"], 202);
+    assert_eq!(output(json!({ "url": URL, "poll": true }), answer(202)).unwrap()["status"], 202);
+    assert!(refusal(json!({ "url": URL, "poll": "yes" })).contains("`poll`: it is true, false or"));
+}
+
+#[test]
 fn which_statuses_are_a_success_may_be_said() {
     let input = json!({ "url": URL, "success": [404, "3xx"] });
     assert_eq!(output(input.clone(), answer(404)).unwrap()["success"], true);

@@ -8,6 +8,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::poll::Poll;
 use crate::retry::Retry;
 use crate::rows::Rows;
 use crate::success::Statuses;
@@ -62,13 +63,17 @@ pub struct Input<'a> {
     #[serde(default, deserialize_with = "redirects")]
     #[schemars(with = "Option<Redirect>")]
     pub redirects: Option<Redirects>,
+    /// Whether an answer 202 with a `Location` is asked for there, until it is something else: `true`, or `{ interval }`. The
+    /// step waits in between, as long as its `timeout`; the other side may ask for a pause by `Retry-After`.
+    #[serde(default)]
+    pub poll: Poll,
     /// The flow goes on after a failure, with `success: false` and an `error`.
     #[serde(default)]
     pub allow_failure: bool,
 }
 
 /// What the body of an answer becomes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum As {
     /// What its content type says: JSON decoded, text, or base64.

@@ -9,6 +9,7 @@ pub mod body;
 pub mod charset;
 pub mod input;
 mod multipart;
+pub mod poll;
 pub mod request;
 pub mod retry;
 pub mod rows;

@@ -183,7 +183,7 @@ impl Failed<'_> {
 }
 
 /// The pause that an answer asks for: seconds, or a date as far from the answer's own.
-fn asked(headers: &[(String, String)]) -> Option<Duration> {
+pub fn asked(headers: &[(String, String)]) -> Option<Duration> {
     let written = header(headers, "retry-after")?.trim();
     if let Ok(seconds) = written.parse() {
         return Some(Duration::from_secs(seconds));

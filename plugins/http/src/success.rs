@@ -5,6 +5,7 @@ use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
 
 /// Statuses as a flow lists them: `[200, "300-399", "4xx"]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +15,12 @@ impl Statuses {
     /// Whether a status is one of them.
     pub fn has(&self, status: u16) -> bool {
         self.0.iter().any(|(from, to)| (*from..=*to).contains(&status))
+    }
+}
+
+impl Serialize for Statuses {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|(from, to)| format!("{from}-{to}")))
     }
 }
 
@@ -111,6 +118,8 @@ mod tests {
         {
             assert_eq!(statuses.has(status), expected, "{status}");
         }
+        let again: Statuses = serde_json::from_value(serde_json::to_value(&statuses).unwrap()).unwrap();
+        assert_eq!(again, statuses);
         for wrong in ["[]", "[99]", "[600]", "[\"302-300\"]", "[\"6xx\"]", "[\"ok\"]", "200", "[true]"] {
             assert!(serde_json::from_str::<Statuses>(wrong).is_err(), "{wrong}");
         }

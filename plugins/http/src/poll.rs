@@ -1,0 +1,190 @@
+//! An answer that is not there yet: 202 with a `Location`, which is asked again and again until it is something else.
+
+use std::borrow::Cow;
+
+use flowcell_sdk::prelude::*;
+use serde::de::{self, Deserializer};
+
+use crate::answer::Output;
+use crate::input::{As, Basic, Input, Method};
+use crate::request::header;
+use crate::retry::asked;
+use crate::rows::Rows;
+use crate::success::Statuses;
+
+/// The pause between two questions where nobody says otherwise.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// Whether and how an address is asked again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Poll {
+    /// None: it is not.
+    interval: Option<Duration>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Poll")]
+enum Written {
+    /// Every two seconds, or when the other side says.
+    Switch(bool),
+    /// With a pause of its own.
+    How(How),
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "PollHow")]
+struct How {
+    /// The pause, where the other side does not ask for another one.
+    interval: TimeSpan,
+}
+
+impl<'de> Deserialize<'de> for Poll {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wrong = |_| de::Error::custom("it is true, false or { interval: a duration such as PT5S }");
+        let interval = match Written::deserialize(deserializer).map_err(wrong)? {
+            Written::Switch(is_on) => is_on.then_some(INTERVAL),
+            Written::How(How { interval }) => Some(interval.as_duration()),
+        };
+        match interval.is_some_and(|interval| interval.is_zero()) {
+            true => Err(de::Error::custom("`interval` is zero; give a time such as PT5S")),
+            false => Ok(Self { interval }),
+        }
+    }
+}
+
+impl JsonSchema for Poll {
+    fn schema_name() -> Cow<'static, str> {
+        Written::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Written::json_schema(generator)
+    }
+}
+
+/// What is left between two questions: the request of the next one.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Polling {
+    url: String,
+    headers: Vec<(String, String)>,
+    basic: Option<(String, String)>,
+    timeout_ms: Option<u64>,
+    response: As,
+    max_response_bytes: Option<u64>,
+    success: Option<Statuses>,
+    allow_failure: bool,
+    interval_ms: u64,
+}
+
+impl Polling {
+    /// The next question and how long until then, where this answer is not the last one.
+    pub fn after(input: &Input<'_>, answer: &Output) -> Result<Option<(Self, Duration)>, Problem> {
+        let Some(interval) = input.poll.interval.filter(|_| answer.status == 202) else { return Ok(None) };
+        let Some(location) = header(&answer.headers.0, "location") else { return Ok(None) };
+        let url = joined(&answer.url, location).ok_or_else(|| {
+            Problem::communication(format!("the answer is to be asked for at {location:?}, which is no URL"))
+        })?;
+        // What shows who asks is for the one who was asked first.
+        let is_same = origin(&url) == origin(&answer.url);
+        let keeps = |name: &str| {
+            let is_about_a_body = name.eq_ignore_ascii_case("content-type");
+            let is_secret = name.eq_ignore_ascii_case("authorization") || name.eq_ignore_ascii_case("cookie");
+            !is_about_a_body && (is_same || !is_secret)
+        };
+        let basic = input.basic.as_ref().filter(|_| is_same);
+        let polling = Self {
+            url,
+            headers: input.headers.0.iter().filter(|(name, _)| keeps(name)).cloned().collect(),
+            basic: basic.map(|basic| (basic.username.clone(), basic.password.clone())),
+            timeout_ms: input.timeout.map(|time| time.as_duration().as_millis() as u64),
+            response: input.response,
+            max_response_bytes: input.max_response_bytes,
+            success: input.success.clone(),
+            allow_failure: input.allow_failure,
+            interval_ms: interval.as_millis() as u64,
+        };
+        Ok(Some((polling, asked(&answer.headers.0).unwrap_or(interval))))
+    }
+
+    /// The question.
+    pub fn input(self) -> Input<'static> {
+        Input {
+            url: Cow::Owned(self.url),
+            method: Method::Get,
+            query: Rows::default(),
+            headers: Rows(self.headers),
+            content_type: None,
+            body: None,
+            basic: self.basic.map(|(username, password)| Basic { username, password }),
+            timeout: self.timeout_ms.map(TimeSpan::from_millis),
+            response: self.response,
+            max_response_bytes: self.max_response_bytes,
+            success: self.success,
+            retry: None,
+            redirects: None,
+            poll: Poll { interval: Some(Duration::from_millis(self.interval_ms)) },
+            allow_failure: self.allow_failure,
+        }
+    }
+}
+
+/// `https://host:port` of a URL.
+fn origin(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    Some(format!("{scheme}://{authority}").to_ascii_lowercase())
+}
+
+/// Where a `Location` leads from a URL.
+fn joined(from: &str, location: &str) -> Option<String> {
+    let location = location.trim();
+    if location.contains("://") {
+        return Some(location.to_owned());
+    }
+    let origin = origin(from)?;
+    if let Some(elsewhere) = location.strip_prefix("//") {
+        return Some(format!("{}://{elsewhere}", origin.split_once("://")?.0));
+    }
+    if location.starts_with('/') {
+        return Some(origin + location);
+    }
+    let path = from.get(origin.len()..)?.split(['?', '#']).next()?;
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    match location.is_empty() {
+        true => None,
+        false => Some(format!("{origin}{folder}/{location}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_is_read_from_where_it_was_given() {
+        let from = "https://api.example.com:8443/v1/orders?x=1";
+        for (location, expected) in [
+            ("https://other.example.com/s/1", "https://other.example.com/s/1"),
+            ("/status/7", "https://api.example.com:8443/status/7"),
+            ("status/7", "https://api.example.com:8443/v1/status/7"),
+            ("//other.example.com/s", "https://other.example.com/s"),
+        ] {
+            assert_eq!(joined(from, location).as_deref(), Some(expected), "{location}");
+        }
+        assert_eq!(joined(from, " "), None);
+        assert_eq!(joined("https://api.example.com", "s").as_deref(), Some("https://api.example.com/s"));
+    }
+
+    #[test]
+    fn polling_is_off_on_or_has_a_pause() {
+        let read = |text: &str| serde_json::from_str::<Poll>(text);
+        assert_eq!(read("false").unwrap(), Poll::default());
+        assert_eq!(read("true").unwrap(), Poll { interval: Some(INTERVAL) });
+        assert_eq!(read(r#"{"interval":"PT5S"}"#).unwrap(), Poll { interval: Some(Duration::from_secs(5)) });
+        for wrong in ["1", r#"{"interval":"PT0S"}"#, r#"{"every":"PT5S"}"#, r#"{"interval":"5s"}"#] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+}
