@@ -73,20 +73,21 @@ impl Driver {
     /// What is to be done about a run that was at work on a host that is gone: calls without an answer are interrupted
     /// attempts. Nothing, where another host is at work on it.
     pub async fn recover(&mut self) -> Result<Vec<Effect>, Gone> {
-        let mut effects = vec![];
-        if !self.ledger.has_inherited() {
-            return Ok(effects);
-        }
-        for effect in self.ledger.state().outstanding() {
-            match effect {
-                Effect::Undo { .. } if planted(Mutation::NoUndoing) => {}
-                call @ Effect::Call { .. } if planted(Mutation::NoInterruption) => effects.push(call),
-                Effect::Call { step, attempt, .. } | Effect::Undo { step, attempt, .. } => {
-                    effects.extend(self.ledger.take(Event::Interrupted { step, attempt }).await?);
+        let mut effects: Vec<Effect> = vec![];
+        // Again where another host has had the run while this one was at it: what it asked for may be begun as well.
+        while self.ledger.has_inherited() {
+            effects.retain(|effect| !effect.is_answered());
+            for effect in self.ledger.state().outstanding() {
+                match effect {
+                    Effect::Undo { .. } if planted(Mutation::NoUndoing) => {}
+                    call @ Effect::Call { .. } if planted(Mutation::NoInterruption) => effects.push(call),
+                    Effect::Call { step, attempt, .. } | Effect::Undo { step, attempt, .. } => {
+                        effects.extend(self.ledger.take(Event::Interrupted { step, attempt }).await?);
+                    }
+                    // Rows of the journal already.
+                    Effect::Timer { .. } => {}
+                    other => effects.push(other),
                 }
-                // Rows of the journal already.
-                Effect::Timer { .. } => {}
-                other => effects.push(other),
             }
         }
         Ok(effects)
