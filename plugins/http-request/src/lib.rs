@@ -15,7 +15,7 @@ use flowcell_sdk::prelude::*;
 /// HTTP request.
 ///
 /// Sends one request and gives its answer: `{status, headers, body, success, url, redirects}`. An answer other than
-/// 2xx fails the step and stays readable in the error; with `allowFailure` the flow goes on. What fails for now is sent
+/// 2xx fails the step and stays readable in the error; with `allowFailure` the flow goes on. What may succeed later is sent
 /// again as `retry` says; what is not ready yet (202) is asked for again with `poll`.
 #[flowcell_sdk::action(
     name = "http-request",
