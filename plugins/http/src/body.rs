@@ -38,17 +38,16 @@ pub fn encode(body: &RawValue, said: Option<&ContentType>, header: Option<&str>)
         (None, None) if body.get().starts_with('"') => Form::Text,
         (None, None) => Form::Json,
     };
-    if matches!(form, Form::Multipart) {
-        if header.is_some() {
+    let bytes = match form {
+        Form::Multipart if header.is_some() => {
             return Err(Problem::validation(
                 "`contentType: multipart` writes the header `content-type` itself, with a boundary; leave that out",
             ));
         }
-        let (bytes, content_type) = multipart::encode(body)?;
-        return Ok(Encoded { bytes, content_type: content_type.into() });
-    }
-    let bytes = match form {
-        Form::Multipart => unreachable!("written above"),
+        Form::Multipart => {
+            let (bytes, content_type) = multipart::encode(body)?;
+            return Ok(Encoded { bytes, content_type: content_type.into() });
+        }
         Form::Json => json(body)?,
         Form::Urlencoded => urlencoded(body)?,
         Form::Base64 => base64(body)?,

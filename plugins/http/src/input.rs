@@ -213,7 +213,7 @@ impl<'de> Deserialize<'de> for ContentType {
 }
 
 /// `type/subtype`, and whatever parameters in visible ASCII.
-fn is_media_type(text: &str) -> bool {
+pub fn is_media_type(text: &str) -> bool {
     let (essence, _) = text.split_once(';').unwrap_or((text, ""));
     let is_token = |part: &str| !part.is_empty() && part.bytes().all(is_token_byte);
     let visible = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));

@@ -6,7 +6,7 @@ use flowcell_sdk::prelude::*;
 use serde_json::value::RawValue;
 
 use crate::base;
-use crate::input::is_token_byte;
+use crate::input::is_media_type;
 
 /// One part, as a flow writes it.
 #[derive(Debug, Deserialize)]
@@ -79,7 +79,7 @@ fn ready(part: Part) -> Result<Ready, Problem> {
     if name.is_empty() {
         return Err(Problem::validation("`body`: a part has an empty `name`"));
     }
-    if content_type.as_deref().is_some_and(|written| !is_media_type(written)) {
+    if content_type.as_deref().is_some_and(|written| !is_media_type(written.trim_start_matches(' '))) {
         return wrong("has a `contentType` that is no media type, such as image/png");
     }
     match (value, base64) {
@@ -102,14 +102,6 @@ fn ready(part: Part) -> Result<Ready, Problem> {
             Ok(Ready { name, filename, content_type, bytes: text.into_bytes() })
         }
     }
-}
-
-/// `type/subtype` and parameters, in visible ASCII.
-fn is_media_type(text: &str) -> bool {
-    let essence = text.split(';').next().unwrap_or_default().trim();
-    let is_token = |part: &str| !part.is_empty() && part.bytes().all(is_token_byte);
-    let visible = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    visible && essence.split_once('/').is_some_and(|(main, sub)| is_token(main) && is_token(sub))
 }
 
 /// A quote or a line break would end the name.
