@@ -126,7 +126,7 @@ impl Ledger {
             self.journal.commit(Batch::of(schedule.take().into_iter().collect())).await?;
         }
         writes.extend(schedule);
-        self.put_schedule(&mut writes, self.row.ended_at);
+        writes.extend(self.next_time(self.row.ended_at));
         let batch = Batch { lease: Some(self.lease), writes };
         if planted(Mutation::AcknowledgeFirst) {
             let journal = self.journal.clone();
@@ -347,7 +347,7 @@ impl Ledger {
             self.put_timers(&mut writes, effects);
         }
         if self.row.ended_at.is_none() {
-            self.put_schedule(&mut writes, head.ended_at);
+            writes.extend(self.next_time(head.ended_at));
         }
         if head.phase != self.row.phase || head.status != self.row.status {
             let (status, phase, ended_at) = (head.status.to_owned(), head.phase, head.ended_at);
@@ -382,19 +382,17 @@ impl Ledger {
         }
     }
 
-    /// The run may be what its schedule waits for, and this its end.
-    fn put_schedule(&self, writes: &mut Vec<Write>, ended: Option<Timestamp>) {
-        if planted(Mutation::NoNextTime) {
-            return;
+    /// What the end of this run means to a schedule that waits for it.
+    fn next_time(&self, ended: Option<Timestamp>) -> Option<Write> {
+        match planted(Mutation::NoNextTime) {
+            true => None,
+            false => schedule::when_over(&self.core, &self.row, ended?),
         }
-        writes.extend(ended.and_then(|ended| schedule::when_over(&self.core, &self.row, ended)));
     }
 
     /// The scheduler may sleep for longer than the end of this run has left its schedule.
     fn wake_schedule(&self) {
-        let ended = self.row.ended_at;
-        let next = ended.and_then(|ended| schedule::when_over(&self.core, &self.row, ended));
-        if let Some(Write::ScheduleNext { due, .. }) = next {
+        if let Some(Write::ScheduleNext { due, .. }) = self.next_time(self.row.ended_at) {
             self.core.timer_is_set(self.state.flow().durable, due);
         }
     }
