@@ -12,6 +12,16 @@ use serde::{Deserialize, Serialize};
 
 mod callback;
 
+/// What names of secrets and connections consist of: they stand in URLs, documents and placeholders as they are.
+pub(crate) const VAULT_NAME_RULE: &str =
+    "use at most 64 letters, digits, `-`, `_` and `.`, a letter or digit first";
+
+/// Whether a secret or a connection may have that name.
+pub(crate) fn is_vault_name(name: &str) -> bool {
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    name.len() <= 64 && name.bytes().all(is_legal) && name.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
+}
+
 pub(crate) use callback::{CallbackAddress, CallbackKey, CallbackTarget};
 
 /// Whose it is. Every key in the journal begins with it.

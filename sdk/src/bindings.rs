@@ -29,6 +29,7 @@ pub mod trigger {
             "flowcell:plugin/context@0.1.0": crate::bindings::action::flowcell::plugin::context,
             "flowcell:plugin/evaluate@0.1.0": crate::bindings::action::flowcell::plugin::evaluate,
             "flowcell:plugin/http-request@0.1.0": crate::bindings::action::flowcell::plugin::http_request,
+            "flowcell:plugin/secrets@0.1.0": crate::bindings::action::flowcell::plugin::secrets,
             "flowcell:plugin/log@0.1.0": crate::bindings::action::flowcell::plugin::log,
         },
     });

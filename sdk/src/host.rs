@@ -27,10 +27,13 @@ pub(crate) trait Host {
     fn send(&self, request: RawRequest) -> Result<RawResponse, HttpError>;
     fn evaluate(&self, program: &str, input: &str) -> Result<String, String>;
     fn check_expression(&self, program: &str) -> Result<(), String>;
+    fn verify(&self, secret: &str, options: &str, message: &[u8], signature: &[u8]) -> Result<bool, String>;
+    fn hmac(&self, secret: &str, options: &str, message: &[u8]) -> Result<Vec<u8>, String>;
     fn log(&self, level: &str, message: &str, fields: &str);
     fn head(&self) -> Head;
     fn body(&self) -> Vec<u8>;
     fn trigger_name(&self) -> String;
+    fn received_ms(&self) -> u64;
 }
 
 /// Inside a component: the imports.
@@ -43,7 +46,7 @@ pub(crate) type Here = crate::testing::MockHost;
 #[cfg(target_arch = "wasm32")]
 mod imported {
     use super::{Head, Host};
-    use crate::bindings::action::flowcell::plugin::{context, evaluate, http_request, log};
+    use crate::bindings::action::flowcell::plugin::{context, evaluate, http_request, log, secrets};
     use crate::bindings::trigger::flowcell::plugin::inbound;
     use crate::http::{HttpError, RawRequest, RawResponse};
 
@@ -90,6 +93,12 @@ mod imported {
         fn check_expression(&self, program: &str) -> Result<(), String> {
             evaluate::check(program)
         }
+        fn verify(&self, secret: &str, options: &str, message: &[u8], signature: &[u8]) -> Result<bool, String> {
+            secrets::verify(secret, options, message, signature)
+        }
+        fn hmac(&self, secret: &str, options: &str, message: &[u8]) -> Result<Vec<u8>, String> {
+            secrets::hmac(secret, options, message)
+        }
         fn log(&self, level: &str, message: &str, fields: &str) {
             log::write(level, message, fields);
         }
@@ -102,6 +111,9 @@ mod imported {
         }
         fn trigger_name(&self) -> String {
             inbound::trigger_name()
+        }
+        fn received_ms(&self) -> u64 {
+            inbound::received_ms()
         }
     }
 }

@@ -63,6 +63,7 @@ pub mod json;
 mod memory;
 mod plugin;
 pub mod problem;
+pub mod secret;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 mod time_span;

@@ -90,6 +90,11 @@ impl Inbound {
         self.host.body()
     }
 
+    /// When it had arrived, since 1970: what the age of a signature is measured by.
+    pub fn received(&self) -> Duration {
+        Duration::from_millis(self.host.received_ms())
+    }
+
     /// `namespace/name` of the trigger.
     pub fn trigger(&self) -> String {
         self.host.trigger_name()

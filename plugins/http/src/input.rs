@@ -41,6 +41,10 @@ pub struct Input<'a> {
     /// Credentials for `Authorization: Basic`.
     #[serde(default)]
     pub basic: Option<Basic>,
+    /// The name of a connection of the tenant, which authenticates the request: its credentials go to the hosts that it
+    /// is bound to, and are not seen by the flow.
+    #[serde(default)]
+    pub connection: Option<String>,
     /// The time for the whole exchange; PT30S unless said otherwise.
     #[serde(default)]
     pub timeout: Option<TimeSpan>,

@@ -47,6 +47,9 @@ pub fn send(
     if let Some(most) = input.max_response_bytes {
         request = request.max_response_bytes(most);
     }
+    if let Some(connection) = &input.connection {
+        request = request.connection(connection);
+    }
     if let Some(basic) = &input.basic {
         check_basic(&basic.username, &headers)?;
         request = request.basic(&basic.username, &basic.password);

@@ -5,4 +5,5 @@
 
 pub(crate) mod http_request;
 pub(crate) mod log;
+pub(crate) mod vault;
 pub(crate) mod wasi;

@@ -140,10 +140,11 @@ pub(super) async fn deploy(
     sources: Sources,
 ) -> Result<Vec<Finding>, Stop> {
     install(runtime, tenant, &sources.plugins).await?;
-    let findings = runtime.check(tenant, &sources.documents).await;
+    let mut findings = runtime.check(tenant, &sources.documents).await;
     if findings.iter().any(Finding::is_error) {
         return Err(Stop::wrong(sources::lines(&findings)));
     }
+    findings.extend(runtime.missing(tenant, &sources.documents));
     deploy_documents(runtime, tenant, sources.documents).await?;
     Ok(findings)
 }

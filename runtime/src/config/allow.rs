@@ -77,7 +77,9 @@ impl HostPattern {
         }
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    /// # Errors
+    /// A sentence on what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
         if text == "*" {
             return Ok(Self::Any);
         }

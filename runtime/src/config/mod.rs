@@ -6,8 +6,10 @@
 
 mod allow;
 mod document;
+mod hosts;
 mod limits;
 mod unit;
+mod vault;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -20,7 +22,9 @@ pub(crate) use document::nearest;
 pub(crate) use unit::show_size;
 
 use document::{Field, Section, Source};
+pub use hosts::Hosts;
 pub use limits::{Limits, Quota, Retention};
+pub use vault::{ConnectionSource, SecretSource};
 
 use crate::id::TenantId;
 
@@ -38,6 +42,9 @@ pub struct Config {
     pub journal: Option<Journal>,
     /// Certificate and key of the listener; none serves plain HTTP.
     pub tls: Option<TlsConfig>,
+    /// The file with the key that secrets are sealed with; none is `vault.key` in the data folder. The environment's
+    /// FLOWCELL_VAULT_KEY goes first.
+    pub vault_key: Option<PathBuf>,
     /// The tenants, at least one.
     pub tenants: Vec<TenantConfig>,
     /// What holds for every outgoing request.
@@ -71,12 +78,23 @@ pub struct TenantConfig {
     pub quota: Quota,
     /// How long the history of its runs is kept.
     pub retention: Retention,
+    /// Secrets that are kept outside of the host.
+    pub secrets: Vec<SecretSource>,
+    /// Connections that are kept outside of the host.
+    pub connections: Vec<ConnectionSource>,
 }
 
 impl TenantConfig {
     /// A tenant that may reach nothing.
     pub fn new(name: TenantId) -> Self {
-        Self { name, allow: Vec::new(), quota: Quota::default(), retention: Retention::default() }
+        Self {
+            name,
+            allow: Vec::new(),
+            quota: Quota::default(),
+            retention: Retention::default(),
+            secrets: Vec::new(),
+            connections: Vec::new(),
+        }
     }
 }
 
@@ -88,6 +106,7 @@ impl Default for Config {
             public_url: None,
             journal: None,
             tls: None,
+            vault_key: None,
             tenants: vec![TenantConfig::new(TenantId::default_tenant())],
             limits: Limits::default(),
         }
@@ -140,14 +159,20 @@ impl Config {
     pub fn parse(text: &str, file_name: &str) -> Result<Self, ConfigError> {
         let source = Source::new(text, file_name);
         let table = source.parse()?;
-        let root = source.root(&table, &["listen", "public_url", "journal", "tls", "tenant"])?;
+        let root = source.root(&table, &["listen", "public_url", "journal", "tls", "vault_key", "tenant"])?;
+        // A file named in a file is looked for beside it, wherever the host was started.
+        let folder = Path::new(file_name).parent().unwrap_or(Path::new(""));
         Ok(Self {
             listen: root.get("listen").map_or(Ok(DEFAULT_LISTEN), |field| listen(&field))?,
             public_url: root.get("public_url").map(|field| public_url(&field)).transpose()?,
             journal: root.get("journal").map(|field| journal(&field)).transpose()?,
-            tls: root.get("tls").map(|field| tls(&field, file_name)).transpose()?,
+            tls: root.get("tls").map(|field| tls(&field, folder)).transpose()?,
+            vault_key: match root.get("vault_key") {
+                Some(_) => Some(folder.join(required_text(&root, "vault_key")?)),
+                None => None,
+            },
             tenants: match root.get("tenant") {
-                Some(field) => tenants(&field)?,
+                Some(field) => tenants(&field, folder)?,
                 None => Self::default().tenants,
             },
             limits: Limits::default(),
@@ -198,19 +223,17 @@ fn journal(field: &Field<'_>) -> Result<Journal, ConfigError> {
     }
 }
 
-fn tls(field: &Field<'_>, file_name: &str) -> Result<TlsConfig, ConfigError> {
+fn tls(field: &Field<'_>, folder: &Path) -> Result<TlsConfig, ConfigError> {
     let section = field.section("tls", &["cert", "key"])?;
-    // A file named in a file is looked for beside it, wherever the host was started.
-    let folder = Path::new(file_name).parent().unwrap_or(Path::new(""));
     let path = |key| Ok::<_, ConfigError>(folder.join(required_text(&section, key)?));
     Ok(TlsConfig { cert: path("cert")?, key: path("key")? })
 }
 
-fn tenants(field: &Field<'_>) -> Result<Vec<TenantConfig>, ConfigError> {
+fn tenants(field: &Field<'_>, folder: &Path) -> Result<Vec<TenantConfig>, ConfigError> {
     let mut tenants: Vec<TenantConfig> = Vec::new();
     for item in field.list()? {
-        let section = item.section("tenant", &["name", "allow", "quota", "retention"])?;
-        let tenant = tenant(&section)?;
+        let section = item.section("tenant", &["name", "allow", "quota", "retention", "secret", "connection"])?;
+        let tenant = tenant(&section, folder)?;
         if tenants.iter().any(|other| other.name == tenant.name) {
             return Err(section.error(format!(
                 "two tenants are called `{}`: put all its rules under one [[tenant]]",
@@ -225,7 +248,7 @@ fn tenants(field: &Field<'_>) -> Result<Vec<TenantConfig>, ConfigError> {
     Ok(tenants)
 }
 
-fn tenant(section: &Section<'_>) -> Result<TenantConfig, ConfigError> {
+fn tenant(section: &Section<'_>, folder: &Path) -> Result<TenantConfig, ConfigError> {
     let Some(field) = section.get("name") else {
         return Err(section.missing("name"));
     };
@@ -245,6 +268,12 @@ fn tenant(section: &Section<'_>) -> Result<TenantConfig, ConfigError> {
     }
     if let Some(field) = section.get("retention") {
         tenant.retention = limits::retention(&field)?;
+    }
+    if let Some(field) = section.get("secret") {
+        tenant.secrets = vault::secrets(&field, folder)?;
+    }
+    if let Some(field) = section.get("connection") {
+        tenant.connections = vault::connections(&field, folder)?;
     }
     Ok(tenant)
 }

@@ -14,7 +14,8 @@ use super::steps::Evaluation;
 use super::tenant::Tenant;
 use super::view::RunChange;
 use crate::capability::log::LogLine;
-use crate::flow::{Ask, Outcome, Suspension};
+use crate::capability::vault::Credentials;
+use crate::flow::{Ask, Needs, Outcome, Suspension};
 use crate::host::{
     self, Action, CallLimits, Called, Errand, Grants, HostError, Plugin, StepContext, Surroundings,
     SwitchContext,
@@ -37,6 +38,8 @@ pub(super) struct Attempt {
     pub step: u32,
     pub attempt: u32,
     pub plugin: PluginRef,
+    /// What its flow may use of the vault.
+    pub needs: Arc<Needs>,
 }
 
 /// What a plugin says of a wait; wit/types.wit has the JSON.
@@ -127,7 +130,7 @@ pub(super) async fn undo(
     };
     let problem = undo.await.err();
     if let Some(problem) = &problem {
-        let Attempt { run, step, attempt, plugin } = &attempt;
+        let Attempt { run, step, attempt, plugin, .. } = &attempt;
         tracing::warn!(%run, step, attempt, %plugin, %problem, "what a step left in the world could not be undone");
     }
     problem
@@ -215,7 +218,8 @@ fn switching(sandboxes: &Sandboxes, core: &Core, tenant: &Tenant, row: &Subscrip
         deadline_ms: deadline_ms(core, tenant),
         url: row.url.clone(),
     };
-    around(sandboxes, tenant, Errand::Switch(context))
+    let credentials = trigger_credentials(tenant, &Needs::of_config(&row.config));
+    around(sandboxes, tenant, Errand::Switch(context), credentials)
 }
 
 fn switched<T>(
@@ -250,21 +254,30 @@ fn action<'p>(plugin: &'p Plugin, wanted: &PluginRef) -> Result<&'p Action, Prob
 }
 
 fn surroundings(sandboxes: &Sandboxes, core: &Core, tenant: &Tenant, attempt: &Attempt) -> Surroundings {
-    let Attempt { run, step, attempt, .. } = *attempt;
-    let context = StepContext {
-        run,
-        step,
-        attempt,
-        deadline_ms: deadline_ms(core, tenant),
-        callbacks: core.callback_address(&tenant.id, run),
-    };
-    around(sandboxes, tenant, Errand::Step(context))
+    let Attempt { run, step, attempt, ref needs, .. } = *attempt;
+    let callbacks = core.callback_address(&tenant.id, run);
+    let (connections, secrets) = (needs.connections.clone(), needs.secrets.clone());
+    let credentials =
+        Credentials::of_step(tenant.vault.clone(), connections, secrets, callbacks.clone());
+    let deadline_ms = deadline_ms(core, tenant);
+    let context = StepContext { run, step, attempt, deadline_ms, callbacks };
+    around(sandboxes, tenant, Errand::Step(context), credentials)
 }
 
-fn around(sandboxes: &Sandboxes, tenant: &Tenant, errand: Errand) -> Surroundings {
+fn around(
+    sandboxes: &Sandboxes,
+    tenant: &Tenant,
+    errand: Errand,
+    credentials: Credentials,
+) -> Surroundings {
     let expressions = Some(sandboxes.expressions(tenant));
-    let grants = Grants { egress: tenant.egress.clone(), expressions };
+    let grants = Grants { egress: tenant.egress.clone(), expressions, credentials: Some(credentials) };
     Surroundings { grants, limits: limits(tenant), errand }
+}
+
+/// What a trigger may use of the vault.
+pub(super) fn trigger_credentials(tenant: &Tenant, needs: &Needs) -> Credentials {
+    Credentials::of_trigger(tenant.vault.clone(), needs.connections.clone(), needs.secrets.clone())
 }
 
 /// When a call that begins now is ended.

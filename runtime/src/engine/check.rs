@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::Runtime;
 use super::call::limits;
+use crate::capability::vault::Vault;
 use crate::flow::{CallSite, Document, Finding, Flow, Severity, TriggerDocument};
 use crate::host::{Called, Plugin};
 use crate::id::TenantId;
@@ -28,6 +29,32 @@ pub(super) async fn check(runtime: &Runtime, tenant: &TenantId, documents: &[Doc
     }
     findings.extend(doubles(documents));
     findings.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+    findings
+}
+
+/// What documents need of the vault and is not there.
+pub(super) fn missing(vault: &Vault, documents: &[Document]) -> Vec<Finding> {
+    let mut findings = vec![];
+    for document in documents {
+        let (file, needs) = match document {
+            Document::Flow(flow) => (&flow.file, &flow.needs),
+            Document::Trigger(trigger) => (&trigger.file, &trigger.needs),
+        };
+        let mut warn = |(line, column), message: String| {
+            findings.push(Finding { file: file.clone(), line, column, message, severity: Severity::Warning });
+        };
+        for (name, place) in needs.secrets().filter(|(name, _)| vault.secret(name).is_none()) {
+            warn(place, format!("there is no secret `{name}` yet: set it with `flowcell secrets set {name}`"));
+        }
+        for (name, place) in needs.connections() {
+            let what = match vault.connection(name) {
+                Some(connection) if !connection.is_empty() => continue,
+                Some(_) => format!("the connection `{name}` is empty"),
+                None => format!("there is no connection `{name}` yet"),
+            };
+            warn(place, format!("{what}: set it with `flowcell connections set {name} FILE`"));
+        }
+    }
     findings
 }
 

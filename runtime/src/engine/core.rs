@@ -19,6 +19,7 @@ use super::schedule::Book;
 use super::steps::Steps;
 use super::subscription::Bell;
 use super::tenant::Tenant;
+use super::vault::Sealer;
 use super::view::{self, RunChange};
 use super::waiters::Waiters;
 use crate::clock::{Clock, after};
@@ -62,6 +63,8 @@ pub(super) struct Core {
     /// How many changes of what is deployed are under way.
     switching: watch::Sender<usize>,
     pub schedules: Book,
+    /// What secrets are sealed with.
+    pub sealer: Sealer,
 }
 
 /// What a run is given from outside.
@@ -109,6 +112,7 @@ pub(super) struct Parts {
     pub callback_key: CallbackKey,
     pub lock: Option<DataLock>,
     pub schedules: Book,
+    pub sealer: Sealer,
 }
 
 /// Why a run could not be taken into memory.
@@ -151,6 +155,7 @@ impl Core {
             subscriptions: Bell::default(),
             switching: watch::Sender::new(0),
             schedules: parts.schedules,
+            sealer: parts.sealer,
         }
     }
 

@@ -26,6 +26,7 @@ use super::steps::Evaluation;
 use super::tenant::Tenant;
 use super::view::{self, RunChange, RunSummary};
 use crate::flow::{CallbackNow, Effect, End, Event, RunState, Status, StepId};
+use crate::id::PluginRef;
 use crate::journal::{Lease, RunKey, RunRow, StorageError};
 
 /// Something under way: the event it ends in, or none when it was aborted.
@@ -191,6 +192,11 @@ impl Driver {
         if self.ledger.is_own() || self.under_way.is_empty() { Ok(effects) } else { Err(Gone) }
     }
 
+    fn attempt(&self, step: StepId, attempt: u32, plugin: PluginRef) -> Attempt {
+        let needs = self.ledger.state().flow().needs.clone();
+        Attempt { run: self.key().run, step, attempt, plugin, needs }
+    }
+
     fn carry_out(&mut self, effect: Effect) {
         if !self.ledger.is_own() && !matches!(effect, Effect::Reply { .. } | Effect::Finish(_)) {
             return;
@@ -204,7 +210,7 @@ impl Driver {
                     .push(Box::pin(async move { Some(Event::Evaluated { id, result: result.await }) }));
             }
             Effect::Call { step, attempt, plugin, ask } => {
-                let this = Attempt { run: self.key().run, step, attempt, plugin };
+                let this = self.attempt(step, attempt, plugin);
                 let (abort, registration) = AbortHandle::new_pair();
                 self.aborts.insert(step, abort);
                 let (core, tenant) = (self.core.clone(), self.tenant.clone());
@@ -216,7 +222,7 @@ impl Driver {
                 }));
             }
             Effect::Undo { step, attempt, plugin, state, reason } => {
-                let this = Attempt { run: self.key().run, step, attempt, plugin };
+                let this = self.attempt(step, attempt, plugin);
                 let (core, tenant) = (self.core.clone(), self.tenant.clone());
                 let undo = core.steps.clone().undo(core, tenant, this, state, reason);
                 self.under_way.push(Box::pin(async move {

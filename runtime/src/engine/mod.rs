@@ -32,6 +32,7 @@ mod simulator;
 mod steps;
 mod subscription;
 mod tenant;
+mod vault;
 mod view;
 mod waiters;
 
@@ -45,7 +46,7 @@ pub use self::deploy::DeployError;
 pub use self::open::backup;
 pub use self::options::{Data, OpenError, Options};
 pub use self::receive::{Answer, Hook, Inbound};
-pub use self::view::{
+pub use self::view::{VaultKind, VaultView, 
     FlowView, List, PluginView, RunChange, RunFilter, RunSummary, RunView, ScheduleView, SubscriptionView,
     TriggerView,
 };
@@ -126,6 +127,11 @@ impl Runtime {
         check::check(self, tenant, documents).await
     }
 
+    /// What the documents need of the tenant's vault and is not there. No error: it may be set later.
+    pub fn missing(&self, tenant: &TenantId, documents: &[Document]) -> Vec<Finding> {
+        self.tenant(tenant).map(|tenant| check::missing(&tenant.vault, documents)).unwrap_or_default()
+    }
+
     /// Deploys all of the documents or none. What is deployed already and not named here stays. Triggers that subscribe
     /// have done so when this returns, and one that cannot is an error; before [`Runtime::start`] that is left to it.
     pub async fn deploy(&self, tenant: &TenantId, documents: Vec<Document>) -> Result<(), DeployError> {
@@ -188,6 +194,33 @@ impl Runtime {
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         carried::to_the_end(async move { deploy::remove_trigger(&runtime, &tenant, &namespace, &name).await })
             .await
+    }
+
+    /// What a tenant keeps of this kind, without what is secret in it, in order of the names.
+    pub fn vault(&self, tenant: &TenantId, kind: VaultKind) -> Result<Vec<VaultView>, Problem> {
+        Ok(vault::list(self.tenant(tenant)?, kind))
+    }
+
+    /// Sets a secret or a connection, a JSON document; what runs uses it from its next request on. True: there was none of
+    /// that name. The error says what is wrong with the document.
+    pub async fn set_in_vault(
+        &self,
+        tenant: &TenantId,
+        kind: VaultKind,
+        name: &str,
+        document: &[u8],
+    ) -> Result<(VaultView, bool), Problem> {
+        vault::set(&self.core, self.tenant(tenant)?, kind, name, document).await
+    }
+
+    /// Removes a secret or a connection. False: there was none.
+    pub async fn remove_from_vault(
+        &self,
+        tenant: &TenantId,
+        kind: VaultKind,
+        name: &str,
+    ) -> Result<bool, Problem> {
+        vault::remove(&self.core, self.tenant(tenant)?, kind, name).await
     }
 
     /// What a tenant's triggers have subscribed to, and what of that is still to be ended; oldest first.

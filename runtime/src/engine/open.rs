@@ -17,6 +17,7 @@ use super::sandboxes::Sandboxes;
 use super::schedule;
 use super::scheduler;
 use super::tenant::Tenant;
+use super::vault::{self, Sealer};
 use crate::capability::http_request::{Egress, Shared};
 use crate::config::{Config, Journal as JournalUrl};
 use crate::flow::Document;
@@ -80,7 +81,9 @@ pub(super) async fn open(options: Options) -> Result<Runtime, OpenError> {
         callback_key,
         lock,
         schedules: schedule::Book::new(options.schedules, schedule_key),
+        sealer: Sealer::find(&options.config, folder.as_deref())?,
     });
+    vault::load(&core, &options.config).await?;
     for plugin in bundled {
         sandboxes.plugins.add(None, plugin);
     }
@@ -166,7 +169,7 @@ fn user_folder() -> Option<PathBuf> {
 }
 
 /// Writes a file that only its owner may read.
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+pub(super) fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write as _;
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);

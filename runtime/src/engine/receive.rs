@@ -18,7 +18,7 @@ use super::sandboxes::Sandboxes;
 use super::tenant::Tenant;
 use super::waiters::Told;
 use crate::flow::{End, Event, Reply};
-use crate::host::{CallLimits, InboundRequest};
+use crate::host::{CallLimits, InboundRequest, Judging};
 use crate::id::RunId;
 use crate::journal::RunKey;
 use crate::problem::{Problem, kind};
@@ -148,10 +148,16 @@ impl Hook {
             headers: inbound.headers,
             body: inbound.body,
             remote: inbound.remote.to_string(),
+            received_ms: self.core.clock.now().as_millisecond().try_into().unwrap_or(0),
             trigger_name: self.trigger.full_name(),
         });
-        let asked = (request, Some(self.sandboxes.expressions(&self.tenant)));
-        let received = self.sandboxes.host.receive(plugin, trigger, config, asked, limits).await;
+        let judging = Judging {
+            inbound: request,
+            expressions: Some(self.sandboxes.expressions(&self.tenant)),
+            credentials: Some(call::trigger_credentials(&self.tenant, &self.trigger.document.needs)),
+            limits,
+        };
+        let received = self.sandboxes.host.receive(plugin, trigger, config, judging).await;
         let received = received.map_err(|error| {
             tracing::error!(trigger = self.trigger.full_name(), %error, "a trigger could not be called");
             unavailable("the host could not judge the request; send it again in a moment")

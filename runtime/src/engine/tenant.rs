@@ -8,6 +8,7 @@ use governor::{DefaultDirectRateLimiter, Quota as Rate, RateLimiter};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use crate::capability::http_request::Egress;
+use crate::capability::vault::Vault;
 use crate::config::{Quota, Retention, TenantConfig};
 use crate::id::TenantId;
 use crate::problem::{Problem, kind};
@@ -17,6 +18,7 @@ pub(super) struct Tenant {
     pub quota: Quota,
     pub retention: Retention,
     pub egress: Arc<Egress>,
+    pub vault: Arc<Vault>,
     /// One for each run that may be at work at the same time.
     slots: Arc<Semaphore>,
     /// Runs that are not over, waiting ones too.
@@ -24,6 +26,8 @@ pub(super) struct Tenant {
     inbound: DefaultDirectRateLimiter,
     /// Whoever changes what is deployed: one at a time.
     pub deploying: Mutex<()>,
+    /// Whoever changes what is in the vault: one at a time.
+    pub vault_turn: Mutex<()>,
 }
 
 impl Tenant {
@@ -38,9 +42,11 @@ impl Tenant {
             open_runs: AtomicU64::new(open_runs),
             inbound: RateLimiter::direct(Rate::per_second(per_second)),
             deploying: Mutex::default(),
+            vault_turn: Mutex::default(),
             quota,
             retention,
             egress,
+            vault: Arc::default(),
         }
     }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::flow::{End, Event, RunState, Status, StepRecord};
 use crate::id::{RunId, TenantId};
 use crate::journal::{Entry, RunRow, SubscriptionPhase as SubscriptionStatus};
+pub use crate::journal::VaultKind;
 use crate::problem::Problem;
 
 /// A deployed flow.
@@ -70,6 +71,24 @@ pub struct SubscriptionView {
     /// Why the last one failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
+}
+
+/// A secret or a connection, without what is secret in it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VaultView {
+    /// What flows call it.
+    pub name: String,
+    /// The hosts that it may be sent to.
+    pub hosts: Vec<String>,
+    /// Of a connection: whether nobody has put credentials in yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_empty: Option<bool>,
+    /// Of a connection: how it authenticates, with `***` for what is secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub document: Option<Value>,
+    /// When it was set; none: the host's configuration says it.
+    pub updated_at: Option<Timestamp>,
 }
 
 /// When a flow starts by itself.

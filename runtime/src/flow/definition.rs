@@ -4,6 +4,7 @@
 //! task means is said in [`task`](super::task), one file per kind.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use crate::id::{FlowId, PluginRef};
 
 use super::finding::Finding;
+use super::needs::Needs;
 use super::node::{Node, Place};
 use super::reachable;
 use super::reader::{AFTER, Fields, ForeignExpression, Keys, NAME_RULE, Reader, is_name, nearest};
@@ -49,6 +51,8 @@ pub struct Flow {
     pub(crate) output: Output,
     pub(crate) timeout: Option<Duration>,
     pub(crate) schedule: Option<Schedule>,
+    /// What it may use of its tenant's vault.
+    pub(crate) needs: Arc<Needs>,
     pub(crate) root: ListIndex,
     pub(crate) lists: Vec<Vec<TaskIndex>>,
     pub(crate) tasks: Vec<Task>,
@@ -143,12 +147,11 @@ const HEAD: Keys<'_> = Keys {
     later: &[],
 };
 const USE: Keys<'_> = Keys {
-    known: &["errors", "retries", "timeouts", "functions"],
+    known: &["errors", "retries", "timeouts", "functions", "secrets"],
     later: &[
         ("authentications", "give the plugin its credentials in `with`"),
         ("catalogs", "plugins are installed on the host and called as `name:version@default`"),
         ("extensions", ""),
-        ("secrets", ""),
     ],
 };
 
@@ -161,10 +164,11 @@ pub(crate) fn read(root: &Node, file: &str) -> Result<Flow, Vec<Finding>> {
     if !reader.has_errors() {
         reachable::warn(&tasks, &lists, &mut reader);
     }
+    let needs = std::mem::take(&mut reader.needing).finish();
     let (findings, foreign) = reader.finish();
     match flow {
         Some(flow) if !findings.iter().any(Finding::is_error) => {
-            Ok(Flow { warnings: findings, foreign, tasks, lists, ..flow })
+            Ok(Flow { warnings: findings, foreign, needs: needs.into(), tasks, lists, ..flow })
         }
         _ => Err(findings),
     }
@@ -191,7 +195,7 @@ impl Builder<'_> {
         if let Some(node) = fields.get("evaluate") {
             self.evaluate(node);
         }
-        let input = self.input(fields.get("input"), &["workflow", "runtime"]);
+        let input = self.input(fields.get("input"), &["workflow", "runtime", "secrets"]);
         let root_list = match fields.get("do") {
             Some(node) => self.task_list(node, "/do"),
             None => {
@@ -199,7 +203,7 @@ impl Builder<'_> {
                 None
             }
         };
-        let scope = ["context", "input", "output", "workflow", "runtime"];
+        let scope = ["context", "input", "output", "workflow", "runtime", "secrets"];
         let output = self.output(fields.get("output"), "`output`", &scope);
         let timeout = fields.get("timeout").and_then(|node| self.timeout(node));
         let timezone = head.and_then(|(_, head)| head.get("metadata")?.get("timezone"));
@@ -219,6 +223,7 @@ impl Builder<'_> {
             output,
             timeout,
             schedule,
+            needs: Arc::default(),
             root: root_list?,
             lists: Vec::new(),
             tasks: Vec::new(),
@@ -289,6 +294,9 @@ impl Builder<'_> {
         let Some(fields) = self.reader.map(node, "`use`", &USE) else {
             return;
         };
+        if let Some(secrets) = fields.get("secrets") {
+            self.reader.declare_secrets(secrets);
+        }
         let section = |builder: &mut Self, key: &str| {
             let node = fields.get(key)?;
             builder.reader.entries(node, &format!("`use.{key}`"))

@@ -13,6 +13,7 @@ mod duration;
 pub mod event;
 mod expression;
 mod finding;
+mod needs;
 mod node;
 mod reachable;
 mod reader;
@@ -32,6 +33,7 @@ pub use event::{
     Suspension, TimerId,
 };
 pub use finding::{Finding, Severity};
+pub(crate) use needs::Needs;
 pub(crate) use schedule::Schedule;
 pub use state::RunState;
 pub(crate) use state::{CallbackNow, admit};

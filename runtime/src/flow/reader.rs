@@ -9,16 +9,17 @@ use serde_json::Value;
 
 use super::duration;
 use super::finding::{Finding, Severity};
+use super::needs::Needing;
 use super::node::{Data, Entry, Node, Place};
 use super::schema::Schema;
 use super::template::Template;
 
 /// Variables that every expression of a task may use once the task's input is known.
-pub(crate) const INSIDE: &[&str] = &["context", "input", "task", "workflow", "runtime"];
+pub(crate) const INSIDE: &[&str] = &["context", "input", "task", "workflow", "runtime", "secrets"];
 /// Before that: in `if` and `input.from`.
-pub(crate) const BEFORE: &[&str] = &["context", "task", "workflow", "runtime"];
+pub(crate) const BEFORE: &[&str] = &["context", "task", "workflow", "runtime", "secrets"];
 /// After the task's work: in `output.as` and `export.as`.
-pub(crate) const AFTER: &[&str] = &["context", "input", "output", "task", "workflow", "runtime"];
+pub(crate) const AFTER: &[&str] = &["context", "input", "output", "task", "workflow", "runtime", "secrets"];
 
 /// An expression that only the expression guest can evaluate, and so only it can check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,11 +65,13 @@ pub(crate) struct Reader<'a> {
     foreign: Vec<ForeignExpression>,
     /// Names of caught errors, in scope inside `catch`.
     caught: Vec<String>,
+    /// What the document needs of the vault, as far as it is read.
+    pub(crate) needing: Needing,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(file: &'a str) -> Self {
-        Self { file, findings: Vec::new(), foreign: Vec::new(), caught: Vec::new() }
+        Self { file, findings: Vec::new(), foreign: Vec::new(), caught: Vec::new(), needing: Needing::default() }
     }
 
     pub(crate) fn file(&self) -> &'a str {
@@ -275,6 +278,27 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reads `use.secrets`.
+    pub(crate) fn declare_secrets(&mut self, node: &Node) {
+        self.needing(|needing, reader| needing.declare(reader, node));
+    }
+
+    /// Notes what the `with` of a call needs of the vault.
+    pub(crate) fn need_in_call(&mut self, with: &Node) {
+        self.needing(|needing, reader| needing.in_call(reader, with));
+    }
+
+    /// Notes what the `with` of a trigger needs of the vault.
+    pub(crate) fn need_in_trigger(&mut self, with: &Node) {
+        self.needing(|needing, reader| needing.in_trigger(reader, with));
+    }
+
+    fn needing(&mut self, read: impl FnOnce(&mut Needing, &mut Self)) {
+        let mut needing = std::mem::take(&mut self.needing);
+        read(&mut needing, self);
+        self.needing = needing;
+    }
+
     /// Runs `read` with an error's name in scope.
     pub(crate) fn with_caught<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> T) -> T {
         self.enter_catch(name);
@@ -308,6 +332,9 @@ impl<'a> Reader<'a> {
                         format!("unknown variable `${name}` here: {hint}")
                     },
                 );
+        }
+        if unknown.is_none() && template.variables().iter().any(|name| name == "secrets") {
+            unknown = template.programs().into_iter().find_map(|program| self.needing.undeclared(&program));
         }
         let variables: Vec<String> = names().map(str::to_owned).collect();
         if let Some(message) = unknown {

@@ -120,6 +120,13 @@ impl Template {
         pointers
     }
 
+    /// The text of every expression, without `${ }`.
+    pub fn programs(&self) -> Vec<String> {
+        let mut programs = Vec::new();
+        self.root.visit(&mut String::new(), &mut |_, expression| programs.push(expression.source().to_owned()));
+        programs
+    }
+
     /// The value with null where expressions stand.
     pub fn skeleton(&self) -> Value {
         self.root.skeleton()

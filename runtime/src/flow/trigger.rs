@@ -3,12 +3,15 @@
 //! Whether the plugin exists and takes this `with`, and whether the flow exists, is checked where triggers are deployed.
 //! `with` may hold expressions, which see one thing: `$task.callback.url`, the trigger's own address.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use crate::id::PluginRef;
 
 use super::expression::Budget;
 use super::finding::Finding;
+use super::needs::Needs;
 use super::node::{Node, Place};
 use super::reader::{Fields, Keys, NAME_RULE, Reader, is_name, value};
 use super::template::{Evaluation, Scope, Template};
@@ -37,6 +40,8 @@ pub struct TriggerDocument {
     pub file: String,
     /// What is odd about it.
     pub warnings: Vec<Finding>,
+    /// What it may use of its tenant's vault.
+    pub(crate) needs: Arc<Needs>,
     template: Template,
     node: Node,
 }
@@ -102,10 +107,11 @@ const TRIGGER: Keys<'_> =
 pub(crate) fn read(root: &Node, file: &str) -> Result<TriggerDocument, Vec<Finding>> {
     let mut reader = Reader::new(file);
     let trigger = trigger(&mut reader, root);
+    let needs = std::mem::take(&mut reader.needing).finish();
     let (findings, _) = reader.finish();
     match trigger {
         Some(trigger) if !findings.iter().any(Finding::is_error) => {
-            Ok(TriggerDocument { warnings: findings, ..trigger })
+            Ok(TriggerDocument { warnings: findings, needs: needs.into(), ..trigger })
         }
         _ => Err(findings),
     }
@@ -138,6 +144,7 @@ fn trigger(reader: &mut Reader<'_>, root: &Node) -> Option<TriggerDocument> {
     let template = match fields.get("with") {
         Some(with) => {
             reader.entries(with, "`with`");
+            reader.need_in_trigger(with);
             let template = reader.template(with, &["task"]);
             for expression in template.foreign() {
                 let message = format!(
@@ -161,6 +168,7 @@ fn trigger(reader: &mut Reader<'_>, root: &Node) -> Option<TriggerDocument> {
         source: root.to_value().to_string(),
         file: reader.file().to_owned(),
         warnings: Vec::new(),
+        needs: Arc::default(),
         template,
         node: root.clone(),
     })

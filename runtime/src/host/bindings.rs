@@ -16,6 +16,7 @@ use super::evaluator::{self, Evaluator};
 use super::http;
 use super::limits::{CallLimits, HOST_CALL_FUEL, cpu_time};
 use crate::capability::log::Level;
+use crate::capability::vault::{self, Secret, SignatureOptions};
 use crate::problem::Problem;
 
 /// The export with actions.
@@ -28,11 +29,12 @@ pub(super) const EXPRESSION: &str = "flowcell:plugin/expression@0.1.0";
 const CONTEXT: &str = "flowcell:plugin/context@0.1.0";
 const EVALUATE: &str = "flowcell:plugin/evaluate@0.1.0";
 const HTTP_REQUEST: &str = "flowcell:plugin/http-request@0.1.0";
+const SECRETS: &str = "flowcell:plugin/secrets@0.1.0";
 const LOG: &str = "flowcell:plugin/log@0.1.0";
 const INBOUND: &str = "flowcell:plugin/inbound@0.1.0";
 
 /// The interfaces of this package that a plugin may import.
-pub(super) const OFFERED: [&str; 5] = [CONTEXT, EVALUATE, HTTP_REQUEST, LOG, INBOUND];
+pub(super) const OFFERED: [&str; 6] = [CONTEXT, EVALUATE, HTTP_REQUEST, SECRETS, LOG, INBOUND];
 
 #[derive(Clone, Debug, ComponentType, Lift, Lower)]
 #[component(record)]
@@ -132,13 +134,15 @@ pub(super) fn link(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     link_log(linker)?;
     link_inbound(linker)?;
     link_evaluate(linker)?;
+    link_secrets(linker)?;
     let mut http_request = linker.instance(HTTP_REQUEST)?;
     http_request.func_wrap_async("send", |mut cx: StoreContextMut<'_, CallState>, (request,): (Request,)| {
         Box::new(async move {
             charge(&mut cx, request.body.as_ref().map_or(0, Vec::len))?;
             let started = Instant::now();
             let (egress, deadline) = (cx.data().egress.clone(), cx.data().deadline);
-            let answer = http::send(egress, request, deadline).await;
+            let credentials = cx.data().credentials.clone();
+            let answer = http::send(egress, credentials.as_ref(), request, deadline).await;
             cx.data_mut().in_host += started.elapsed();
             Ok((answer,))
         })
@@ -221,6 +225,40 @@ fn spend(cx: &mut StoreContextMut<'_, CallState>, started: Instant, fuel: u64) -
     cx.set_fuel(left.saturating_sub(fuel))
 }
 
+fn link_secrets(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+    type Parts = (String, String, Vec<u8>, Vec<u8>);
+    let mut secrets = linker.instance(SECRETS)?;
+    secrets.func_wrap(
+        "verify",
+        |mut cx: StoreContextMut<'_, CallState>, (secret, options, message, signature): Parts| {
+            charge(&mut cx, message.len() + signature.len())?;
+            let proof = |(secret, options): (Arc<Secret>, _)| vault::verify(&secret, options, &message, &signature);
+            Ok((named(&cx, &secret, &options)?.and_then(proof),))
+        },
+    )?;
+    secrets.func_wrap(
+        "hmac",
+        |mut cx: StoreContextMut<'_, CallState>, (secret, options, message): (String, String, Vec<u8>)| {
+            charge(&mut cx, message.len())?;
+            let proof = |(secret, options): (Arc<Secret>, _)| vault::hmac(&secret, options, &message);
+            Ok((named(&cx, &secret, &options)?.and_then(proof),))
+        },
+    )
+}
+
+/// The secret that a guest may prove something with, and how; or a sentence.
+fn named(
+    cx: &StoreContextMut<'_, CallState>,
+    secret: &str,
+    options: &str,
+) -> Result<Result<(Arc<Secret>, SignatureOptions), String>, Misplaced> {
+    let missing = Misplaced("`secrets` is there in a step and in a trigger's `receive`, `enable` and `disable`");
+    let credentials = cx.data().credentials.as_ref().ok_or(missing)?;
+    let options = serde_json::from_str(options)
+        .map_err(|error| format!("the options are not what wit/secrets.wit lists: {error}"));
+    Ok(options.and_then(|options| Ok((credentials.secret(secret)?, options))))
+}
+
 fn link_log(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     let mut log = linker.instance(LOG)?;
     let write = |mut cx: StoreContextMut<'_, CallState>,
@@ -249,6 +287,9 @@ fn link_inbound(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
         let request = judged(&cx)?;
         charge(&mut cx, request.body.len())?;
         Ok((request.body.to_vec(),))
+    })?;
+    inbound.func_wrap("received-ms", |cx: StoreContextMut<'_, CallState>, (): ()| {
+        Ok((judged(&cx)?.received_ms,))
     })?;
     inbound.func_wrap("trigger-name", |cx: StoreContextMut<'_, CallState>, (): ()| {
         Ok((judged(&cx)?.trigger_name.clone(),))

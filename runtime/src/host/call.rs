@@ -24,6 +24,7 @@ use super::plugin::Plugin;
 use super::{Host, HostError};
 use crate::capability::http_request::Egress;
 use crate::capability::log::{LogLine, StepLog};
+use crate::capability::vault::Credentials;
 use crate::capability::wasi;
 use crate::id::{CallbackAddress, RunId, TenantId};
 use crate::problem::Problem;
@@ -35,6 +36,18 @@ pub(crate) struct Grants {
     pub egress: Arc<Egress>,
     /// What judges its expressions.
     pub expressions: Option<Expressions>,
+    /// What it may use of its tenant's vault.
+    pub credentials: Option<Credentials>,
+}
+
+/// What a trigger is given to judge a request.
+pub(crate) struct Judging {
+    pub inbound: Arc<InboundRequest>,
+    /// What judges its expressions.
+    pub expressions: Option<Expressions>,
+    /// What it may use of its tenant's vault.
+    pub credentials: Option<Credentials>,
+    pub limits: CallLimits,
 }
 
 /// What judges expressions for a call, and for whom.
@@ -161,6 +174,8 @@ pub(crate) struct InboundRequest {
     pub body: Bytes,
     /// Address and port of the caller.
     pub remote: String,
+    /// When it had arrived, in milliseconds since 1970.
+    pub received_ms: u64,
     /// `namespace/name`.
     pub trigger_name: String,
 }
@@ -225,6 +240,7 @@ pub(super) struct CallState {
     pub(super) errand: Option<Errand>,
     pub(super) egress: Option<Arc<Egress>>,
     pub(super) expressions: Option<Expressions>,
+    pub(super) credentials: Option<Credentials>,
     pub(super) inbound: Option<Arc<InboundRequest>>,
     pub(super) deadline: Instant,
     pub(super) in_host: Duration,
@@ -241,6 +257,7 @@ impl CallState {
             errand: None,
             egress: None,
             expressions: None,
+            credentials: None,
             inbound: None,
             deadline: deadline(limits.wall),
             in_host: Duration::ZERO,
@@ -466,7 +483,9 @@ where
 {
     let Surroundings { grants, limits, errand } = around;
     let mut state = CallState::new(&limits);
-    (state.errand, state.egress, state.expressions) = (Some(errand), Some(grants.egress), grants.expressions);
+    let Grants { egress, expressions, credentials } = grants;
+    (state.errand, state.egress) = (Some(errand), Some(egress));
+    (state.expressions, state.credentials) = (expressions, credentials);
     run(host, &plugin.pre, export, params, state, &limits).await
 }
 
@@ -492,11 +511,11 @@ pub(super) async fn receive(
     plugin: &Plugin,
     trigger: &str,
     config: &str,
-    (inbound, expressions): (Arc<InboundRequest>, Option<Expressions>),
-    limits: CallLimits,
+    judging: Judging,
 ) -> Result<Called<String>, HostError> {
     let export = &plugin.triggers()?.receive;
+    let Judging { inbound, expressions, credentials, limits } = judging;
     let mut state = CallState::new(&limits);
-    (state.inbound, state.expressions) = (Some(inbound), expressions);
+    (state.inbound, state.expressions, state.credentials) = (Some(inbound), expressions, credentials);
     run(host, &plugin.pre, export, (trigger, config), state, &limits).await.map(called)
 }

@@ -1,4 +1,5 @@
-//! The import http-request: a guest's request to the tenant's egress, and its answer back.
+//! The import http-request: a guest's request to the tenant's egress, with the credentials that it may use, and its answer
+//! back.
 //!
 //! Nothing is decided here. Policy, addresses, redirects and limits are those of the capability.
 
@@ -9,10 +10,12 @@ use tokio::time::Instant;
 
 use super::bindings::{HttpError, Request, Response};
 use crate::capability::http_request::{self, Egress, SendOptions};
+use crate::capability::vault::Credentials;
 
 /// Sends the request, for a call that ends at `deadline`.
 pub(super) async fn send(
     egress: Option<Arc<Egress>>,
+    credentials: Option<&Credentials>,
     request: Request,
     deadline: Instant,
 ) -> Result<Response, HttpError> {
@@ -29,7 +32,7 @@ pub(super) async fn send(
         headers: request.headers,
         body: request.body.map(Bytes::from),
     };
-    let response = egress.send(request, options, deadline.into_std()).await.map_err(refused)?;
+    let response = egress.send(request, options, credentials, deadline.into_std()).await.map_err(refused)?;
     Ok(Response {
         status: response.status,
         headers: response.headers,

@@ -64,7 +64,7 @@ async fn fresh_calls(host: &Host, plugin: &Plugin, calls: u32) -> Result<Duratio
     let egress = egress();
     let started = Instant::now();
     for _ in 0..calls {
-        let grants = Grants { egress: egress.clone(), expressions: None };
+        let grants = Grants { egress: egress.clone(), expressions: None, credentials: None };
         let around = Surroundings { grants, limits: limits(), errand: Errand::Step(context()) };
         let ended = host.start(plugin, ACTION, INPUT, around).await;
         match ended.map_err(|error| error.to_string())?.outcome {

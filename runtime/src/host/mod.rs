@@ -31,7 +31,7 @@ use wasmtime::component::Linker;
 pub(crate) use self::cache::CacheDir;
 use self::call::CallState;
 pub(crate) use self::call::{
-    Called, Ended, Errand, Expressions, Grants, InboundRequest, Outcome, StepContext, Surroundings,
+    Called, Ended, Errand, Expressions, Grants, InboundRequest, Judging, Outcome, StepContext, Surroundings,
     SwitchContext, Usage,
 };
 pub(crate) use self::evaluator::Evaluator;
@@ -153,16 +153,16 @@ impl Host {
         call::cancel(self, plugin, action, over, around).await
     }
 
-    /// A trigger's judgement of one request. It reaches nothing but the request, and expressions over it.
+    /// A trigger's judgement of one request. It reaches nothing but the request, expressions over it, and proofs with its
+    /// secrets.
     pub(crate) async fn receive(
         &self,
         plugin: &Plugin,
         trigger: &str,
         config: &str,
-        inbound: (Arc<InboundRequest>, Option<Expressions>),
-        limits: CallLimits,
+        judging: Judging,
     ) -> Result<Called<String>, HostError> {
-        call::receive(self, plugin, trigger, config, inbound, limits).await
+        call::receive(self, plugin, trigger, config, judging).await
     }
 
     /// A trigger is switched on: what its plugin leaves is given back to `disable`.

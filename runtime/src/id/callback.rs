@@ -13,6 +13,8 @@ use super::{RunId, TenantId};
 const SEAL: usize = 16;
 const RUN: usize = 16;
 const STEP: usize = 4;
+/// What the placeholder of every secret begins with.
+pub(crate) const PLACEHOLDER: &str = "flowcell-secret-";
 
 /// What seals the tokens of one journal. Its keeper mints it once; with another key every address is another.
 #[derive(Clone)]
@@ -47,6 +49,15 @@ impl CallbackAddress {
     pub fn url(&self, step: u32) -> String {
         let target = CallbackTarget { tenant: self.tenant.clone(), run: self.run, step };
         format!("{}/callbacks/{}", self.base_url, self.key.token(&target))
+    }
+
+    /// What stands for a secret in this run, wherever its value must not be: unguessable, this run's alone, and of
+    /// characters that no encoding changes.
+    pub fn placeholder(&self, secret: &str) -> String {
+        let key = blake3::derive_key("flowcell placeholders of secrets", &*self.key.0);
+        let mut hasher = blake3::Hasher::new_keyed(&key);
+        hasher.update(self.run.as_bytes()).update(self.tenant.as_str().as_bytes()).update(b"/").update(secret.as_bytes());
+        format!("{PLACEHOLDER}{secret}-{}", &hasher.finalize().to_hex()[..32])
     }
 }
 

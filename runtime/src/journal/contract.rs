@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::record::{
     Batch, Entry, FlowRow, Lease, Phase, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow, SubscriptionPhase,
-    SubscriptionRow, TriggerRow, Write,
+    SubscriptionRow, TriggerRow, VaultKind, VaultRow, Write,
 };
 use super::rows::{
     Folder, NOBODY, append, at, commit, created, entries, entry, flow, run, started, status, timer,
@@ -63,6 +63,7 @@ on_every_store! {
     installing_a_removed_flow_brings_it_back
     editing_a_trigger_keeps_its_token
     a_removed_trigger_is_gone
+    what_is_secret_is_kept_by_kind_and_name
     a_plugin_is_kept_in_each_version
     a_subscription_is_changed_by_one_at_a_time
     a_schedule_is_moved_by_one_at_a_time
@@ -482,6 +483,33 @@ fn a_plugin_is_kept_in_each_version(store: &dyn Storage) {
     let again = row("1.1.0", b"\0asm other");
     commit(store, vec![Write::PutPlugin(again.clone())]).unwrap();
     assert_eq!(store.plugins().unwrap(), [rows[0].clone(), again]);
+}
+
+fn what_is_secret_is_kept_by_kind_and_name(store: &dyn Storage) {
+    let row = |tenant: &str, kind, name: &str, sealed: &'static [u8]| VaultRow {
+        tenant: TenantId::from(tenant),
+        kind,
+        name: name.into(),
+        sealed: sealed.into(),
+        updated_at: at(1),
+    };
+    let rows = [
+        row("acme", VaultKind::Secret, "shop", b"1"),
+        row("acme", VaultKind::Secret, "zoo", b"2"),
+        row("acme", VaultKind::Connection, "shop", b"3"),
+        row("other", VaultKind::Secret, "shop", b"4"),
+    ];
+    commit(store, rows.iter().rev().cloned().map(Write::PutVault).collect()).unwrap();
+    assert_eq!(store.vault().unwrap(), rows);
+    let again = row("acme", VaultKind::Secret, "shop", b"5");
+    commit(store, vec![Write::PutVault(again.clone())]).unwrap();
+    let remove = |tenant: &str, name: &str| Write::RemoveVault {
+        tenant: TenantId::from(tenant),
+        kind: VaultKind::Secret,
+        name: name.into(),
+    };
+    commit(store, vec![remove("acme", "zoo"), remove("nobody", "shop")]).unwrap();
+    assert_eq!(store.vault().unwrap(), [again, rows[2].clone(), rows[3].clone()]);
 }
 
 fn a_subscription_is_changed_by_one_at_a_time(store: &dyn Storage) {

@@ -251,7 +251,7 @@ mod tests {
     use crate::id::{FlowId, TenantId};
     use crate::journal::record::{
         Entry, FlowRow, Page, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow, SubscriptionRow, TimerRow,
-        TriggerRow, Write,
+        TriggerRow, VaultRow, Write,
     };
     use crate::journal::rows::{Folder, append, at, run, started};
     use crate::journal::{MemoryStorage, SqliteStorage};
@@ -334,6 +334,9 @@ mod tests {
         }
         fn plugins(&self) -> Result<Vec<PluginRow>, StorageError> {
             self.store.plugins()
+        }
+        fn vault(&self) -> Result<Vec<VaultRow>, StorageError> {
+            self.store.vault()
         }
         fn subscriptions(&self) -> Result<Vec<SubscriptionRow>, StorageError> {
             self.store.subscriptions()

@@ -26,7 +26,8 @@ pub(crate) use memory::MemoryStorage;
 pub(crate) use record::Page;
 pub(crate) use record::{
     Batch, Entry, FlowRow, Lease, Phase, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow, SubscriptionPhase,
-    SubscriptionRow, TimerRow, TriggerRow, Write,
+    SubscriptionRow, TimerRow, TriggerRow, VaultRow, Write,
 };
+pub use record::VaultKind;
 pub(crate) use sqlite::SqliteStorage;
 pub(crate) use storage::{Storage, StorageError};

@@ -192,6 +192,37 @@ pub(crate) struct PluginRow {
     pub wasm: Bytes,
 }
 
+/// A secret or a connection, sealed before it comes here.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct VaultRow {
+    pub tenant: TenantId,
+    pub kind: VaultKind,
+    pub name: String,
+    pub sealed: Bytes,
+    pub updated_at: Timestamp,
+}
+
+/// What a vault holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum VaultKind {
+    /// One text.
+    Secret,
+    /// Credentials for some hosts.
+    Connection,
+}
+
+impl VaultKind {
+    pub(crate) const ALL: [Self; 2] = [Self::Secret, Self::Connection];
+
+    /// As it is stored, sealed and spoken of.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Secret => "secret",
+            Self::Connection => "connection",
+        }
+    }
+}
+
 /// One change.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Write {
@@ -219,6 +250,10 @@ pub(crate) enum Write {
     RemoveTrigger { tenant: TenantId, namespace: String, name: String },
     /// Inserts or replaces, by tenant, name and version.
     PutPlugin(PluginRow),
+    /// Inserts or replaces, by tenant, kind and name.
+    PutVault(VaultRow),
+    /// Deletes the row.
+    RemoveVault { tenant: TenantId, kind: VaultKind, name: String },
     /// Inserts revision 0, or replaces the revision before, by tenant and id. Fails with `Conflict` where that is not what
     /// is stored: somebody else was quicker.
     PutSubscription(SubscriptionRow),

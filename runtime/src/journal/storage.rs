@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::record::{
     Batch, Entry, FlowRow, Lease, Page, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow, SubscriptionRow,
-    TimerRow, TriggerRow,
+    TimerRow, TriggerRow, VaultRow,
 };
 use crate::id::{FlowId, TenantId};
 
@@ -85,6 +85,9 @@ pub(crate) trait Storage: Send + Sync + 'static {
 
     /// Every component that a tenant installed, in order of tenant, name and version.
     fn plugins(&self) -> Result<Vec<PluginRow>, StorageError>;
+
+    /// Every secret and connection, in order of tenant, kind and name.
+    fn vault(&self) -> Result<Vec<VaultRow>, StorageError>;
 
     /// Every subscription of a trigger, of all tenants, oldest first.
     fn subscriptions(&self) -> Result<Vec<SubscriptionRow>, StorageError>;

@@ -29,6 +29,8 @@ pub(super) const DOCUMENT_BYTES: u64 = 4 * 1024 * 1024;
 pub(super) const INPUT_BYTES: u64 = 10 * 1024 * 1024;
 /// A component sent to the API.
 pub(super) const COMPONENT_BYTES: u64 = 32 * 1024 * 1024;
+/// A secret or a connection.
+pub(super) const VAULT_BYTES: u64 = 256 * 1024;
 /// Any other body of the API.
 pub(super) const SMALL_BYTES: u64 = 64 * 1024;
 /// The longest `?wait=` of a started run.

@@ -9,7 +9,7 @@ use crate::problem::{Problem, kind};
 
 /// Why there is no answer.
 ///
-/// It becomes a [`Problem`] with `?`: kind authorization for `blocked`, timeout for `timeout`, validation for
+/// It becomes a [`Problem`] with `?`: kind authorization for `blocked`, authentication for `credentials`, timeout for `timeout`, validation for
 /// `invalid-request`, communication for the rest, with `{code, sent, retryable}` as data.
 ///
 /// ```
@@ -19,7 +19,8 @@ use crate::problem::{Problem, kind};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HttpError {
-    /// `timeout`, `dns`, `connect`, `tls`, `reset`, `blocked`, `too-large`, `too-many-redirects`, `invalid-request`.
+    /// `timeout`, `dns`, `connect`, `tls`, `reset`, `blocked`, `too-large`, `too-many-redirects`, `invalid-request`,
+    /// `rate-limited`, `quota`, `credentials`.
     pub code: String,
     /// What happened and, for `blocked`, which rule decided and which line would allow it.
     pub detail: String,
@@ -63,6 +64,7 @@ impl From<HttpError> for Problem {
         let data = json!({ "code": error.code, "sent": error.sent, "retryable": error.retryable });
         let problem = match error.code.as_str() {
             "blocked" => Problem::authorization(error.detail),
+            "credentials" => Problem::authentication(error.detail),
             "timeout" => Problem::timeout(error.detail),
             "invalid-request" => Problem::validation(error.detail),
             "too-large" | "too-many-redirects" => {

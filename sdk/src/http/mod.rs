@@ -8,8 +8,6 @@ mod response;
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 pub use error::HttpError;
@@ -50,7 +48,7 @@ pub enum Redirects {
     Error,
 }
 
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,6 +59,17 @@ struct Options {
     max_redirects: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_response_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    basic: Option<Basic>,
+}
+
+/// Encoded by the host, which knows what a placeholder in it stands for.
+#[derive(Clone, Debug, Serialize)]
+struct Basic {
+    username: String,
+    password: String,
 }
 
 /// Makes requests; see [`Context::http`](crate::Context::http).
@@ -148,14 +157,16 @@ impl Request<'_> {
     }
 
     /// `Authorization: Basic …`.
-    pub fn basic(self, username: &str, password: &str) -> Self {
-        let mut credentials = String::with_capacity(username.len() + password.len() + 1);
-        credentials.push_str(username);
-        credentials.push(':');
-        credentials.push_str(password);
-        let mut value = String::from("Basic ");
-        STANDARD.encode_string(credentials, &mut value);
-        self.header("authorization", value)
+    pub fn basic(mut self, username: &str, password: &str) -> Self {
+        self.options.basic = Some(Basic { username: username.to_owned(), password: password.to_owned() });
+        self
+    }
+
+    /// Authenticates with a connection of the tenant, which the step's input names under `connection`. The plugin does not
+    /// see what is sent for it.
+    pub fn connection(mut self, name: &str) -> Self {
+        self.options.connection = Some(name.to_owned());
+        self
     }
 
     /// `Authorization: Bearer …`.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::http::{HttpError, RawRequest, RawResponse};
@@ -43,7 +45,14 @@ impl SentRequest {
 
 impl From<RawRequest> for SentRequest {
     fn from(raw: RawRequest) -> Self {
-        let options = serde_json::from_str(&raw.options).unwrap_or_default();
+        let options: Value = serde_json::from_str(&raw.options).unwrap_or_default();
+        let mut raw = raw;
+        // As the host does it.
+        if let Some(basic) = options.get("basic") {
+            let text = |key: &str| basic[key].as_str().unwrap_or_default();
+            let encoded = STANDARD.encode(format!("{}:{}", text("username"), text("password")));
+            raw.headers.push(("authorization".into(), format!("Basic {encoded}")));
+        }
         Self { method: raw.method, url: raw.url, headers: raw.headers, body: raw.body, options }
     }
 }

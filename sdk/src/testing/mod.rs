@@ -19,6 +19,7 @@ use crate::host::{Head, Host};
 use crate::http::{HttpError, RawRequest, RawResponse};
 use crate::plugin::Exports;
 use crate::problem::Problem;
+use crate::secret::Algorithm;
 
 /// A line that was logged.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,7 +67,9 @@ struct State {
     head: Head,
     body: Vec<u8>,
     trigger: String,
+    received_ms: u64,
     expressions: Vec<(String, Judge)>,
+    secrets: Vec<(String, String)>,
 }
 
 impl Drop for State {
@@ -101,8 +104,22 @@ impl MockHost {
             head: Head { method: "POST".into(), path: "/".into(), ..Head::default() },
             body: Vec::new(),
             trigger: "default/test".into(),
+            received_ms: 1_767_225_600_000,
             expressions: Vec::new(),
+            secrets: Vec::new(),
         })))
+    }
+
+    /// A secret of that name, or with that placeholder; a [`proof`] is what is made with it.
+    #[must_use]
+    pub fn with_secret(self, name: &str, value: &str) -> Self {
+        self.with(|state| state.secrets.push((name.to_owned(), value.to_owned())))
+    }
+
+    /// When the request of a trigger had arrived, since 1970.
+    #[must_use]
+    pub fn with_received(self, received: Duration) -> Self {
+        self.with(|state| state.received_ms = received.as_millis() as u64)
     }
 
     /// Expects this request next, and answers it: with an [`answer`], or with an [`HttpError`].
@@ -273,6 +290,34 @@ fn state_of(outcome: Outcome) -> Vec<u8> {
     }
 }
 
+/// What a mock host takes for the proof of a message with a secret: no cryptography, but another one for each of the three.
+pub fn proof(algorithm: Algorithm, secret: &str, message: &[u8]) -> Vec<u8> {
+    match algorithm {
+        Algorithm::Equal => secret.as_bytes().to_vec(),
+        algorithm => [format!("{algorithm:?}({secret})").as_bytes(), message].concat(),
+    }
+}
+
+impl MockHost {
+    fn proof_of(&self, secret: &str, options: &str, message: &[u8]) -> Result<Vec<u8>, String> {
+        let options: Value = serde_json::from_str(options).map_err(|error| error.to_string())?;
+        let algorithms = [
+            Algorithm::HmacSha1,
+            Algorithm::HmacSha256,
+            Algorithm::HmacSha384,
+            Algorithm::HmacSha512,
+            Algorithm::Ed25519,
+            Algorithm::Equal,
+        ];
+        let named = |algorithm: &Algorithm| serde_json::json!(algorithm) == options["algorithm"];
+        let algorithm = algorithms.into_iter().find(named).ok_or("the algorithm is unknown")?;
+        let state = self.0.borrow();
+        let found = state.secrets.iter().find(|(name, _)| name == secret);
+        let (_, value) = found.ok_or("the mock host was not told of this secret: `with_secret`")?;
+        Ok(proof(algorithm, value, message))
+    }
+}
+
 impl Host for MockHost {
     fn run_id(&self) -> String {
         self.0.borrow().run.clone()
@@ -326,6 +371,12 @@ impl Host for MockHost {
             false => Err("the mock host was not told what it gives: `with_expression`".to_owned()),
         }
     }
+    fn verify(&self, secret: &str, options: &str, message: &[u8], signature: &[u8]) -> Result<bool, String> {
+        Ok(self.proof_of(secret, options, message)? == signature)
+    }
+    fn hmac(&self, secret: &str, options: &str, message: &[u8]) -> Result<Vec<u8>, String> {
+        self.proof_of(secret, options, message)
+    }
     fn log(&self, level: &str, message: &str, fields: &str) {
         let fields = serde_json::from_str(fields).unwrap_or_default();
         self.0.borrow_mut().logs.push(LogLine { level: level.into(), message: message.into(), fields });
@@ -338,5 +389,8 @@ impl Host for MockHost {
     }
     fn trigger_name(&self) -> String {
         self.0.borrow().trigger.clone()
+    }
+    fn received_ms(&self) -> u64 {
+        self.0.borrow().received_ms
     }
 }

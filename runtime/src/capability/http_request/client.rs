@@ -1,32 +1,32 @@
 //! A tenant's way out: hop after hop, each through the policy, over pooled connections, within its quotas and its time.
 //!
-//! A request is given to a [`pool`] once. It is given a second time only when it went over an old connection that ended
-//! without a word, and may be repeated by the nature of its method.
+//! What is done on one hop is in [`hop`](super::hop).
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::Method;
-use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, HeaderValue};
 use tokio::sync::Semaphore;
 
 use super::account::{Account, Counts};
 use super::answer;
-use super::body::{Outgoing, Progress};
-use super::error::{self, Code, Failure, HttpError};
-use super::headers::{self, Dropped};
+use super::authorize::Attached;
+use super::body::Progress;
+use super::error::{Code, Failure, HttpError};
+use super::headers::Dropped;
+use super::hop::Outbound;
 use super::message::{Hop, Redirects, Request, Response, SendOptions};
-use super::pool::{self, Generation, Shared};
+use super::pool::{Generation, Shared};
 use super::redirect;
 use super::target::Target;
+use crate::capability::vault::{Credentials, Scrubber};
 use crate::config::{AllowRule, METHODS, Quota};
 use crate::id::TenantId;
 
 /// One tenant's way out.
 pub(crate) struct Egress {
-    account: Account,
+    pub(super) account: Account,
     pub(super) shared: Arc<Shared>,
     lookups: Arc<Semaphore>,
     generation: RwLock<Arc<Generation>>,
@@ -41,13 +41,11 @@ struct Plan {
     timeout: Duration,
 }
 
-/// One request on its way to one target.
-struct Outbound<'a> {
-    target: &'a Target,
-    method: &'a Method,
-    headers: &'a [(String, String)],
-    dropped: Dropped,
-    body: Option<&'a Bytes>,
+/// One request on its whole way.
+struct Sending<'a> {
+    request: &'a Request,
+    attached: Attached,
+    begun: Instant,
     until: Instant,
     progress: &'a Arc<Progress>,
 }
@@ -76,17 +74,25 @@ impl Egress {
         self.account.counts()
     }
 
-    /// Sends the request and reads the whole answer, at the latest until `deadline`.
+    /// Sends the request, with what its credentials add, and reads the whole answer, at the latest until `deadline`.
     pub(crate) async fn send(
         &self,
         request: Request,
         options: SendOptions,
+        credentials: Option<&Credentials>,
         deadline: Instant,
     ) -> Result<Response, HttpError> {
         let begun = Instant::now();
         let progress = Arc::new(Progress::default());
-        let result = match self.plan(&request, &options) {
-            Ok(plan) => self.within(&request, plan, &options, begun, deadline, &progress).await,
+        let planned = self
+            .plan(&request, &options)
+            .and_then(|plan| Ok((plan, Attached::of(&request, &options, credentials)?)));
+        let result = match planned {
+            Ok((plan, attached)) => {
+                let until = begun.checked_add(plan.timeout).map_or(deadline, |until| until.min(deadline));
+                let sending = Sending { request: &request, attached, begun, until, progress: &progress };
+                self.within(sending, plan, options.redirects, until == deadline).await
+            }
             Err(failure) => Err(failure),
         };
         result.map_err(|failure| {
@@ -123,39 +129,46 @@ impl Egress {
 
     async fn within(
         &self,
-        request: &Request,
+        sending: Sending<'_>,
         plan: Plan,
-        options: &SendOptions,
-        begun: Instant,
-        deadline: Instant,
-        progress: &Arc<Progress>,
+        redirects: Redirects,
+        ends_with_step: bool,
     ) -> Result<Response, Failure> {
         let timeout = plan.timeout;
-        let until = begun.checked_add(timeout).map_or(deadline, |until| until.min(deadline));
-        let exchange = self.follow(request, plan, options.redirects, begun, until, progress);
-        match tokio::time::timeout_at(until.into(), exchange).await {
+        let mut scrubber = sending.attached.scrubber();
+        let until = sending.until.into();
+        let result = match tokio::time::timeout_at(until, self.follow(&sending, plan, redirects, &mut scrubber)).await
+        {
             Ok(result) => result,
-            Err(_) if until == deadline => {
+            Err(_) if ends_with_step => {
                 Err(Failure::new(Code::Timeout, "the step's time was up before the answer was there"))
             }
             Err(_) => {
                 let detail = format!("no whole answer within the timeout of {} ms", timeout.as_millis());
                 Err(Failure::new(Code::Timeout, detail))
             }
-        }
+        };
+        scrubbed(result, &scrubber)
     }
 
     async fn follow(
         &self,
-        request: &Request,
+        sending: &Sending<'_>,
         plan: Plan,
         redirects: Redirects,
-        begun: Instant,
-        until: Instant,
-        progress: &Arc<Progress>,
+        scrubber: &mut Scrubber,
     ) -> Result<Response, Failure> {
         let generation = self.generation();
-        let Plan { mut target, mut method, .. } = plan;
+        let Sending { request, attached, begun, until, progress } = sending;
+        let limit = self.shared.limits.url;
+        let mut method = plan.method;
+        let mut target = plan.target;
+        if !attached.is_empty() {
+            // As the guest wrote it, so that a denial shows no secret.
+            generation.policy().admit(&target.subject(&method))?;
+            attached.admit(&target)?;
+            target = attached.target(target, limit)?;
+        }
         let mut body = request.body.as_ref();
         let mut dropped = Dropped::default();
         let mut hops: Vec<Hop> = Vec::new();
@@ -165,21 +178,26 @@ impl Egress {
                 method: &method,
                 headers: &request.headers,
                 dropped,
+                attached,
                 body,
-                until,
+                until: *until,
                 progress,
             };
-            let answer = self.hop(&generation, outbound).await.map_err(|failure| after(failure, &hops))?;
-            let (status, limit) = (answer.status(), self.shared.limits.url);
+            let answer = self
+                .hop(&generation, outbound, scrubber)
+                .await
+                .map_err(|failure| after(failure, &hops))?;
+            let status = answer.status();
             let next = match redirects {
                 Redirects::Manual => None,
                 _ => redirect::next(&target, &method, dropped, status, answer.headers(), limit),
             };
-            let Some(next) = next else {
+            let Some(mut next) = next else {
                 let limits = &self.shared.limits;
-                let way = (target, hops, begun);
+                let way = (target, hops, *begun);
                 return answer::read(answer, plan.body_limit, limits, &self.account, way).await;
             };
+            next.target.hide(scrubber);
             if redirects == Redirects::Error {
                 let detail = format!(
                     "{} redirects to {} ({status}), and `redirects` is `error`",
@@ -202,57 +220,6 @@ impl Egress {
         }
     }
 
-    /// One request and the head of its answer.
-    async fn hop(
-        &self,
-        generation: &Generation,
-        out: Outbound<'_>,
-    ) -> Result<hyper::Response<Incoming>, Failure> {
-        let subject = out.target.subject(out.method);
-        let access = generation.dialer.policy.admit(&subject)?;
-        let (request, bytes) = self.request(&out)?;
-        self.account.turn(out.until).await?;
-        self.account.send(bytes)?;
-        let client = generation.client(access, &self.shared.limits);
-        let begun = generation.dialer.begun();
-        let mut result = client.request(request).await;
-        if let Err(error) = &result
-            // A connection from the pool may be closed by the other side just as it is used. Asking again is harmless
-            // for a method that may be repeated, as the standard says; any other is left to who asked.
-            && out.method.is_idempotent()
-            && out.progress.handed()
-            && generation.dialer.begun() == begun
-            && pool::is_stale(error)
-        {
-            let (request, bytes) = self.request(&out)?;
-            self.account.send(bytes)?;
-            result = client.request(request).await;
-        }
-        let answer = result.map_err(|error| match pool::denial(&error) {
-            Some(denial) if denial.wants_rule => generation.dialer.policy.no_rule(&subject).into(),
-            _ => error::of_client(&error, out.target.authority()),
-        })?;
-        out.progress.answered();
-        answer::check_head(&answer, out.target, &self.shared.limits, &self.account)?;
-        Ok(answer)
-    }
-
-    /// The request as it is sent, and about how many bytes it has.
-    fn request(&self, out: &Outbound<'_>) -> Result<(hyper::Request<Outgoing>, u64), Failure> {
-        let (mut headers, head) = headers::build(out.headers, out.dropped, &self.shared.limits)?;
-        let body = out.body.cloned().unwrap_or_default();
-        if body.is_empty() && [Method::POST, Method::PUT, Method::PATCH].contains(out.method) {
-            // Without it some servers wait for a body that never comes, or refuse.
-            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        }
-        let bytes = head + out.target.as_str().len() + body.len();
-        let mut request = hyper::Request::new(Outgoing::new(body, out.progress.clone()));
-        *request.method_mut() = out.method.clone();
-        *request.uri_mut() = out.target.uri().clone();
-        *request.headers_mut() = headers;
-        Ok((request, bytes as u64))
-    }
-
     pub(super) fn generation(&self) -> Arc<Generation> {
         self.generation.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -273,4 +240,22 @@ fn after(mut failure: Failure, hops: &[Hop]) -> Failure {
         failure.detail += &format!(" (redirected there by {})", hop.url);
     }
     failure
+}
+
+/// Without what was secret in the request, whatever came of it.
+fn scrubbed(result: Result<Response, Failure>, scrubber: &Scrubber) -> Result<Response, Failure> {
+    if scrubber.is_empty() {
+        return result;
+    }
+    match result {
+        Ok(mut response) => {
+            response.headers.iter_mut().for_each(|(_, value)| scrubber.text(value));
+            scrubber.body(&mut response.body);
+            Ok(response)
+        }
+        Err(mut failure) => {
+            scrubber.text(&mut failure.detail);
+            Err(failure)
+        }
+    }
 }

@@ -24,6 +24,7 @@ use url::Host;
 
 use super::policy::{Access, Denial, Policy};
 use super::pool::Shared;
+use crate::capability::vault::Identity;
 
 /// Why there is no connection. Nothing of a request has been sent then.
 #[derive(Debug)]
@@ -64,16 +65,23 @@ pub(super) enum Names {
 
 /// Opens connections for one tenant under one generation of its policy.
 pub(super) struct Dialer {
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     shared: Arc<Shared>,
+    identity: Option<Arc<Identity>>,
     tls: OnceCell<TlsConnector>,
     lookups: Arc<Semaphore>,
     begun: AtomicU64,
 }
 
 impl Dialer {
-    pub(super) fn new(policy: Policy, shared: Arc<Shared>, lookups: Arc<Semaphore>) -> Self {
-        Self { policy, shared, tls: OnceCell::new(), lookups, begun: AtomicU64::new(0) }
+    /// With an identity, each of its connections is of that client.
+    pub(super) fn new(
+        policy: Arc<Policy>,
+        shared: Arc<Shared>,
+        lookups: Arc<Semaphore>,
+        identity: Option<Arc<Identity>>,
+    ) -> Self {
+        Self { policy, shared, identity, tls: OnceCell::new(), lookups, begun: AtomicU64::new(0) }
     }
 
     /// How many connections have been begun: as long as it stays the same, a request used an older one.
@@ -185,7 +193,7 @@ impl Dialer {
         let failed = |reason: String, cut| ConnectError::Tls { host: host.to_string(), reason, cut };
         let tls = self
             .tls
-            .get_or_try_init(|| self.shared.roots.connector())
+            .get_or_try_init(|| self.shared.roots.connector(self.identity.as_deref()))
             .await
             .map_err(|reason| failed(reason, false))?;
         let name = match host {

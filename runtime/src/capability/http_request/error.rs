@@ -35,6 +35,8 @@ pub(crate) enum Code {
     RateLimited,
     /// The tenant's bytes for this minute are used up.
     Quota,
+    /// What the request was to be authenticated with is not there, or not to be had.
+    Credentials,
 }
 
 impl fmt::Display for Code {
@@ -51,6 +53,7 @@ impl fmt::Display for Code {
             Self::InvalidRequest => "invalid-request",
             Self::RateLimited => "rate-limited",
             Self::Quota => "quota",
+            Self::Credentials => "credentials",
         })
     }
 }

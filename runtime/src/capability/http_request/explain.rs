@@ -50,13 +50,13 @@ impl Egress {
 
     async fn judge_all(&self, method: &Method, target: &Target) -> Explanation {
         let generation = self.generation();
-        let policy = &generation.dialer.policy;
+        let policy = generation.policy();
         let subject = target.subject(method);
         let access = match policy.admit(&subject) {
             Ok(access) => access,
             Err(denial) => return Explanation::denied(denial, Vec::new()),
         };
-        match generation.dialer.resolve(&target.host(), target.port()).await {
+        match generation.anonymous.dialer.resolve(&target.host(), target.port()).await {
             Ok(addresses) => {
                 let judged = addresses
                     .iter()

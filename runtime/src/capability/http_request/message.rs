@@ -26,6 +26,18 @@ pub(crate) struct SendOptions {
     pub max_redirects: Option<u32>,
     /// Most bytes of the answer's body, decompressed.
     pub max_response_bytes: Option<u64>,
+    /// The connection of the tenant that authenticates the request.
+    pub connection: Option<String>,
+    /// For `Authorization: Basic`; written here and not as a header where one of the two is a placeholder.
+    pub basic: Option<BasicOption>,
+}
+
+/// A user name and a password.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BasicOption {
+    pub username: String,
+    pub password: String,
 }
 
 /// What to do with a redirect.
@@ -89,7 +101,8 @@ mod tests {
     #[test]
     fn options_are_known_or_refused_by_name() {
         let options: SendOptions = serde_json::from_str(
-            r#"{"timeoutMs":5,"redirects":"manual","maxRedirects":1,"maxResponseBytes":9}"#,
+            r#"{"timeoutMs":5,"redirects":"manual","maxRedirects":1,"maxResponseBytes":9,
+                "connection":"shop","basic":{"username":"u","password":"p"}}"#,
         )
         .unwrap();
         let expected = SendOptions {
@@ -97,6 +110,8 @@ mod tests {
             redirects: Redirects::Manual,
             max_redirects: Some(1),
             max_response_bytes: Some(9),
+            connection: Some("shop".to_owned()),
+            basic: Some(BasicOption { username: "u".to_owned(), password: "p".to_owned() }),
         };
         assert_eq!(options, expected);
         assert_eq!(serde_json::from_str::<SendOptions>("{}").unwrap(), SendOptions::default());

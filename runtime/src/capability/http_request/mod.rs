@@ -1,14 +1,16 @@
 //! The capability `http-request`: one exchange for a guest, under its tenant's egress policy.
 //!
 //! The way of a request: [`message`] what the guest says → [`target`] and [`headers`] what is meant, refused here before
-//! any socket → [`policy`] may it → [`account`] is there enough of the tenant's quota → [`pool`] an old connection, or
-//! [`connect`] a new one whose address [`policy`] judges → [`redirect`] the next hop, or [`mod@answer`] with its [`body`],
-//! [`decode`]d. [`client`] goes that way, [`error`] says why there is no answer, [`explain`] what would happen.
+//! any socket → [`policy`] may it → [`authorize`] what its credentials add, after [`oauth2`] where a token must be fetched →
+//! [`account`] is there enough of the tenant's quota → [`pool`] an old connection, or [`connect`] a new one whose address
+//! [`policy`] judges → [`redirect`] the next hop, or [`mod@answer`] with its [`body`], [`decode`]d. [`client`] goes that way,
+//! [`hop`] a part of it, [`error`] says why there is no answer, [`explain`] what would happen.
 //! Not here: retries, and what an answer means; those are the plugin's.
 
 mod account;
 mod address;
 mod answer;
+mod authorize;
 mod body;
 mod client;
 mod connect;
@@ -16,7 +18,9 @@ mod decode;
 mod error;
 mod explain;
 mod headers;
+mod hop;
 mod message;
+mod oauth2;
 mod policy;
 mod pool;
 mod rate;

@@ -1,11 +1,13 @@
 //! Pools of connections, each for what its connections were judged for.
 //!
-//! A pool belongs to one tenant, one generation of its policy and one sort of [`Access`]; inside, it is keyed by scheme
-//! and authority. So a connection is reused only by requests for which its address was judged.
+//! A pool belongs to one tenant, one generation of its policy, one client certificate or none, and one sort of [`Access`];
+//! inside, it is keyed by scheme and authority. So a connection is reused only by requests for which its address was judged,
+//! and by those who are the same to the server.
 
 use std::error::Error as _;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -15,6 +17,7 @@ use super::body::Outgoing;
 use super::connect::{ConnectError, Connector, Dialer};
 use super::policy::{Access, Denial, Policy};
 use super::tls::Roots;
+use crate::capability::vault::{Connection, Identity};
 use crate::config::{AllowRule, Limits};
 
 /// What all tenants of a host have in common.
@@ -36,6 +39,16 @@ impl Shared {
 
 /// The rules as they are at one time, and the connections that were judged by them.
 pub(super) struct Generation {
+    /// Connections of nobody in particular.
+    pub anonymous: Arc<Lane>,
+    /// Connections of clients that are known by a certificate, by the name of the tenant's connection.
+    known: Mutex<HashMap<String, (Arc<Identity>, Arc<Lane>)>>,
+    shared: Arc<Shared>,
+    lookups: Arc<Semaphore>,
+}
+
+/// The connections of one client.
+pub(super) struct Lane {
     pub dialer: Arc<Dialer>,
     clients: [OnceLock<HttpClient>; 4],
 }
@@ -44,9 +57,40 @@ type HttpClient = Client<Connector, Outgoing>;
 
 impl Generation {
     pub(super) fn new(rules: &[AllowRule], shared: &Arc<Shared>, lookups: &Arc<Semaphore>) -> Arc<Self> {
-        let policy = Policy::new(rules, &shared.listeners);
-        let dialer = Arc::new(Dialer::new(policy, shared.clone(), lookups.clone()));
-        Arc::new(Self { dialer, clients: Default::default() })
+        let policy = Arc::new(Policy::new(rules, &shared.listeners));
+        let dialer = Dialer::new(policy, shared.clone(), lookups.clone(), None);
+        let (shared, lookups) = (shared.clone(), lookups.clone());
+        Arc::new(Self { anonymous: Lane::new(dialer), known: Mutex::default(), shared, lookups })
+    }
+
+    /// The rules.
+    pub(super) fn policy(&self) -> &Policy {
+        &self.anonymous.dialer.policy
+    }
+
+    /// The connections that are a request's to use. Those of an older certificate are let go.
+    pub(super) fn lane(&self, connection: Option<&Connection>) -> Arc<Lane> {
+        let Some((name, identity)) =
+            connection.and_then(|connection| Some((&connection.name, connection.identity.as_ref()?)))
+        else {
+            return self.anonymous.clone();
+        };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((kept, lane)) = known.get(name)
+            && Arc::ptr_eq(kept, identity)
+        {
+            return lane.clone();
+        }
+        let (policy, shared) = (self.anonymous.dialer.policy.clone(), self.shared.clone());
+        let lane = Lane::new(Dialer::new(policy, shared, self.lookups.clone(), Some(identity.clone())));
+        known.insert(name.clone(), (identity.clone(), lane.clone()));
+        lane
+    }
+}
+
+impl Lane {
+    fn new(dialer: Dialer) -> Arc<Self> {
+        Arc::new(Self { dialer: Arc::new(dialer), clients: Default::default() })
     }
 
     /// The client whose connections were judged for this access.

@@ -5,6 +5,7 @@ use url::{Host, Position, Url};
 
 use super::error::Failure;
 use super::policy::Subject;
+use crate::capability::vault::{Place, Scrubber};
 
 /// Where a request goes.
 #[derive(Clone, Debug)]
@@ -13,6 +14,8 @@ pub(super) struct Target {
     uri: Uri,
     https: bool,
     port: u16,
+    /// How messages and answers write the URL, where it holds a secret.
+    shown: Option<String>,
 }
 
 impl Target {
@@ -73,7 +76,39 @@ impl Target {
         if uri.host() != url.host_str() || uri.port_u16().unwrap_or(port) != port {
             return Err(format!("`{}` is ambiguous about its host", shown(url.as_str())));
         }
-        Ok(Self { url, uri, https, port })
+        Ok(Self { url, uri, https, port, shown: None })
+    }
+
+    /// Another path and query at the same authority, and one more parameter; shown as it was.
+    pub(super) fn rewritten(
+        self,
+        rewrite: impl Fn(&str) -> String,
+        parameter: Option<(&str, &str)>,
+        limit: usize,
+    ) -> Result<Self, Failure> {
+        let mut text = self.url[..Position::BeforePath].to_owned();
+        text.push_str(&rewrite(&self.url[Position::BeforePath..]));
+        let refused = |_| Failure::invalid("the URL cannot be requested with its secrets in it: it grows too long");
+        let mut url = Url::parse(&text).map_err(|_| ()).map_err(refused)?;
+        if let Some((name, value)) = parameter {
+            let parameter = format!("{}={}", Place::Url.write(name), Place::Url.write(value));
+            let query = match url.query().filter(|query| !query.is_empty()) {
+                Some(query) => format!("{query}&{parameter}"),
+                None => parameter,
+            };
+            url.set_query(Some(&query));
+        }
+        let target = Self::from_url(url, limit).map_err(|_| ()).map_err(refused)?;
+        Ok(Self { shown: Some(self.into_string()), ..target })
+    }
+
+    /// Shows the URL without what a server told back.
+    pub(super) fn hide(&mut self, scrubber: &Scrubber) {
+        if !scrubber.is_empty() {
+            let mut shown = self.url.as_str().to_owned();
+            scrubber.text(&mut shown);
+            self.shown = Some(shown);
+        }
     }
 
     /// What the policy is asked about.
@@ -99,7 +134,7 @@ impl Target {
     }
 
     pub(super) fn as_str(&self) -> &str {
-        self.url.as_str()
+        self.shown.as_deref().unwrap_or(self.url.as_str())
     }
 
     /// Whether both are of one origin: scheme, host and port.
@@ -108,7 +143,7 @@ impl Target {
     }
 
     pub(super) fn into_string(self) -> String {
-        self.url.into()
+        self.shown.unwrap_or_else(|| self.url.into())
     }
 }
 

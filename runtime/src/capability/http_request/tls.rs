@@ -7,6 +7,8 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 
+use crate::capability::vault::Identity;
+
 /// Trusted certificates, read once for all tenants.
 #[derive(Debug, Default)]
 pub(super) struct Roots {
@@ -22,15 +24,21 @@ impl Roots {
     }
 
     /// A connector of its own for each caller: sessions are resumed by the tenant that began them and by no other.
-    pub(super) async fn connector(&self) -> Result<TlsConnector, String> {
+    /// With an identity, that is shown to whoever asks who we are.
+    pub(super) async fn connector(&self, identity: Option<&Identity>) -> Result<TlsConnector, String> {
         let roots = self.loaded.get_or_try_init(|| self.load()).await?;
         // The provider is named, because the process default is not set in a library.
-        let mut config =
+        let config =
             ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
                 .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
                 .map_err(|error| error.to_string())?
-                .with_root_certificates(roots.clone())
-                .with_no_client_auth();
+                .with_root_certificates(roots.clone());
+        let mut config = match identity {
+            None => config.with_no_client_auth(),
+            Some(Identity { chain, key }) => config
+                .with_client_auth_cert(chain.clone(), key.clone_key())
+                .map_err(|error| format!("the client certificate cannot be used: {error}"))?,
+        };
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(TlsConnector::from(Arc::new(config)))
     }

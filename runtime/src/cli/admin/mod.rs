@@ -1,9 +1,11 @@
 //! Administration of a running host over its REST API: one file for each resource. `plugins` is in [`super::plugin`],
 //! with what an author needs of plugins.
 
+pub(super) mod connections;
 pub(super) mod flows;
 pub(super) mod policy;
 pub(super) mod runs;
+pub(super) mod secrets;
 pub(super) mod tenants;
 pub(super) mod triggers;
 
@@ -72,6 +74,20 @@ async fn deploy(client: &Client, file: &Path) -> Result<Value, Stop> {
     client.send(Method::PUT, &path, "application/yaml", text).await
 }
 
+/// What a file or standard input holds; a person at a terminal is told what is waited for.
+fn read_value(file: Option<&Path>, what: &str) -> Result<String, Stop> {
+    use std::io::IsTerminal as _;
+    let Some(file) = file else {
+        if std::io::stdin().is_terminal() {
+            terminal::note(&format!("{what}, then Ctrl-D:"));
+        }
+        return std::io::read_to_string(std::io::stdin())
+            .map_err(|error| Stop::wrong(format!("standard input cannot be read: {error}")));
+    };
+    std::fs::read_to_string(file)
+        .map_err(|error| Stop::wrong(format!("{}: cannot be read: {error}", file.display())))
+}
+
 /// Prints items as a JSON array, or their fields as columns.
 pub(super) fn print_list<const N: usize>(json: bool, items: &[Value], columns: [(&str, &str); N]) {
     if json {
@@ -89,6 +105,7 @@ fn cell(value: &Value) -> String {
         Value::String(text) => terminal::harmless(text),
         Value::Bool(true) => "yes".into(),
         Value::Bool(false) => "no".into(),
+        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     }
 }

@@ -12,7 +12,7 @@ use crate::engine::mutation::{Mutation, planted};
 use crate::id::{FlowId, TenantId};
 use crate::journal::{
     Batch, Entry, FlowRow, Lease, MemoryStorage, Page, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow,
-    Storage, StorageError, SubscriptionRow, TimerRow, TriggerRow, Write,
+    Storage, StorageError, SubscriptionRow, TimerRow, TriggerRow, VaultRow, Write,
 };
 
 pub(super) type Late = Arc<Mutex<HashSet<(RunKey, u64)>>>;
@@ -168,6 +168,10 @@ impl Storage for Disk {
 
     fn plugins(&self) -> Result<Vec<PluginRow>, StorageError> {
         self.memory.plugins()
+    }
+
+    fn vault(&self) -> Result<Vec<VaultRow>, StorageError> {
+        self.memory.vault()
     }
 
     fn subscriptions(&self) -> Result<Vec<SubscriptionRow>, StorageError> {

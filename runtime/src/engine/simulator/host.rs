@@ -17,6 +17,7 @@ use crate::engine::catalog::Deployed;
 use crate::engine::core::{Core, Parts};
 use crate::engine::schedule::Book;
 use crate::engine::tenant::Tenant;
+use crate::engine::vault::Sealer;
 use crate::engine::{lease, open};
 use crate::flow::Flow;
 use crate::id::TenantId;
@@ -63,6 +64,7 @@ impl Host {
             callback_key: around.checker.callback_key.clone(),
             lock: None,
             schedules: Book::new(true, SCHEDULE_KEY),
+            sealer: Sealer::unkept(),
         }));
         for flow in &around.deployed {
             let deployed = Deployed { flow: flow.clone(), installed_at: around.clock.now() };

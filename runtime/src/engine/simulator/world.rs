@@ -335,6 +335,7 @@ impl Steps for Hands {
                 step: 0,
                 attempt: 0,
                 plugin: "jq:1.0.0".parse().unwrap(),
+                needs: Arc::default(),
             };
             match self.ask(Lease(0), &nobody, Asked::Evaluate, String::new()).await {
                 Answer::Evaluated(value) => Ok(value),

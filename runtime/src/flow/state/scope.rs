@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::flow::event::{Effect, EvaluationId};
+use crate::flow::needs;
 use crate::flow::task::{Kind, try_};
 use crate::flow::template::{Evaluation, Scope, Template};
 use crate::problem::{Problem, kind};
@@ -105,6 +106,7 @@ impl Turn<'_> {
             "input" => Some(self.input_variable(frame)),
             "output" => self.output_variable(frame),
             "runtime" => Some(Arc::new(runtime())),
+            "secrets" => Some(Arc::new(self.secrets_variable())),
             "workflow" => Some(self.made(self.workflow())),
             "task" => frame.map(|frame| self.made(self.task_variable(frame))),
             _ => self.caught(name),
@@ -151,6 +153,12 @@ impl Turn<'_> {
             let named = task.name == name || (judging && name == "error");
             progress.error.as_ref().filter(|_| named).map(Arc::clone)
         })
+    }
+
+    fn secrets_variable(&self) -> Value {
+        let callbacks = self.run.callbacks.as_ref();
+        let placeholder = |name: &str| callbacks.map(|run| run.placeholder(name)).unwrap_or_default();
+        needs::variable(&self.flow.needs, placeholder)
     }
 
     fn workflow(&self) -> Value {

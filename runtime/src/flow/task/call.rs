@@ -114,6 +114,7 @@ fn call_function(builder: &mut Builder<'_>, function: Function, node: &Node, wit
     };
     let value = builder.reader.template(with, INSIDE);
     if !function.has_with {
+        builder.reader.need_in_call(with);
         call.with = value;
         call.node = Some(with.clone());
         call.at = node.at;
@@ -144,6 +145,9 @@ fn read_target(builder: &mut Builder<'_>, node: &Node, target: &str, with: Optio
             return None;
         }
     };
+    if let Some(with) = with {
+        builder.reader.need_in_call(with);
+    }
     let template = match with {
         Some(with) => builder.reader.template(with, INSIDE),
         None => Template::literal(Value::Object(Default::default())),

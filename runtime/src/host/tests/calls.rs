@@ -13,7 +13,7 @@ use crate::capability::log::{Level, LogLine};
 use crate::config::Quota;
 use crate::host::fault::Fault;
 use crate::host::{
-    CallLimits, Ended, Errand, Evaluator, Expressions, Grants, Host, InboundRequest, Outcome, Plugin,
+    CallLimits, Ended, Errand, Evaluator, Expressions, Grants, Host, InboundRequest, Judging, Outcome, Plugin,
     StepContext, Surroundings,
 };
 use crate::id::{CallbackAddress, CallbackKey, RunId, TenantId};
@@ -44,7 +44,7 @@ fn no_way_out() -> Arc<Egress> {
 
 async fn start(host: &Host, plugin: &Plugin, input: &str, limits: CallLimits) -> Ended {
     let around = Surroundings {
-        grants: Grants { egress: no_way_out(), expressions: None },
+        grants: Grants { egress: no_way_out(), expressions: None, credentials: None },
         limits,
         errand: Errand::Step(step()),
     };
@@ -257,12 +257,17 @@ async fn a_trigger_reads_the_request_and_nothing_else() {
         headers: vec![],
         body: Bytes::from_static(b"[1]"),
         remote: "192.0.2.1:80".into(),
+        received_ms: 7,
         trigger_name: "shop/orders".into(),
     });
-    let received = host.receive(&judge, "hook", "", (request.clone(), None), limits()).await.unwrap();
+    let received = host.receive(&judge, "hook", "", judging(request.clone())).await.unwrap();
     assert_eq!(received.result.unwrap(), "[1]");
-    let received = host.receive(&judge, "hook", "{}", (request, None), limits()).await.unwrap();
+    let received = host.receive(&judge, "hook", "{}", judging(request)).await.unwrap();
     assert!(received.result.unwrap_err().detail.unwrap().contains("`context` is about a step"));
+}
+
+fn judging(inbound: Arc<InboundRequest>) -> Judging {
+    Judging { inbound, expressions: None, credentials: None, limits: limits() }
 }
 
 #[tokio::test]
@@ -324,7 +329,7 @@ fn asks() -> Guest {
 
 fn judged_by(evaluator: &Evaluator) -> Surroundings {
     let expressions = Expressions { evaluator: evaluator.clone(), tenant: TenantId::default_tenant() };
-    let grants = Grants { egress: no_way_out(), expressions: Some(expressions) };
+    let grants = Grants { egress: no_way_out(), expressions: Some(expressions), credentials: None };
     Surroundings { grants, limits: limits(), errand: Errand::Step(step()) }
 }
 

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use self::state::State;
 use super::record::{
     Batch, Entry, FlowRow, Lease, Page, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow, SubscriptionRow,
-    TimerRow, TriggerRow,
+    TimerRow, TriggerRow, VaultRow,
 };
 use super::storage::{Storage, StorageError};
 use crate::id::{FlowId, TenantId};
@@ -198,6 +198,10 @@ impl Storage for MemoryStorage {
 
     fn plugins(&self) -> Result<Vec<PluginRow>, StorageError> {
         Ok(self.state().plugins.values().cloned().collect())
+    }
+
+    fn vault(&self) -> Result<Vec<VaultRow>, StorageError> {
+        Ok(self.state().vault.values().cloned().collect())
     }
 
     fn subscriptions(&self) -> Result<Vec<SubscriptionRow>, StorageError> {

@@ -9,7 +9,7 @@ use crate::id::TenantId;
 use crate::journal::page::Cursor;
 use crate::journal::record::{
     Batch, Entry, FlowRow, Lease, Phase, PluginRow, RunKey, RunRow, ScheduleRow, SubscriptionRow, TimerRow,
-    TriggerRow, Write,
+    TriggerRow, VaultKind, VaultRow, Write,
 };
 use crate::journal::storage::StorageError;
 
@@ -27,6 +27,7 @@ pub(super) struct State {
     pub flows: BTreeMap<TenantId, Vec<FlowRow>>,
     pub triggers: BTreeMap<(TenantId, String, String), TriggerRow>,
     pub plugins: BTreeMap<(TenantId, String, String), PluginRow>,
+    pub vault: BTreeMap<(TenantId, VaultKind, String), VaultRow>,
     pub subscriptions: BTreeMap<(TenantId, String), SubscriptionRow>,
     pub schedules: BTreeMap<(TenantId, String, String), ScheduleRow>,
     pub keys: HashMap<String, [u8; 32]>,
@@ -163,6 +164,12 @@ impl State {
             }
             Write::PutPlugin(row) => {
                 self.plugins.insert((row.tenant.clone(), row.name.clone(), row.version.clone()), row);
+            }
+            Write::PutVault(row) => {
+                self.vault.insert((row.tenant.clone(), row.kind, row.name.clone()), row);
+            }
+            Write::RemoveVault { tenant, kind, name } => {
+                self.vault.remove(&(tenant, kind, name));
             }
             Write::PutSubscription(row) => {
                 self.subscriptions.insert((row.tenant.clone(), row.id.clone()), row);

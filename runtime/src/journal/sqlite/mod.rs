@@ -19,7 +19,7 @@ use self::read::Readers;
 use self::write::Writer;
 use super::record::{
     Batch, Entry, FlowRow, Lease, Page, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow, SubscriptionRow,
-    TimerRow, TriggerRow,
+    TimerRow, TriggerRow, VaultRow,
 };
 use super::storage::{Storage, StorageError};
 use crate::id::{FlowId, TenantId};
@@ -172,6 +172,10 @@ impl Storage for SqliteStorage {
 
     fn plugins(&self) -> Result<Vec<PluginRow>, StorageError> {
         self.read(read::plugins)
+    }
+
+    fn vault(&self) -> Result<Vec<VaultRow>, StorageError> {
+        self.read(read::vault)
     }
 
     fn subscriptions(&self) -> Result<Vec<SubscriptionRow>, StorageError> {

@@ -12,7 +12,7 @@ use crate::id::{FlowId, RunId, TenantId};
 use crate::journal::page::Cursor;
 use crate::journal::record::{
     Entry, FlowRow, Lease, Phase, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow, SubscriptionPhase,
-    SubscriptionRow, TimerRow, TriggerRow,
+    SubscriptionRow, TimerRow, TriggerRow, VaultKind, VaultRow,
 };
 
 /// The most reads at a time; one more waits.
@@ -226,6 +226,21 @@ pub(super) fn plugins(connection: &Connection) -> rusqlite::Result<Vec<PluginRow
             name: row.get(1)?,
             version: row.get(2)?,
             wasm: row.get::<_, Vec<u8>>(3)?.into(),
+        })
+    })
+}
+
+pub(super) fn vault(connection: &Connection) -> rusqlite::Result<Vec<VaultRow>> {
+    let question = "SELECT tenant, kind, name, sealed, updated_at FROM vault ORDER BY tenant, kind DESC, name";
+    list(connection, question, [], |row| {
+        let kind: String = row.get(1)?;
+        let kind = VaultKind::ALL.into_iter().find(|known| known.as_str() == kind);
+        Ok(VaultRow {
+            tenant: tenant(row, 0)?,
+            kind: kind.ok_or(rusqlite::Error::InvalidColumnType(1, "kind".into(), Type::Text))?,
+            name: row.get(2)?,
+            sealed: row.get::<_, Vec<u8>>(3)?.into(),
+            updated_at: time(row, 4)?,
         })
     })
 }

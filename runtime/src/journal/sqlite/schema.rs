@@ -17,7 +17,7 @@ use crate::journal::lock::create_private_folder;
 const APPLICATION: i32 = 0x464c_4f57;
 
 /// How to get from each version of the schema to the next one.
-const MIGRATIONS: [&str; 4] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
+const MIGRATIONS: [&str; 5] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
 
 /// The version that this host reads and writes.
 const VERSION: i32 = MIGRATIONS.len() as i32;
@@ -149,6 +149,18 @@ const VERSION_4: &str = "
         PRIMARY KEY (tenant, namespace, name)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX schedules_by_due ON schedules (due) WHERE due IS NOT NULL;
+";
+
+/// What tenants keep secret, sealed.
+const VERSION_5: &str = "
+    CREATE TABLE vault (
+        tenant TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        sealed BLOB NOT NULL,
+        updated_at INTEGER NOT NULL,
+        PRIMARY KEY (tenant, kind, name)
+    ) STRICT;
 ";
 
 /// The connection that writes, to a file whose schema is this host's.

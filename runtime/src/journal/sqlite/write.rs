@@ -11,7 +11,7 @@ use crate::id::{RunId, TenantId, mint_key};
 use crate::journal::StorageError;
 use crate::journal::record::{
     Batch, Entry, FlowRow, Lease, Phase, PluginRow, RunKey, RunRow, ScheduleRow, SubscriptionRow, TimerRow,
-    TriggerRow, Write,
+    TriggerRow, VaultRow, Write,
 };
 
 /// Gives back to the disk, once, so many of the pages that are free.
@@ -315,6 +315,12 @@ fn apply<'a>(connection: &Connection, batch: &'a Batch, change: &mut Change<'a>)
                 remove_trigger(connection, tenant, namespace, name)?;
             }
             Write::PutPlugin(row) => put_plugin(connection, row)?,
+            Write::PutVault(row) => put_vault(connection, row)?,
+            Write::RemoveVault { tenant, kind, name } => {
+                connection
+                    .prepare_cached("DELETE FROM vault WHERE tenant = ?1 AND kind = ?2 AND name = ?3")?
+                    .execute(params![tenant.as_str(), kind.as_str(), name])?;
+            }
             Write::PutSubscription(row) => put_subscription(connection, row)?,
             Write::RemoveSubscription { tenant, id, revision } => {
                 remove_subscription(connection, tenant, id, *revision)?;
@@ -498,6 +504,21 @@ fn put_plugin(connection: &Connection, row: &PluginRow) -> Result<(), Refusal> {
             "INSERT OR REPLACE INTO plugins (tenant, name, version, wasm) VALUES (?1, ?2, ?3, ?4)",
         )?
         .execute(params![row.tenant.as_str(), row.name, row.version, &row.wasm[..]])?;
+    Ok(())
+}
+
+fn put_vault(connection: &Connection, row: &VaultRow) -> Result<(), Refusal> {
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO vault (tenant, kind, name, sealed, updated_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            row.tenant.as_str(),
+            row.kind.as_str(),
+            row.name,
+            &row.sealed[..],
+            row.updated_at.as_millisecond()
+        ])?;
     Ok(())
 }
 

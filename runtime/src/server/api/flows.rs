@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::super::limits;
 use super::super::response::{self, Outcome};
-use super::Call;
+use super::{Call, Deployed};
 use super::query::Query;
 use crate::{Document, FlowView, Problem, RunId, RunView, Status};
 
@@ -35,9 +35,10 @@ pub(super) async fn put(call: &mut Call<'_>) -> Outcome {
     };
     let (namespace, name) = (flow.id.namespace.clone(), flow.id.name.clone());
     let is_new = find(call).is_none();
-    call.deploy(document, &namespace, &name).await?;
+    let warnings = call.deploy(document, &namespace, &name).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    response::json(status, &find(call).ok_or_else(|| unknown(call))?)
+    let view = find(call).ok_or_else(|| unknown(call))?;
+    response::json(status, &Deployed { view, warnings })
 }
 
 pub(super) async fn remove(call: &Call<'_>) -> Outcome {

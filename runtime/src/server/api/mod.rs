@@ -12,6 +12,7 @@ mod runs;
 mod subscriptions;
 mod tenants;
 mod triggers;
+mod vault;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use super::body::Payload;
 use super::response::{self, Outcome};
 use super::router::Endpoint;
 use super::{State, limits};
-use crate::{DeployError, Document, Finding, Problem, TenantId};
+use crate::{DeployError, Document, Finding, Problem, TenantId, VaultKind};
 
 /// The header that says whose flows, triggers, runs and plugins a request is about.
 const TENANT: &str = "flowcell-tenant";
@@ -87,6 +88,14 @@ pub(super) async fn answer(
         Endpoint::InstallPlugin => plugins::install(call).await,
         Endpoint::ShowPlugin => plugins::show(call),
         Endpoint::ShowPluginVersion => plugins::show_version(call),
+        Endpoint::ListSecrets => vault::list(call, VaultKind::Secret),
+        Endpoint::ShowSecret => vault::show(call, VaultKind::Secret),
+        Endpoint::SetSecret => vault::set(call, VaultKind::Secret).await,
+        Endpoint::RemoveSecret => vault::remove(call, VaultKind::Secret).await,
+        Endpoint::ListConnections => vault::list(call, VaultKind::Connection),
+        Endpoint::ShowConnection => vault::show(call, VaultKind::Connection),
+        Endpoint::SetConnection => vault::set(call, VaultKind::Connection).await,
+        Endpoint::RemoveConnection => vault::remove(call, VaultKind::Connection).await,
         Endpoint::ListTenants => tenants::list(call),
         Endpoint::ExplainPolicy => policy::explain(call).await,
         Endpoint::ExplainPolicyOf => policy::explain_body(call).await,
@@ -136,19 +145,36 @@ impl Call<'_> {
         }
     }
 
-    /// Deploys a document, which must be called what the address says.
-    async fn deploy(&self, document: Document, namespace: &str, name: &str) -> Result<(), Problem> {
+    /// Deploys a document, which must be called what the address says. Gives what should be set right all the same.
+    async fn deploy(
+        &self,
+        document: Document,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Vec<Finding>, Problem> {
         let [expected_namespace, expected_name] = self.places;
         if (namespace, name) != (expected_namespace, expected_name) {
             return Err(response::bad_request(format!(
                 "the document is called {namespace}/{name}, the address says {expected_namespace}/{expected_name}"
             )));
         }
-        self.state.runtime.deploy(&self.tenant, vec![document]).await.map_err(|error| match error {
+        let runtime = &self.state.runtime;
+        let mut warnings = document.warnings().to_vec();
+        warnings.extend(runtime.missing(&self.tenant, std::slice::from_ref(&document)));
+        runtime.deploy(&self.tenant, vec![document]).await.map_err(|error| match error {
             DeployError::Findings(findings) => refused(&findings),
             DeployError::Problem(problem) => problem,
-        })
+        })?;
+        Ok(warnings)
     }
+}
+
+/// What was deployed, with its warnings.
+#[derive(serde::Serialize)]
+struct Deployed<T> {
+    #[serde(flatten)]
+    view: T,
+    warnings: Vec<Finding>,
 }
 
 /// A document that cannot be used, with every reason and its place.

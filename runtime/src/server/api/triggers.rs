@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 
 use super::super::response::{self, Outcome};
-use super::Call;
+use super::{Call, Deployed};
 use super::query::Query;
 use crate::{Document, Problem, TriggerView};
 
@@ -23,9 +23,10 @@ pub(super) async fn put(call: &mut Call<'_>) -> Outcome {
     };
     let (namespace, name) = (trigger.namespace.clone(), trigger.name.clone());
     let is_new = find(call).is_none();
-    call.deploy(document, &namespace, &name).await?;
+    let warnings = call.deploy(document, &namespace, &name).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    response::json(status, &find(call).ok_or_else(|| unknown(call))?)
+    let view = find(call).ok_or_else(|| unknown(call))?;
+    response::json(status, &Deployed { view, warnings })
 }
 
 pub(super) async fn remove(call: &Call<'_>) -> Outcome {

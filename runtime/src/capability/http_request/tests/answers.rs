@@ -101,7 +101,7 @@ async fn silence_and_dripping_end_at_the_timeout() {
 async fn the_deadline_of_the_step_ends_it_too() {
     let server = Server::start(|_| vec![Act::Hang]).await;
     let deadline = Instant::now() + Duration::from_millis(50);
-    let error = local().send(get(server.url("/")), SendOptions::default(), deadline).await.unwrap_err();
+    let error = local().send(get(server.url("/")), SendOptions::default(), None, deadline).await.unwrap_err();
     assert_eq!(error.code, Code::Timeout);
     assert!(error.detail.contains("step's time"), "{error}");
 }

@@ -1,6 +1,7 @@
 //! The whole way of a request, against a server that behaves as badly as the test wants.
 
 mod answers;
+mod credentials;
 mod policy;
 mod quotas;
 mod redirects;
@@ -76,7 +77,7 @@ async fn send(egress: &Egress, request: Request) -> Result<Response, HttpError> 
 }
 
 async fn send_with(egress: &Egress, request: Request, options: SendOptions) -> Result<Response, HttpError> {
-    egress.send(request, options, Instant::now() + PATIENCE).await
+    egress.send(request, options, None, Instant::now() + PATIENCE).await
 }
 
 /// Code and `sent` of a failure, the two that retries depend on.

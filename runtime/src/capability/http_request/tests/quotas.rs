@@ -21,7 +21,7 @@ async fn a_request_waits_for_its_turn_or_says_that_it_comes_too_late() {
     // The bucket is empty: the next comes a twentieth of a second later, and one in a hurry not at all.
     assert!(send(&egress, get(server.url("/"))).await.is_ok());
     let hurry = Instant::now();
-    let error = egress.send(get(server.url("/")), SendOptions::default(), hurry).await.unwrap_err();
+    let error = egress.send(get(server.url("/")), SendOptions::default(), None, hurry).await.unwrap_err();
     assert_eq!((error.code, error.sent, error.retryable), (Code::RateLimited, Sent::No, true));
     assert!(error.detail.contains("requests_per_second"), "{error}");
     assert_eq!(server.seen().len(), 21);

@@ -239,6 +239,35 @@ fn describe(endpoint: Endpoint) -> About {
         Endpoint::ShowPluginVersion => {
             about("One version of a plugin", vec![(200, "The plugin", One("Plugin"))])
         }
+        Endpoint::ListSecrets => {
+            about("The secrets, without their values", vec![(200, "The secrets", List("Secret"))])
+        }
+        Endpoint::ShowSecret => {
+            about("A secret, without its value", vec![(200, "The secret", One("Secret"))])
+        }
+        Endpoint::SetSecret => About {
+            body: Some(json_body("SecretDocument")),
+            ..about(
+                "Sets a secret; what runs uses it at once",
+                vec![(200, "Changed", One("Secret")), (201, "A new secret", One("Secret"))],
+            )
+        },
+        Endpoint::RemoveSecret => about("Removes a secret", vec![(204, "Removed", Nothing)]),
+        Endpoint::ListConnections => {
+            about("The connections", vec![(200, "The connections", List("Connection"))])
+        }
+        Endpoint::ShowConnection => about(
+            "A connection, with `***` for what is secret",
+            vec![(200, "The connection", One("Connection"))],
+        ),
+        Endpoint::SetConnection => About {
+            body: Some(json_body("ConnectionDocument")),
+            ..about(
+                "Sets a connection; what runs uses it at once",
+                vec![(200, "Changed", One("Connection")), (201, "A new connection", One("Connection"))],
+            )
+        },
+        Endpoint::RemoveConnection => about("Removes a connection", vec![(204, "Removed", Nothing)]),
         Endpoint::ListTenants => {
             about("The tenants of this host", vec![(200, "The tenants", List("Tenant"))])
         }
@@ -257,6 +286,10 @@ fn describe(endpoint: Endpoint) -> About {
             ..about("The same, asked by body", vec![(200, "The decision", Any)])
         },
     }
+}
+
+fn json_body(schema: &str) -> Value {
+    json!({ "required": true, "content": { "application/json": { "schema": reference(schema) } } })
 }
 
 fn hook(method: &str, what: &str) -> Value {

@@ -8,6 +8,7 @@ use super::reference;
 pub(super) fn all() -> Value {
     let text = || json!({ "type": "string" });
     let time = || json!({ "type": "string", "format": "date-time" });
+    let hosts = || json!({ "type": "array", "items": { "type": "string" } });
     let of_runs = ["pending", "running", "waiting", "suspended", "cancelled", "faulted", "completed"];
     let status = json!({ "enum": of_runs });
     let of_steps = [&of_runs[..], &["skipped"]].concat();
@@ -20,10 +21,12 @@ pub(super) fn all() -> Value {
         "Flow": object(&["namespace", "name", "version"], json!({
             "namespace": text(), "name": text(), "version": text(), "title": text(),
             "durable": { "type": "boolean" }, "installedAt": time(), "document": { "type": "object" },
+            "warnings": { "type": "array", "items": { "type": "object" } },
         })),
         "Trigger": object(&["namespace", "name", "uses", "flow", "enabled", "url"], json!({
             "namespace": text(), "name": text(), "uses": text(), "flow": text(),
             "enabled": { "type": "boolean" }, "url": { "type": "string", "format": "uri" },
+            "warnings": { "type": "array", "items": { "type": "object" } },
         })),
         "Schedule": object(&["flow", "schedule"], json!({
             "flow": text(), "schedule": { "type": "object" }, "timezone": text(), "dueAt": time(), "run": text(),
@@ -36,6 +39,29 @@ pub(super) fn all() -> Value {
         "Plugin": object(&["name", "version", "digest", "descriptor"], json!({
             "name": text(), "version": text(), "title": text(), "summary": text(), "digest": text(),
             "descriptor": { "type": "object" },
+        })),
+        "Secret": object(&["name", "hosts"], json!({
+            "name": text(), "hosts": hosts(), "updatedAt": time(),
+        })),
+        "SecretDocument": closed(&["value"], json!({ "value": text(), "hosts": hosts() })),
+        "Connection": object(&["name", "hosts", "isEmpty", "document"], json!({
+            "name": text(), "hosts": hosts(), "isEmpty": { "type": "boolean" },
+            "document": reference("ConnectionDocument"), "updatedAt": time(),
+        })),
+        "ConnectionDocument": closed(&[], json!({
+            "hosts": hosts(),
+            "basic": closed(&["username", "password"], json!({ "username": text(), "password": text() })),
+            "digest": closed(&["username", "password"], json!({ "username": text(), "password": text() })),
+            "bearer": closed(&["token"], json!({ "token": text() })),
+            "apiKey": closed(&["in", "name", "value"], json!({
+                "in": { "enum": ["header", "query"] }, "name": text(), "value": text(),
+            })),
+            "oauth2": closed(&["tokenUrl", "clientId", "clientSecret"], json!({
+                "tokenUrl": { "type": "string", "format": "uri" }, "clientId": text(), "clientSecret": text(),
+                "scopes": { "type": "array", "items": text() }, "audience": text(),
+                "clientAuthentication": { "enum": ["basic", "body"], "default": "basic" },
+            })),
+            "clientCertificate": closed(&["certificate", "key"], json!({ "certificate": text(), "key": text() })),
         })),
         "Tenant": object(&["name"], json!({ "name": text() })),
         "RunSummary": object(&["id", "status"], run),
@@ -64,6 +90,11 @@ pub(super) fn all() -> Value {
             "retryAfterMs": { "type": "integer" }, "data": { "type": "object" },
         })),
     })
+}
+
+/// An object that takes no other keys.
+fn closed(required: &[&str], properties: Value) -> Value {
+    json!({ "type": "object", "required": required, "properties": properties, "additionalProperties": false })
 }
 
 fn object(required: &[&str], properties: Value) -> Value {

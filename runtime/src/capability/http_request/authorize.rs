@@ -1,0 +1,255 @@
+//! What goes along with a request that its guest has not written: the values of secrets, and what a connection adds.
+//!
+//! Decided once for each request; [`super::client`] asks for each hop. Nothing of it goes to a host that it is not bound
+//! to, and nothing goes further than the origin that the guest named.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http_auth::{DigestClient, PasswordParams, parse_challenges};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use hyper::{Method, StatusCode};
+
+use super::error::{Code, Failure};
+use super::headers::{self, Dropped};
+use super::message::{BasicOption, Request, SendOptions};
+use super::target::Target;
+use crate::capability::vault::{
+    ApiKeyPlace, Auth, Connection, Credentials, Filling, Place, Scrubber,
+};
+
+/// A request's credentials.
+#[derive(Debug, Default)]
+pub(super) struct Attached {
+    filling: Filling,
+    connection: Option<Arc<Connection>>,
+    /// User name and password, filled in.
+    basic: Option<(String, String)>,
+    body: Option<Bytes>,
+}
+
+impl Attached {
+    /// Those that the guest asks for, and is given.
+    pub(super) fn of(
+        request: &Request,
+        options: &SendOptions,
+        credentials: Option<&Credentials>,
+    ) -> Result<Self, Failure> {
+        let filling = match credentials {
+            Some(credentials) if !credentials.is_empty() => {
+                Filling::of(credentials, parts(request, options)).map_err(missing)?
+            }
+            _ => Filling::default(),
+        };
+        let connection = match (&options.connection, credentials) {
+            (None, _) => None,
+            (Some(name), Some(credentials)) => Some(credentials.connection(name).map_err(missing)?),
+            (Some(_), None) => return Err(missing("this call is given no connections".to_owned())),
+        };
+        let basic = options.basic.as_ref().map(|BasicOption { username, password }| {
+            let filled = |text: &str| filling.text(text, Place::Header).into_owned();
+            (filled(username), filled(password))
+        });
+        let body = request.body.as_ref().filter(|body| filling.concerns(body)).map(|body| {
+            let content_type = request.headers.iter().find(|(name, _)| CONTENT_TYPE == *name.to_ascii_lowercase());
+            filling.body(body, Place::of_body(content_type.map(|(_, value)| value.as_str())))
+        });
+        let attached = Self { filling, connection, basic, body };
+        attached.check_headers(&request.headers)?;
+        Ok(attached)
+    }
+
+    /// A header that both the guest and its credentials set would be sent twice.
+    fn check_headers(&self, written: &[(String, String)]) -> Result<(), Failure> {
+        let (name, whose) = match (&self.basic, &self.connection) {
+            (Some(_), Some(connection)) if !matches!(connection.auth, Auth::None | Auth::ApiKey(_)) => {
+                return Err(Failure::invalid(format!(
+                    "`basic` and the connection `{}` both authenticate: leave one out",
+                    connection.name
+                )));
+            }
+            (Some(_), _) => ("authorization", "`basic`".to_owned()),
+            (None, Some(connection)) => match &connection.auth {
+                Auth::None => return Ok(()),
+                Auth::ApiKey(key) if key.place == ApiKeyPlace::Query => return Ok(()),
+                Auth::ApiKey(key) => (key.name.as_str(), format!("the connection `{}`", connection.name)),
+                _ => ("authorization", format!("the connection `{}`", connection.name)),
+            },
+            (None, None) => return Ok(()),
+        };
+        match written.iter().any(|(written, _)| written.eq_ignore_ascii_case(name)) {
+            true => Err(Failure::invalid(format!("{whose} sets the header `{name}`: leave it out"))),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether it goes along with a request to anywhere.
+    pub(super) fn is_empty(&self) -> bool {
+        self.filling.is_empty() && self.connection.is_none()
+    }
+
+    /// The connection, as long as the way has not left the origin.
+    pub(super) fn connection(&self, dropped: Dropped) -> Option<&Arc<Connection>> {
+        self.connection.as_ref().filter(|_| !dropped.credentials)
+    }
+
+    /// Whether all of it may go there.
+    pub(super) fn admit(&self, target: &Target) -> Result<(), Failure> {
+        let refused = |detail: String| Failure::new(Code::Blocked, detail);
+        self.filling.admit(&target.host(), target.port()).map_err(refused)?;
+        match &self.connection {
+            Some(connection) if !connection.hosts.admit(&target.host(), target.port()) => Err(refused(format!(
+                "the connection `{}` is not used for {}: it is bound to {}",
+                connection.name,
+                target.authority(),
+                connection.hosts.listed()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The target as it is on the wire; messages and answers show it as the guest wrote it.
+    pub(super) fn target(&self, target: Target, limit: usize) -> Result<Target, Failure> {
+        let key = self.connection.as_ref().and_then(|connection| match &connection.auth {
+            Auth::ApiKey(key) if key.place == ApiKeyPlace::Query => Some((key.name.as_str(), key.value.expose())),
+            _ => None,
+        });
+        if key.is_none() && !self.filling.concerns(target.as_str().as_bytes()) {
+            return Ok(target);
+        }
+        target.rewritten(|rest| self.filling.text(rest, Place::Url).into_owned(), key, limit)
+    }
+
+    /// The headers that the guest wrote, as they go on this hop.
+    pub(super) fn headers<'h>(
+        &self,
+        written: &'h [(String, String)],
+        dropped: Dropped,
+    ) -> Cow<'h, [(String, String)]> {
+        if self.filling.is_empty() {
+            return Cow::Borrowed(written);
+        }
+        let filled = |(name, value): &(String, String)| {
+            if !self.filling.concerns(name.as_bytes()) && !self.filling.concerns(value.as_bytes()) {
+                return Some((name.clone(), value.clone()));
+            }
+            let fill = |text: &str| self.filling.text(text, Place::Header).into_owned();
+            (!dropped.credentials).then(|| (fill(name), fill(value)))
+        };
+        Cow::Owned(written.iter().filter_map(filled).collect())
+    }
+
+    /// The body on this hop.
+    pub(super) fn body<'b>(&'b self, written: &'b Bytes, dropped: Dropped) -> Result<&'b Bytes, Failure> {
+        match &self.body {
+            None => Ok(written),
+            Some(filled) if !dropped.credentials => Ok(filled),
+            Some(_) => Err(Failure::new(
+                Code::Blocked,
+                "the redirect leads to another origin, and the body holds a secret, which is sent no further",
+            )),
+        }
+    }
+
+    /// Adds what is known before anybody is asked: all but tokens and digests.
+    pub(super) fn authorize(&self, headers: &mut HeaderMap, dropped: Dropped) {
+        if dropped.credentials {
+            return;
+        }
+        if let Some((username, password)) = &self.basic {
+            headers.insert(AUTHORIZATION, basic(username, password));
+        }
+        match self.connection.as_ref().map(|connection| &connection.auth) {
+            Some(Auth::Basic(auth)) => {
+                headers.insert(AUTHORIZATION, basic(&auth.username, auth.password.expose()));
+            }
+            Some(Auth::Bearer(token)) => {
+                headers.insert(AUTHORIZATION, hidden(&format!("Bearer {}", token.expose())));
+            }
+            Some(Auth::ApiKey(key)) if key.place == ApiKeyPlace::Header => {
+                let name = HeaderName::from_bytes(key.name.as_bytes()).expect("checked when it was put in");
+                headers.insert(name, hidden(key.value.expose()));
+            }
+            _ => {}
+        }
+    }
+
+    /// What takes all of it out of an answer.
+    pub(super) fn scrubber(&self) -> Scrubber {
+        let mut scrubber = Scrubber::default();
+        self.filling.guard(&mut scrubber);
+        if let Some((username, password)) = self.basic.as_ref().filter(|_| !self.filling.is_empty()) {
+            scrubber.hide(&encoded(username, password), "***");
+        }
+        match self.connection.as_ref().map(|connection| &connection.auth) {
+            Some(Auth::Basic(auth) | Auth::Digest(auth)) => {
+                scrubber.hide_all(auth.password.expose());
+                scrubber.hide(&encoded(&auth.username, auth.password.expose()), "***");
+            }
+            Some(Auth::Bearer(token)) => scrubber.hide_all(token.expose()),
+            Some(Auth::ApiKey(key)) => scrubber.hide_all(key.value.expose()),
+            _ => {}
+        }
+        scrubber
+    }
+}
+
+fn parts<'a>(request: &'a Request, options: &'a SendOptions) -> impl Iterator<Item = &'a [u8]> + Clone {
+    let headers = request.headers.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
+    let basic = options.basic.iter().flat_map(|basic| [basic.username.as_bytes(), basic.password.as_bytes()]);
+    std::iter::once(request.url.as_bytes()).chain(headers).chain(basic).chain(request.body.as_deref())
+}
+
+fn missing(detail: String) -> Failure {
+    Failure::new(Code::Credentials, detail)
+}
+
+fn encoded(username: &str, password: &str) -> String {
+    STANDARD.encode(format!("{username}:{password}"))
+}
+
+/// `Basic …`, as in RFC 7617.
+pub(super) fn basic(username: &str, password: &str) -> HeaderValue {
+    hidden(&format!("Basic {}", encoded(username, password)))
+}
+
+/// A value that no table of HTTP/2 keeps.
+pub(super) fn hidden(text: &str) -> HeaderValue {
+    let mut value = HeaderValue::from_str(text).expect("checked when it was put in, or base64");
+    value.set_sensitive(true);
+    value
+}
+
+/// The best digest challenge of an answer that refuses; none where it asks for something else.
+pub(super) fn digest_challenge(status: StatusCode, answer: &HeaderMap) -> Option<DigestClient> {
+    if status != StatusCode::UNAUTHORIZED {
+        return None;
+    }
+    let texts: Vec<String> = answer.get_all(WWW_AUTHENTICATE).iter().map(headers::text).collect();
+    let challenges = texts.iter().filter_map(|text| parse_challenges(text).ok()).flatten();
+    let clients = challenges.filter_map(|challenge| DigestClient::try_from(&challenge).ok());
+    // SHA-256 before MD5, whatever the order.
+    clients.max_by_key(|client| client.algorithm() != http_auth::digest::Algorithm::Md5)
+}
+
+/// `Digest …`, as in RFC 7616.
+pub(super) fn digest(
+    client: &mut DigestClient,
+    auth: (&str, &str),
+    method: &Method,
+    target: &Target,
+    body: Option<&[u8]>,
+) -> Result<HeaderValue, Failure> {
+    let uri = target.uri().path_and_query().map_or("/", |uri| uri.as_str());
+    let params = PasswordParams { username: auth.0, password: auth.1, uri, method: method.as_str(), body };
+    let refused = |why: String| {
+        Failure::new(Code::Credentials, format!("{} asks for a digest that cannot be made: {why}", target.authority()))
+    };
+    let answer = client.respond(&params).map_err(refused)?;
+    let mut value = HeaderValue::from_str(&answer).map_err(|error| refused(error.to_string()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}

@@ -1,0 +1,255 @@
+//! Values in the place of their placeholders, each written as its place demands: a quote or a line break in a secret
+//! changes nothing around it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use memchr::memmem;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::Host;
+
+use super::credentials::Credentials;
+use super::scrub::Scrubber;
+use super::secret::Secret;
+
+/// What a URL need not encode (RFC 3986, section 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The secrets that one request holds.
+#[derive(Debug, Default)]
+pub(crate) struct Filling {
+    secrets: Vec<Standing>,
+}
+
+#[derive(Debug)]
+struct Standing {
+    placeholder: String,
+    secret: Arc<Secret>,
+}
+
+/// Where a placeholder stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Behind the authority of a URL.
+    Url,
+    /// The value of a header, or a part of credentials.
+    Header,
+    /// A body of JSON.
+    Json,
+    /// A form.
+    Form,
+    /// XML or HTML.
+    Xml,
+    /// Any other body.
+    Text,
+}
+
+impl Place {
+    /// All that write differently.
+    pub(super) const ALL: [Self; 4] = [Self::Text, Self::Url, Self::Json, Self::Xml];
+
+    /// The place that a body of this content type is.
+    pub fn of_body(content_type: Option<&str>) -> Self {
+        let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
+        let essence = essence.trim().to_ascii_lowercase();
+        match essence.as_str() {
+            "application/x-www-form-urlencoded" => Self::Form,
+            "application/json" | "text/json" => Self::Json,
+            "application/xml" | "text/xml" | "text/html" => Self::Xml,
+            other if other.ends_with("+json") => Self::Json,
+            other if other.ends_with("+xml") => Self::Xml,
+            _ => Self::Text,
+        }
+    }
+
+    /// The value as it is written there.
+    pub(crate) fn write(self, value: &str) -> Cow<'_, str> {
+        match self {
+            Self::Url | Self::Form => utf8_percent_encode(value, RESERVED).into(),
+            Self::Json => {
+                let quoted = serde_json::to_string(value).expect("a text is JSON");
+                Cow::Owned(quoted[1..quoted.len() - 1].to_owned())
+            }
+            Self::Xml if value.contains(['&', '<', '>', '"', '\'']) => {
+                let mut escaped = String::with_capacity(value.len() + 16);
+                for char in value.chars() {
+                    match char {
+                        '&' => escaped.push_str("&amp;"),
+                        '<' => escaped.push_str("&lt;"),
+                        '>' => escaped.push_str("&gt;"),
+                        '"' => escaped.push_str("&quot;"),
+                        '\'' => escaped.push_str("&apos;"),
+                        other => escaped.push(other),
+                    }
+                }
+                Cow::Owned(escaped)
+            }
+            Self::Header | Self::Xml | Self::Text => Cow::Borrowed(value),
+        }
+    }
+}
+
+impl Filling {
+    /// What a request with these parts holds. The error is a sentence: a secret is not there.
+    pub fn of<'a>(
+        credentials: &Credentials,
+        parts: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Result<Self, String> {
+        let mut secrets = Vec::new();
+        for (placeholder, name) in credentials.placeholders() {
+            let finder = memmem::Finder::new(&placeholder);
+            if parts.clone().any(|part| finder.find(part).is_some()) {
+                let secret = credentials.named(name)?;
+                secrets.push(Standing { placeholder, secret });
+            }
+        }
+        Ok(Self { secrets })
+    }
+
+    /// Whether there is nothing to fill in.
+    pub fn is_empty(&self) -> bool {
+        self.secrets.is_empty()
+    }
+
+    /// Whether that text holds a placeholder.
+    pub fn concerns(&self, text: &[u8]) -> bool {
+        self.secrets.iter().any(|standing| memmem::find(text, standing.placeholder.as_bytes()).is_some())
+    }
+
+    /// Whether all of it may be sent there. The error is a sentence: where it may be.
+    pub fn admit(&self, host: &Host<&str>, port: u16) -> Result<(), String> {
+        match self.secrets.iter().find(|standing| !standing.secret.hosts.admit(host, port)) {
+            None => Ok(()),
+            Some(Standing { secret, .. }) => Err(format!(
+                "the secret `{}` is not sent to {host}: it is bound to {}",
+                secret.name,
+                secret.hosts.listed()
+            )),
+        }
+    }
+
+    /// A text with the values in it.
+    pub fn text<'t>(&self, text: &'t str, place: Place) -> Cow<'t, str> {
+        let mut text = Cow::Borrowed(text);
+        for Standing { placeholder, secret } in &self.secrets {
+            if text.contains(placeholder.as_str()) {
+                text = Cow::Owned(text.replace(placeholder.as_str(), &place.write(secret.value.expose())));
+            }
+        }
+        text
+    }
+
+    /// A body with the values in it.
+    pub fn body(&self, body: &Bytes, place: Place) -> Bytes {
+        let mut body = body.clone();
+        for Standing { placeholder, secret } in &self.secrets {
+            let value = place.write(secret.value.expose());
+            if let Some(replaced) = replace(&body, placeholder.as_bytes(), value.as_bytes()) {
+                body = replaced.into();
+            }
+        }
+        body
+    }
+
+    /// Adds what takes the values out again, in every spelling in which they may come back.
+    pub fn guard(&self, scrubber: &mut Scrubber) {
+        for Standing { placeholder, secret } in &self.secrets {
+            let value = secret.value.expose();
+            for place in Place::ALL {
+                scrubber.hide(&place.write(value), placeholder);
+            }
+        }
+    }
+}
+
+/// None where there is nothing to replace.
+pub(super) fn replace(text: &[u8], wanted: &[u8], with: &[u8]) -> Option<Vec<u8>> {
+    let mut replaced: Option<Vec<u8>> = None;
+    let mut rest = 0;
+    for at in memmem::find_iter(text, wanted) {
+        let replaced = replaced.get_or_insert_with(|| Vec::with_capacity(text.len()));
+        replaced.extend_from_slice(&text[rest..at]);
+        replaced.extend_from_slice(with);
+        rest = at + wanted.len();
+    }
+    let mut replaced = replaced?;
+    replaced.extend_from_slice(&text[rest..]);
+    Some(replaced)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::{SecretDocument, Vault};
+    use super::*;
+    use crate::id::{CallbackAddress, CallbackKey, RunId, TenantId};
+
+    const VALUE: &str = "a\"b&c=d é/\n";
+
+    pub fn credentials(name: &str, value: &str, hosts: &[&str]) -> (Credentials, String) {
+        let vault = Arc::new(Vault::default());
+        let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let document = SecretDocument { value: value.to_owned().into(), hosts };
+        vault.put_secret(Secret::new(name, document).unwrap(), None);
+        let run = CallbackAddress {
+            base_url: "http://h".into(),
+            key: CallbackKey::new([7; 32]),
+            tenant: TenantId::default_tenant(),
+            run: RunId::mint(),
+        };
+        let placeholder = run.placeholder(name);
+        let secrets: Arc<[String]> = [name.to_owned(), "other".to_owned()].into();
+        (Credentials::of_step(vault, [].into(), secrets, run), placeholder)
+    }
+
+    #[test]
+    fn a_value_is_written_as_its_place_demands() {
+        let (credentials, placeholder) = credentials("key", VALUE, &["a.example"]);
+        let text = format!("<{placeholder}>{placeholder}");
+        let filling = Filling::of(&credentials, [text.as_bytes()].into_iter()).unwrap();
+        let twice = |once: &str| format!("<{once}>{once}");
+        for (content_type, once) in [
+            ("application/json; charset=utf-8", "a\\\"b&c=d é/\\n"),
+            ("application/problem+JSON", "a\\\"b&c=d é/\\n"),
+            ("application/x-www-form-urlencoded", "a%22b%26c%3Dd%20%C3%A9%2F%0A"),
+            ("application/soap+xml", "a&quot;b&amp;c=d é/\n"),
+            ("text/plain", VALUE),
+            ("", VALUE),
+        ] {
+            let filled = filling.body(&Bytes::from(text.clone()), Place::of_body(Some(content_type)));
+            assert_eq!(std::str::from_utf8(&filled).unwrap(), twice(once), "{content_type}");
+        }
+        assert_eq!(filling.text(&text, Place::Url), twice("a%22b%26c%3Dd%20%C3%A9%2F%0A"));
+        assert_eq!(filling.text("nothing", Place::Header), "nothing");
+    }
+
+    #[test]
+    fn a_secret_goes_to_its_hosts_alone() {
+        let (credentials, placeholder) = credentials("key", VALUE, &["a.example"]);
+        let filling = Filling::of(&credentials, [placeholder.as_bytes()].into_iter()).unwrap();
+        assert_eq!(filling.admit(&Host::Domain("a.example"), 443), Ok(()));
+        assert_eq!(
+            filling.admit(&Host::Domain("b.example"), 443).unwrap_err(),
+            "the secret `key` is not sent to b.example: it is bound to a.example"
+        );
+        let nothing = Filling::of(&credentials, [b"x".as_slice()].into_iter()).unwrap();
+        assert!(nothing.is_empty() && nothing.admit(&Host::Domain("b.example"), 443).is_ok());
+    }
+
+    #[test]
+    fn a_secret_that_is_not_set_is_named() {
+        let (credentials, _) = credentials("key", VALUE, &[]);
+        let (placeholder, _) = credentials.placeholders().find(|(_, name)| *name == "other").unwrap();
+        let error = Filling::of(&credentials, [placeholder.as_bytes()].into_iter()).unwrap_err();
+        assert_eq!(error, "there is no secret `other`: set it with `flowcell secrets set other`");
+    }
+
+    #[test]
+    fn a_placeholder_survives_every_encoding() {
+        let (credentials, _) = credentials("Key_2.old-x", VALUE, &[]);
+        let (placeholder, _) = credentials.placeholders().next().unwrap();
+        for place in [Place::Url, Place::Json, Place::Form, Place::Xml] {
+            assert_eq!(place.write(&placeholder), placeholder, "{place:?}");
+        }
+    }
+}

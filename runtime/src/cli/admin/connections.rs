@@ -1,0 +1,66 @@
+//! `flowcell connections`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use hyper::Method;
+
+use super::super::client::{Server, encoded};
+use super::super::{Stop, terminal};
+use super::{ALL, print_list, read_value};
+
+/// Connections of a running host: credentials for some hosts, which steps use by name and never see
+#[derive(clap::Args)]
+pub(in crate::cli) struct Args {
+    #[command(flatten)]
+    server: Server,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// The names, and the hosts that each is used for
+    List,
+    /// A connection, as JSON, with *** for what is secret
+    Show { name: String },
+    /// Sets a connection from a JSON document; what runs uses it at once
+    ///
+    /// {"hosts": ["api.example.com"], "bearer": {"token": "…"}}. Instead of `bearer`: `basic` or `digest` {username, password},
+    /// `apiKey` {in: header or query, name, value}, `oauth2` {tokenUrl, clientId, clientSecret, scopes, audience,
+    /// clientAuthentication: basic or body}; beside it or alone `clientCertificate` {certificate, key}, both PEM.
+    #[command(verbatim_doc_comment)]
+    Set {
+        name: String,
+        /// Where the document is; standard input without it
+        file: Option<PathBuf>,
+    },
+    /// Removes a connection
+    Delete { name: String },
+}
+
+const COLUMNS: [(&str, &str); 4] =
+    [("NAME", "name"), ("HOSTS", "hosts"), ("EMPTY", "isEmpty"), ("SET", "updatedAt")];
+
+pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
+    let client = args.server.connect()?;
+    let path = |name: &str| format!("/connections/{}", encoded(name));
+    match &args.what {
+        What::List => print_list(args.server.json, &client.list("/connections", ALL).await?, COLUMNS),
+        What::Show { name } => terminal::say_json(&client.get(&path(name)).await?),
+        What::Set { name, file } => {
+            let document = read_value(file.as_deref(), "the connection, a JSON document")?;
+            let set = client.send(Method::PUT, &path(name), "application/json", document).await?;
+            match args.server.json {
+                true => terminal::say_json(&set),
+                false => terminal::say(&format!("set {name}")),
+            }
+        }
+        What::Delete { name } => {
+            client.delete(&path(name)).await?;
+            terminal::note(&format!("removed {name}"));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

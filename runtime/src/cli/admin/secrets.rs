@@ -1,0 +1,65 @@
+//! `flowcell secrets`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use hyper::Method;
+use serde_json::json;
+
+use super::super::client::{Server, encoded};
+use super::super::{Stop, terminal};
+use super::{ALL, print_list, read_value};
+
+/// Secrets of a running host: texts that flows use and never see
+#[derive(clap::Args)]
+pub(in crate::cli) struct Args {
+    #[command(flatten)]
+    server: Server,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// The names, and the hosts that each may be sent to; never the values
+    List,
+    /// Sets a secret, whose value is read from standard input or a file; what runs uses it at once
+    Set {
+        name: String,
+        /// A host that it may be sent to, such as api.example.com or *.example.com:8443; may repeat. Without one it is sent
+        /// nowhere, and only proves things, as a webhook's signature
+        #[arg(long = "host", value_name = "HOST")]
+        hosts: Vec<String>,
+        /// Where the value is; a line break at its end does not count
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Removes a secret
+    Delete { name: String },
+}
+
+const COLUMNS: [(&str, &str); 3] = [("NAME", "name"), ("HOSTS", "hosts"), ("SET", "updatedAt")];
+
+pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
+    let client = args.server.connect()?;
+    let path = |name: &str| format!("/secrets/{}", encoded(name));
+    match &args.what {
+        What::List => print_list(args.server.json, &client.list("/secrets", ALL).await?, COLUMNS),
+        What::Set { name, hosts, file } => {
+            let value = read_value(file.as_deref(), "the value of the secret")?;
+            let value = value.strip_suffix('\n').unwrap_or(&value).trim_end_matches('\r');
+            let document = json!({ "value": value, "hosts": hosts }).to_string();
+            let set = client.send(Method::PUT, &path(name), "application/json", document).await?;
+            match args.server.json {
+                true => terminal::say_json(&set),
+                false => terminal::say(&format!("set {name}")),
+            }
+        }
+        What::Delete { name } => {
+            client.delete(&path(name)).await?;
+            terminal::note(&format!("removed {name}"));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
