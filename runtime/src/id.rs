@@ -19,7 +19,9 @@ pub(crate) const VAULT_NAME_RULE: &str =
 /// Whether a secret or a connection may have that name.
 pub(crate) fn is_vault_name(name: &str) -> bool {
     let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    name.len() <= 64 && name.bytes().all(is_legal) && name.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
+    name.len() <= 64
+        && name.bytes().all(is_legal)
+        && name.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
 }
 
 pub(crate) use callback::{CallbackAddress, CallbackKey, CallbackTarget};

@@ -25,8 +25,8 @@ pub use clock::Clock;
 pub use config::{AllowRule, Config, ConfigError, Quota, Retention, TenantConfig, TlsConfig};
 pub use engine::{
     Answer, Callback, Data, DeployError, FlowView, Hook, Inbound, List, OpenError, Options, PluginView,
-    RunChange, RunFilter, RunSummary, RunView, Runtime, ScheduleView, SubscriptionView, TriggerView, VaultKind,
-    VaultView, backup,
+    RunChange, RunFilter, RunSummary, RunView, Runtime, ScheduleView, SubscriptionView, TriggerView,
+    VaultKind, VaultView, backup,
 };
 pub use flow::{
     AttemptRecord, CleanupRecord, Document, Finding, Flow, Severity, Status, StepId, StepRecord,

@@ -27,6 +27,7 @@ pub(crate) trait Host {
     fn send(&self, request: RawRequest) -> Result<RawResponse, HttpError>;
     fn evaluate(&self, program: &str, input: &str) -> Result<String, String>;
     fn check_expression(&self, program: &str) -> Result<(), String>;
+    fn validate(&self, schema: &str, input: &str) -> Result<Vec<String>, String>;
     fn verify(&self, secret: &str, options: &str, message: &[u8], signature: &[u8]) -> Result<bool, String>;
     fn hmac(&self, secret: &str, options: &str, message: &[u8]) -> Result<Vec<u8>, String>;
     fn log(&self, level: &str, message: &str, fields: &str);
@@ -93,7 +94,16 @@ mod imported {
         fn check_expression(&self, program: &str) -> Result<(), String> {
             evaluate::check(program)
         }
-        fn verify(&self, secret: &str, options: &str, message: &[u8], signature: &[u8]) -> Result<bool, String> {
+        fn validate(&self, schema: &str, input: &str) -> Result<Vec<String>, String> {
+            evaluate::validate(schema, input)
+        }
+        fn verify(
+            &self,
+            secret: &str,
+            options: &str,
+            message: &[u8],
+            signature: &[u8],
+        ) -> Result<bool, String> {
             secrets::verify(secret, options, message, signature)
         }
         fn hmac(&self, secret: &str, options: &str, message: &[u8]) -> Result<Vec<u8>, String> {

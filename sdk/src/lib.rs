@@ -59,6 +59,7 @@ mod host;
 pub mod http;
 pub mod input;
 pub mod json;
+mod json_schema;
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 mod memory;
 mod plugin;
@@ -75,6 +76,7 @@ pub use context::{Context, Level};
 pub use descriptor::{ActionDescriptor, Descriptor, TriggerDescriptor, Want};
 pub use expression::Expression;
 pub use http::HttpError;
+pub use json_schema::JsonSchemaDocument;
 pub use plugin::Exports;
 pub use problem::Problem;
 pub use time_span::TimeSpan;

@@ -80,7 +80,9 @@ impl Secret<'_> {
 
     /// Whether the signature is that of the message. The problem is about the secret: it is not there, or no such key.
     pub fn verify(self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> Result<bool, Problem> {
-        self.host.verify(self.given, &self.options(algorithm), message, signature).map_err(Problem::configuration)
+        self.host
+            .verify(self.given, &self.options(algorithm), message, signature)
+            .map_err(Problem::configuration)
     }
 
     /// The HMAC of the message. The problem is about the secret, or the algorithm is none.

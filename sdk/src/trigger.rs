@@ -123,13 +123,29 @@ pub struct Verdict(Result<Judged, Problem>);
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Judged {
-    Start { start: Start, respond: Respond },
-    Answer { answer: Reply },
+    Start {
+        start: Start,
+        respond: Respond,
+        #[serde(skip_serializing_if = "HeaderMap::is_empty")]
+        headers: HeaderMap,
+    },
+    Answer {
+        answer: Reply,
+    },
 }
 
 #[derive(Debug, Serialize)]
 struct Start {
     event: Box<RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dedupe: Option<Dedupe>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Dedupe {
+    key: String,
+    window_ms: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -155,7 +171,11 @@ impl Verdict {
         let event = serde_json::value::to_raw_value(&event)
             .map_err(|error| Problem::runtime(format!("the event cannot be written as JSON: {error}")));
         let ok = Reply { status: 200, headers: HeaderMap::default(), body: Value::from("ok") };
-        Self(event.map(|event| Judged::Start { start: Start { event }, respond: Respond::AtOnce(ok) }))
+        Self(event.map(|event| Judged::Start {
+            start: Start { event, dedupe: None },
+            respond: Respond::AtOnce(ok),
+            headers: HeaderMap::default(),
+        }))
     }
 
     /// Answers the caller, and starts nothing.
@@ -182,6 +202,29 @@ impl Verdict {
     #[must_use]
     pub fn respond_from_flow(self, within: Duration) -> Self {
         self.respond(Respond::Flow { within_ms: u64::try_from(within.as_millis()).unwrap_or(u64::MAX) })
+    }
+
+    /// While the window lasts, another event of this trigger with the same key starts nothing, and its caller gets what the
+    /// first one got. Of no effect on [`answer`](Self::answer).
+    #[must_use]
+    pub fn once_in(mut self, window: Duration, key: impl Into<String>) -> Self {
+        if let Ok(Judged::Start { start, .. }) = &mut self.0 {
+            let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
+            start.dedupe = Some(Dedupe { key: key.into(), window_ms });
+        }
+        self
+    }
+
+    /// A header of the answer, whatever that is, unless it has it itself.
+    #[must_use]
+    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        match &mut self.0 {
+            Ok(Judged::Start { headers, .. } | Judged::Answer { answer: Reply { headers, .. } }) => {
+                headers.0.push((name.into(), value.into()));
+            }
+            Err(_) => {}
+        }
+        self
     }
 
     /// The verdict as JSON text, as the host reads it.

@@ -8,6 +8,7 @@ mod backup;
 mod callbacks;
 mod check;
 mod config;
+mod connections;
 mod demo;
 mod dev;
 #[cfg(target_os = "linux")]
@@ -30,6 +31,8 @@ mod run_language;
 mod run_requests;
 mod sandbox;
 mod schedules;
+mod secrets;
+mod signatures;
 mod subscriptions;
 mod webhook;
 

@@ -3,10 +3,12 @@
 //! Read in two steps: as written ([`Written`]), whose schema editors see, and as meant ([`Config`]), in which only
 //! legal answers and methods exist.
 
-use flowcell_sdk::TimeSpan;
 use flowcell_sdk::prelude::*;
+use flowcell_sdk::{JsonSchemaDocument, TimeSpan};
 
 use crate::auth::Auth;
+use crate::cors::Cors;
+use crate::dedupe::Dedupe;
 use crate::variables::{self, Variable};
 
 const DEFAULT_WITHIN: Duration = Duration::from_secs(30);
@@ -28,6 +30,12 @@ pub struct Config {
     pub variables: Option<Vec<Variable>>,
     /// Whether an event starts a run.
     pub only_if: Option<Expression>,
+    /// What a body must be.
+    pub schema: Option<JsonSchemaDocument>,
+    /// When an event is one that came before.
+    pub dedupe: Option<Dedupe>,
+    /// Whose pages may call.
+    pub cors: Option<Cors>,
 }
 
 /// A kind of body.
@@ -62,7 +70,8 @@ struct Written {
     /// Which methods start a run; POST unless said otherwise. Any other is answered with 405.
     #[serde(default)]
     methods: Option<Vec<String>>,
-    /// `none`, `{ basic: { username, password } }`, `{ bearer: { token } }` or `{ header: { name, value } }`.
+    /// `none`, `{ basic: { username, password } }`, `{ bearer: { token } }`, `{ header: { name, value } }`, each with `secret` in
+    /// the place of what is secret, or `{ signature: { scheme, secret } }`.
     #[serde(default)]
     auth: Auth,
     /// What the caller gets: 200 `ok` at once unless said otherwise.
@@ -78,6 +87,17 @@ struct Written {
     /// nothing is started.
     #[serde(default)]
     only_if: Option<Expression>,
+    /// A JSON Schema that the body must satisfy, decoded as `accepts` says. One that does not is answered with 400 and the
+    /// reasons.
+    #[serde(default)]
+    schema: Option<JsonSchemaDocument>,
+    /// When an event is one that came before: it starts nothing, and its caller gets what the first one got. With a signature
+    /// of `standard-webhooks` the `webhook-id` is known for a day unless said otherwise.
+    #[serde(default)]
+    dedupe: Option<Dedupe>,
+    /// Whose pages may call from a browser: `{ origins: […] }`. OPTIONS is then answered for them.
+    #[serde(default)]
+    cors: Option<Cors>,
     /// A path of one's own, served as /hooks/TENANT/PATH; needs `auth`, for it can be guessed.
     #[serde(default)]
     path: Option<String>,
@@ -155,6 +175,8 @@ impl TryFrom<Written> for Config {
             return Err("`accepts` is empty, so no body could be read; list a kind, such as json".into());
         }
         variables::check(written.variables.as_deref().unwrap_or_default())?;
+        written.dedupe.as_ref().map_or(Ok(()), Dedupe::check)?;
+        written.cors.as_ref().map_or(Ok(()), Cors::check)?;
         Ok(Self {
             methods: methods(written.methods)?,
             auth: written.auth.checked()?,
@@ -162,6 +184,9 @@ impl TryFrom<Written> for Config {
             accepts,
             variables: written.variables,
             only_if: written.only_if,
+            schema: written.schema,
+            dedupe: written.dedupe,
+            cors: written.cors,
         })
     }
 }

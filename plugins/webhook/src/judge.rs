@@ -61,26 +61,37 @@ impl Refusal {
 }
 
 /// Judges one request.
-pub fn judge(config: &Config, request: Inbound) -> Judgement {
+pub fn judge(config: &Config, request: &Inbound, ctx: &Context) -> Result<Judgement, Problem> {
     if !config.methods.iter().any(|method| method == request.method()) {
         let allowed = config.methods.join(", ");
         let detail = format!("this address takes {allowed}");
         let refusal = Refusal::new(405, "Method not allowed", detail);
-        return Judgement::Refused(Refusal { header: Some(("allow", allowed)), ..refusal });
+        return Ok(Judgement::Refused(Refusal { header: Some(("allow", allowed)), ..refusal }));
     }
-    let shown = config.auth.header();
-    if !config.auth.admits(shown.as_deref().and_then(|name| request.header(name))) {
+    let bytes = request.body();
+    if !config.auth.admits(request, &bytes, ctx)? {
         let refusal = Refusal::new(401, "Not authenticated", "the credentials are missing or wrong");
         let header = config.auth.challenge().map(|challenge| ("www-authenticate", challenge.to_owned()));
-        return Judgement::Refused(Refusal { header, ..refusal });
+        return Ok(Judgement::Refused(Refusal { header, ..refusal }));
     }
-    match body(&request, &config.accepts) {
-        Ok(body) => Judgement::Event(event(config, request, body)),
-        Err(refusal) => Judgement::Refused(refusal),
+    let body = match body(request, bytes, &config.accepts) {
+        Ok(body) => body,
+        Err(refusal) => return Ok(Judgement::Refused(refusal)),
+    };
+    if let Some(schema) = &config.schema {
+        let findings = schema.findings(&body, ctx).map_err(|problem| {
+            ctx.error(&format!("`schema`: {}", problem.detail_text()));
+            Problem::runtime("whether the body is a right one cannot be said")
+        })?;
+        if !findings.is_empty() {
+            let detail = format!("the body does not fit: {}", findings.join("; "));
+            return Ok(Judgement::Refused(Refusal::new(400, "Bad request", detail)));
+        }
     }
+    Ok(Judgement::Event(event(config, request, body)))
 }
 
-fn event(config: &Config, request: Inbound, body: Option<Box<RawValue>>) -> Event {
+fn event(config: &Config, request: &Inbound, body: Option<Box<RawValue>>) -> Event {
     // Credentials that were checked here have done their work: the event is journalled, and they need not be.
     let checked = config.auth.header();
     let shown = |name: &str| checked.as_deref() != Some(name);
@@ -95,11 +106,10 @@ fn event(config: &Config, request: Inbound, body: Option<Box<RawValue>>) -> Even
 }
 
 /// The body by its kind; none where there is none and none was announced.
-fn body(request: &Inbound, accepts: &[Accept]) -> Result<Option<Box<RawValue>>, Refusal> {
+fn body(request: &Inbound, bytes: Vec<u8>, accepts: &[Accept]) -> Result<Option<Box<RawValue>>, Refusal> {
     let content_type = request.header("content-type").map(essence).filter(|essence| !essence.is_empty());
     // What says nothing of itself is taken for the first that is accepted.
     let kind = content_type.as_deref().map_or(accepts.first().copied(), kind_of);
-    let bytes = request.body();
     if bytes.is_empty() && !(content_type.is_some() && carries_a_body(request.method())) {
         return Ok(None);
     }

@@ -5,7 +5,10 @@
 
 mod auth;
 mod config;
+mod cors;
+mod dedupe;
 mod judge;
+mod signature;
 mod variables;
 
 use flowcell_sdk::prelude::*;
@@ -22,24 +25,46 @@ use judge::{Event, Judgement};
     example = r#"{"methods": ["POST"], "respond": {"from": "flow", "within": "PT30S"}}"#
 )]
 fn webhook(config: Config, request: Inbound, ctx: &mut Context) -> Result<Verdict, Problem> {
-    let event = match judge::judge(&config, request) {
+    let allowed = match &config.cors {
+        Some(cors) if is_preflight(&request) => return Ok(cors.preflight(&request, &config.methods)),
+        Some(cors) => cors.headers(&request).unwrap_or_default(),
+        None => vec![],
+    };
+    let verdict = verdict(config, &request, ctx)?;
+    Ok(allowed.into_iter().fold(verdict, |verdict, (name, value)| verdict.with_header(name, value)))
+}
+
+/// Whether a browser asks before it sends, which it does without credentials.
+fn is_preflight(request: &Inbound) -> bool {
+    request.method() == "OPTIONS"
+        && request.header("origin").is_some()
+        && request.header("access-control-request-method").is_some()
+}
+
+fn verdict(config: Config, request: &Inbound, ctx: &Context) -> Result<Verdict, Problem> {
+    let event = match judge::judge(&config, request, ctx)? {
         Judgement::Event(event) => event,
         Judgement::Refused(refusal) => return Ok(refusal.into_verdict()),
     };
-    if config.variables.is_none() && config.only_if.is_none() {
-        return Ok(config.respond.to(Verdict::start(&event)));
+    let known_by = dedupe::named(config.dedupe.as_ref(), &config.auth, request);
+    let known = (config.dedupe.as_ref(), &config.auth);
+    let judged_by = config.dedupe.as_ref().and_then(|dedupe| dedupe.expression());
+    if config.variables.is_none() && config.only_if.is_none() && judged_by.is_none() {
+        let verdict = dedupe::once(Verdict::start(&event), known, known_by, &Value::Null, ctx)?;
+        return Ok(config.respond.to(verdict));
     }
     let whole = serde_json::to_value(&event).map_err(|error| Problem::runtime(error.to_string()))?;
     let event = match &config.variables {
         Some(variables) => variables::pick(variables, &whole),
         None => whole,
     };
-    match &config.only_if {
-        Some(only_if) if !starts(only_if, &event, ctx)? => {
-            Ok(Verdict::answer(200, [("", ""); 0], Value::Null))
-        }
-        _ => Ok(config.respond.to(Verdict::start(&event))),
+    if let Some(only_if) = &config.only_if
+        && !starts(only_if, &event, ctx)?
+    {
+        return Ok(Verdict::answer(200, [("", ""); 0], Value::Null));
     }
+    let verdict = dedupe::once(Verdict::start(&event), known, known_by, &event, ctx)?;
+    Ok(config.respond.to(verdict))
 }
 
 /// Whether an event is one of those that start a run. What is wrong with the expression is not the caller's to know.

@@ -1,6 +1,9 @@
 //! Every rule of the trigger, against the mock host: JSON in, JSON out, as the host calls it.
 
-use flowcell_sdk::testing::MockHost;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flowcell_sdk::secret::Algorithm;
+use flowcell_sdk::testing::{MockHost, proof};
 
 use super::*;
 
@@ -184,12 +187,12 @@ fn a_wrong_configuration_is_refused_with_advice() {
     for (config, advice) in [
         (json!({ "metods": ["POST"] }), "unknown key `metods`; did you mean `methods`?"),
         (
-            json!({ "dedupe": {} }),
-            "unknown key `dedupe`; known here: `methods`, `auth`, `respond`, `accepts`, `variables`, `onlyIf`, `path`",
+            json!({ "unique": {} }),
+            "unknown key `unique`; known here: `methods`, `auth`, `respond`, `accepts`, `variables`, `onlyIf`, `schema`, `dedupe`, `cors`, `path`",
         ),
         (
-            json!({ "auth": { "signature": {} } }),
-            "`auth`: unknown value `signature`; known here: `none`, `basic`, `bearer`, `header`",
+            json!({ "auth": { "digest": {} } }),
+            "`auth`: unknown value `digest`; known here: `none`, `basic`, `bearer`, `header`, `signature`",
         ),
         (json!({ "auth": { "basic": { "username": "u" } } }), "`auth.basic`: missing field `password`"),
         (
@@ -240,6 +243,46 @@ fn a_wrong_configuration_is_refused_with_advice() {
             json!({ "respond": { "from": "at-once", "headers": { "Content-Length": "0" } } }),
             "`respond.headers`: `content-length` is written by the host, which frames the answer; leave it out",
         ),
+        (
+            json!({ "auth": { "basic": { "username": "u" } } }),
+            "`auth.basic` needs both of `username` and `password`, or a `secret`",
+        ),
+        (
+            json!({ "auth": { "bearer": { "token": "t", "secret": "s" } } }),
+            "`auth.bearer` is written out and names a `secret`: leave one out",
+        ),
+        (
+            json!({ "auth": { "header": { "name": "x-key" } } }),
+            "`auth.header` is not complete: write it out, or name a `secret`",
+        ),
+        (
+            json!({ "auth": { "signature": { "secret": "s" } } }),
+            "`auth.signature` needs a `scheme`, or the `header` with the signature",
+        ),
+        (
+            json!({ "auth": { "signature": { "scheme": "github", "secret": "s", "tolerance": "PT1M" } } }),
+            "`auth.signature.tolerance`: github signs no time; leave it out",
+        ),
+        (
+            json!({ "auth": { "signature": { "scheme": "stripe", "secret": "s", "prefix": "v1=" } } }),
+            "`auth.signature`: `scheme` says where the signature stands and how it is made; leave `header`, `algorithm`, `encoding` and `prefix` out",
+        ),
+        (
+            json!({ "auth": { "signature": { "scheme": "stripe", "secret": [] } } }),
+            "`auth.signature.secret` is empty: name a secret",
+        ),
+        (
+            json!({ "dedupe": { "key": { "header": "a b" } } }),
+            "`dedupe.key.header`: \"a b\" is no name of a header",
+        ),
+        (
+            json!({ "dedupe": { "key": ".id", "window": "PT0S" } }),
+            "`dedupe.window` is zero; give a time such as PT10M",
+        ),
+        (
+            json!({ "cors": { "origins": ["https://shop.example.com/"] } }),
+            "`cors.origins`: `https://shop.example.com/` is no origin: write scheme, host and port alone, such as https://shop.example.com, or `*`",
+        ),
     ] {
         assert_eq!(refused_config(config.clone()), advice, "{config}");
     }
@@ -269,7 +312,7 @@ fn the_schema_is_that_of_what_is_written() {
             .unwrap()
             .keys()
             .collect::<std::collections::BTreeSet<_>>(),
-        ["accepts", "auth", "methods", "onlyIf", "path", "respond", "variables"]
+        ["accepts", "auth", "cors", "dedupe", "methods", "onlyIf", "path", "respond", "schema", "variables"]
             .iter()
             .map(|key| (*key).to_owned())
             .collect::<Vec<_>>()
@@ -360,4 +403,233 @@ fn an_expression_that_fails_is_not_shown_to_the_caller() {
     let problem = host.receive::<Plugin>("webhook", json!({ "onlyIf": ".x" })).unwrap_err();
     assert!(problem.status() == 500 && !problem.detail_text().contains(".x"), "{problem}");
     assert!(host.logs()[0].message.contains("should be true or false"));
+}
+
+/// When requests of these tests arrive.
+const NOW: u64 = 1_767_225_600;
+
+/// What a signed request comes to: `start`, or the status of its refusal.
+fn signed(signature: Value, headers: &[(&str, &str)], body: &str) -> Value {
+    let mut all = JSON.to_vec();
+    all.extend(headers);
+    let verdict = MockHost::new()
+        .with_secret("old", "0ld")
+        .with_secret("new", "n3w")
+        .with_received(Duration::from_secs(NOW))
+        .with_inbound("POST", "/", &all, body)
+        .receive::<Plugin>("webhook", json!({ "auth": { "signature": signature } }))
+        .unwrap();
+    match verdict.get("start") {
+        Some(start) => start.clone(),
+        None => verdict["answer"]["status"].clone(),
+    }
+}
+
+fn in_base64(algorithm: Algorithm, secret: &str, message: &str) -> String {
+    STANDARD.encode(proof(algorithm, secret, message.as_bytes()))
+}
+
+fn in_hex(algorithm: Algorithm, secret: &str, message: &str) -> String {
+    proof(algorithm, secret, message.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn a_signature_of_the_standard_is_over_id_time_and_body_and_names_the_event() {
+    let signature = json!({ "scheme": "standard-webhooks", "secret": ["new", "old"] });
+    let time = NOW.to_string();
+    let message = format!("msg_1.{time}.{{}}");
+    let v1 = |secret| format!("v1,{}", in_base64(Algorithm::HmacSha256, secret, &message));
+    let v1a = format!("v1a,{}", in_base64(Algorithm::Ed25519, "n3w", &message));
+    let judged = |id: &str, time: &str, shown: &str, body: &str| {
+        let headers = [("webhook-id", id), ("webhook-timestamp", time), ("webhook-signature", shown)];
+        signed(signature.clone(), &headers, body)
+    };
+    for shown in [v1("n3w"), v1("0ld"), v1a.clone(), format!("v1,AAAA v2,x {}", v1("n3w"))] {
+        let start = judged("msg_1", &time, &shown, "{}");
+        assert_eq!(start["dedupe"], json!({ "key": "msg_1", "windowMs": 86_400_000 }), "{shown}: {start}");
+    }
+    for (id, moment, shown, body) in [
+        ("msg_1", &time, v1("an0ther"), "{}"),
+        ("msg_1", &time, v1("n3w"), "[]"),
+        ("msg_2", &time, v1("n3w"), "{}"),
+        ("", &time, v1("n3w"), "{}"),
+        ("msg_1", &(NOW + 1).to_string(), v1("n3w"), "{}"),
+        ("msg_1", &format!("+{time}"), v1("n3w"), "{}"),
+        ("msg_1", &time, String::new(), "{}"),
+        ("msg_1", &time, v1("n3w").replace("v1,", "v1a,"), "{}"),
+        ("msg_1", &time, v1a.replace("v1a,", "v1,"), "{}"),
+    ] {
+        assert_eq!(judged(id, moment, &shown, body), 401, "{id} {moment} {shown} {body}");
+    }
+}
+
+#[test]
+fn a_signed_request_is_not_older_than_five_minutes() {
+    for (age, admitted) in [(-301_i64, false), (-300, true), (0, true), (300, true), (301, false)] {
+        let time = NOW.checked_add_signed(-age).unwrap().to_string();
+        let message = format!("msg_1.{time}.{{}}");
+        let shown = format!("v1,{}", in_base64(Algorithm::HmacSha256, "n3w", &message));
+        let headers = [("webhook-id", "msg_1"), ("webhook-timestamp", &time), ("webhook-signature", &shown)];
+        let judged = signed(json!({ "scheme": "standard-webhooks", "secret": "new" }), &headers, "{}");
+        assert_eq!(judged != 401, admitted, "{age}");
+        let longer = json!({ "scheme": "standard-webhooks", "secret": "new", "tolerance": "PT1H" });
+        assert_ne!(signed(longer, &headers, "{}"), 401, "{age}");
+    }
+}
+
+#[test]
+fn signatures_of_github_stripe_and_of_ones_own_are_checked() {
+    let time = NOW.to_string();
+    let github = format!("sha256={}", in_hex(Algorithm::HmacSha256, "n3w", "{}"));
+    let stripe = |time: &str| {
+        let right = in_hex(Algorithm::HmacSha256, "n3w", &format!("{time}.{{}}"));
+        format!("t={time},v1=00,v1={right},v0=11")
+    };
+    let late = (NOW - 301).to_string();
+    let own = json!({
+        "header": "X-Signature", "algorithm": "hmac-sha512", "encoding": "base64", "prefix": "sha512 ", "secret": "new",
+    });
+    let shown = format!("sha512 {}", in_base64(Algorithm::HmacSha512, "n3w", "{}"));
+    let cases = [
+        (json!({ "scheme": "github", "secret": "new" }), "x-hub-signature-256", github.clone(), true),
+        (json!({ "scheme": "github", "secret": "old" }), "x-hub-signature-256", github.clone(), false),
+        (
+            json!({ "scheme": "github", "secret": ["old", "new"] }),
+            "x-hub-signature-256",
+            github.clone(),
+            true,
+        ),
+        (json!({ "scheme": "github", "secret": "new" }), "x-hub-signature", github, false),
+        (json!({ "scheme": "stripe", "secret": "new" }), "stripe-signature", stripe(&time), true),
+        (json!({ "scheme": "stripe", "secret": "new" }), "stripe-signature", stripe(&late), false),
+        (json!({ "scheme": "stripe", "secret": "new" }), "stripe-signature", "v1=00".to_owned(), false),
+        (own.clone(), "x-signature", shown.clone(), true),
+        (own.clone(), "x-signature", shown.replace("sha512 ", ""), false),
+        (own, "x-signature", String::new(), false),
+        (
+            json!({ "header": "x-sig", "secret": "new" }),
+            "x-sig",
+            in_hex(Algorithm::HmacSha256, "n3w", "{}"),
+            true,
+        ),
+    ];
+    for (signature, header, shown, admitted) in cases {
+        let judged = signed(signature.clone(), &[(header, &shown)], "{}");
+        assert_eq!(judged != 401, admitted, "{signature} {header}: {shown}");
+    }
+}
+
+#[test]
+fn a_secret_that_is_not_there_is_no_reason_to_let_anybody_in_or_to_tell_them() {
+    let host = MockHost::new().with_inbound("POST", "/", JSON, "{}");
+    for auth in [
+        json!({ "signature": { "scheme": "github", "secret": "gone" } }),
+        json!({ "bearer": { "secret": "gone" } }),
+    ] {
+        let headers = [("content-type", "application/json"), ("x-hub-signature-256", "sha256=00")];
+        let host = host.clone().with_inbound("POST", "/", &headers, "{}");
+        let problem = host.receive::<Plugin>("webhook", json!({ "auth": auth })).unwrap_err();
+        assert_eq!(
+            (problem.status(), problem.detail_text()),
+            (500, "whether the caller is the right one cannot be said")
+        );
+        assert!(host.logs().iter().any(|line| line.message.contains("`auth`")));
+    }
+}
+
+#[test]
+fn credentials_may_be_secrets() {
+    let judged = |auth: Value, header: (&str, &str)| {
+        let headers = [("content-type", "application/json"), header];
+        let host = MockHost::new().with_secret("key", "u:p").with_inbound("POST", "/", &headers, "{}");
+        let verdict = host.receive::<Plugin>("webhook", json!({ "auth": auth })).unwrap();
+        verdict.get("start").is_some()
+    };
+    for (auth, right, wrong) in [
+        (
+            json!({ "basic": { "secret": "key" } }),
+            ("authorization", "Basic dTpw"),
+            ("authorization", "Basic dTpx"),
+        ),
+        (
+            json!({ "bearer": { "secret": "key" } }),
+            ("authorization", "Bearer u:p"),
+            ("authorization", "Bearer u"),
+        ),
+        (json!({ "header": { "name": "X-Key", "secret": ["key"] } }), ("x-key", "u:p"), ("x-key", "u:p ")),
+    ] {
+        assert!(judged(auth.clone(), right) && !judged(auth.clone(), wrong), "{auth}");
+        assert!(!judged(auth.clone(), ("x-other", "")), "{auth}");
+    }
+}
+
+#[test]
+fn an_event_is_known_by_a_header_or_by_what_an_expression_gives() {
+    let known = |dedupe: Value, headers: &[(&str, &str)], body: &str| {
+        let mut all = JSON.to_vec();
+        all.extend(headers);
+        let verdict = MockHost::new()
+            .with_expression(".body.id", |event| event["body"]["id"].clone())
+            .with_inbound("POST", "/", &all, body)
+            .receive::<Plugin>("webhook", json!({ "dedupe": dedupe }))
+            .unwrap();
+        verdict["start"]["dedupe"].clone()
+    };
+    let by_header = json!({ "key": { "header": "X-Event" }, "window": "PT10M" });
+    assert_eq!(
+        known(by_header.clone(), &[("x-event", "e1")], "{}"),
+        json!({ "key": "e1", "windowMs": 600_000 })
+    );
+    assert_eq!(known(by_header, &[], "{}"), Value::Null);
+    let by_body = json!({ "key": ".body.id" });
+    for (body, key) in [
+        (r#"{"id": "o-1"}"#, json!("o-1")),
+        (r#"{"id": 7}"#, json!("7")),
+        (r#"{"id": {"a": 1}}"#, json!(r#"{"a":1}"#)),
+    ] {
+        assert_eq!(known(by_body.clone(), &[], body)["key"], key, "{body}");
+    }
+    assert_eq!(known(by_body, &[], "{}"), Value::Null);
+}
+
+#[test]
+fn a_body_that_does_not_fit_the_schema_gets_400_and_the_reasons() {
+    let config = json!({ "schema": { "type": "object", "required": ["id"], "properties": { "id": { "type": "integer" } } } });
+    assert!(post(config.clone(), JSON, r#"{"id": 7}"#).get("start").is_some());
+    for body in ["{}", r#"{"id": "7"}"#, "[]"] {
+        let verdict = post(config.clone(), JSON, body);
+        let (status, _, detail) = refusal(&verdict);
+        assert!(status == 400 && detail.starts_with("the body does not fit: "), "{body}: {detail}");
+    }
+}
+
+#[test]
+fn pages_of_listed_origins_may_call_and_others_are_told_nothing() {
+    let config = json!({ "cors": { "origins": ["https://shop.example.com"], "maxAge": "PT1H" }, "methods": ["POST", "PUT"] });
+    let asked = |origin: &str, method: &str| {
+        let headers = [
+            ("content-type", "application/json"),
+            ("origin", origin),
+            ("access-control-request-method", "POST"),
+        ];
+        let host = MockHost::new().with_inbound(method, "/", &headers, "{}");
+        host.receive::<Plugin>("webhook", config.clone()).unwrap()
+    };
+    let told = asked("https://shop.example.com", "OPTIONS");
+    assert_eq!(told["answer"]["status"], 204);
+    let headers = &told["answer"]["headers"];
+    assert_eq!(headers["access-control-allow-origin"], "https://shop.example.com");
+    assert_eq!(headers["access-control-allow-methods"], "POST, PUT");
+    assert_eq!(headers["access-control-allow-headers"], "content-type, authorization");
+    assert_eq!((&headers["access-control-max-age"], &headers["vary"]), (&json!("3600"), &json!("origin")));
+    let other = asked("https://evil.example.com", "OPTIONS");
+    assert_eq!(other["answer"]["headers"], json!({ "allow": "POST, PUT" }));
+    let started = asked("https://shop.example.com", "POST");
+    assert_eq!(started["headers"]["access-control-allow-origin"], "https://shop.example.com");
+    assert!(asked("https://evil.example.com", "POST").get("headers").is_none());
+    // A refusal is readable too.
+    assert_eq!(
+        asked("https://shop.example.com", "GET")["answer"]["headers"]["access-control-allow-origin"],
+        "https://shop.example.com"
+    );
 }

@@ -32,9 +32,7 @@ impl Hosts {
 
     /// Whether it may be sent there.
     pub fn admit(&self, host: &Host<&str>, port: u16) -> bool {
-        self.0
-            .iter()
-            .any(|bound| bound.port.is_none_or(|wanted| wanted == port) && bound.host.matches(host))
+        self.0.iter().any(|bound| bound.port.is_none_or(|wanted| wanted == port) && bound.host.matches(host))
     }
 
     /// Each as it is written.
@@ -58,7 +56,11 @@ impl Binding {
         let (name, port) = match text.rsplit_once(':') {
             Some((name, port)) if !is_ipv6 && !text.contains("://") => match port.parse() {
                 Ok(port) if port > 0 => (name, Some(port)),
-                _ => return Err(refused(format!("`{text}` has no port behind its colon, as in a.example:8443"))),
+                _ => {
+                    return Err(refused(format!(
+                        "`{text}` has no port behind its colon, as in a.example:8443"
+                    )));
+                }
             },
             _ => (text, None),
         };

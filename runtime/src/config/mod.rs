@@ -232,7 +232,8 @@ fn tls(field: &Field<'_>, folder: &Path) -> Result<TlsConfig, ConfigError> {
 fn tenants(field: &Field<'_>, folder: &Path) -> Result<Vec<TenantConfig>, ConfigError> {
     let mut tenants: Vec<TenantConfig> = Vec::new();
     for item in field.list()? {
-        let section = item.section("tenant", &["name", "allow", "quota", "retention", "secret", "connection"])?;
+        let section =
+            item.section("tenant", &["name", "allow", "quota", "retention", "secret", "connection"])?;
         let tenant = tenant(&section, folder)?;
         if tenants.iter().any(|other| other.name == tenant.name) {
             return Err(section.error(format!(

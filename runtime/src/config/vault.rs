@@ -79,7 +79,8 @@ pub(super) fn connections(field: &Field<'_>, folder: &Path) -> Result<Vec<Connec
 }
 
 fn hosts(field: &Field<'_>) -> Result<Hosts, ConfigError> {
-    let names = field.list()?.iter().map(|host| Ok(host.text()?.to_owned())).collect::<Result<Vec<_>, _>>()?;
+    let names =
+        field.list()?.iter().map(|host| Ok(host.text()?.to_owned())).collect::<Result<Vec<_>, _>>()?;
     Hosts::parse(&names).map_err(|sentence| field.error(sentence))
 }
 
@@ -100,6 +101,8 @@ fn source(section: &Section<'_>, folder: &Path) -> Result<ValueSource, ConfigErr
         (Some(_), None) => Ok(ValueSource::File(folder.join(required_text(section, "file")?))),
         (None, Some(_)) => Ok(ValueSource::Env(required_text(section, "env")?)),
         (Some(_), Some(env)) => Err(env.error("a value comes from `file` or from `env`: leave one out")),
-        (None, None) => Err(section.error("its value is read from `file` or `env`: name one; it does not stand here")),
+        (None, None) => {
+            Err(section.error("its value is read from `file` or `env`: name one; it does not stand here"))
+        }
     }
 }

@@ -257,19 +257,13 @@ fn surroundings(sandboxes: &Sandboxes, core: &Core, tenant: &Tenant, attempt: &A
     let Attempt { run, step, attempt, ref needs, .. } = *attempt;
     let callbacks = core.callback_address(&tenant.id, run);
     let (connections, secrets) = (needs.connections.clone(), needs.secrets.clone());
-    let credentials =
-        Credentials::of_step(tenant.vault.clone(), connections, secrets, callbacks.clone());
+    let credentials = Credentials::of_step(tenant.vault.clone(), connections, secrets, callbacks.clone());
     let deadline_ms = deadline_ms(core, tenant);
     let context = StepContext { run, step, attempt, deadline_ms, callbacks };
     around(sandboxes, tenant, Errand::Step(context), credentials)
 }
 
-fn around(
-    sandboxes: &Sandboxes,
-    tenant: &Tenant,
-    errand: Errand,
-    credentials: Credentials,
-) -> Surroundings {
+fn around(sandboxes: &Sandboxes, tenant: &Tenant, errand: Errand, credentials: Credentials) -> Surroundings {
     let expressions = Some(sandboxes.expressions(tenant));
     let grants = Grants { egress: tenant.egress.clone(), expressions, credentials: Some(credentials) };
     Surroundings { grants, limits: limits(tenant), errand }

@@ -44,7 +44,10 @@ pub(super) fn missing(vault: &Vault, documents: &[Document]) -> Vec<Finding> {
             findings.push(Finding { file: file.clone(), line, column, message, severity: Severity::Warning });
         };
         for (name, place) in needs.secrets().filter(|(name, _)| vault.secret(name).is_none()) {
-            warn(place, format!("there is no secret `{name}` yet: set it with `flowcell secrets set {name}`"));
+            warn(
+                place,
+                format!("there is no secret `{name}` yet: set it with `flowcell secrets set {name}`"),
+            );
         }
         for (name, place) in needs.connections() {
             let what = match vault.connection(name) {
@@ -75,6 +78,7 @@ async fn check_call(runtime: &Runtime, tenant: &TenantId, flow: &Flow, call: &Ca
     let (known, expressions) = (call.with.skeleton(), call.with.expression_pointers());
     let mut findings = action.check(&known, &expressions);
     findings.extend(check_later(runtime, tenant, action.expressions(&known)).await);
+    findings.extend(action.wrong_schemas(&known));
     let finding = |(pointer, sentence): (String, String)| {
         let message = format!("{}: {sentence}", spot("with", &pointer));
         error(&flow.file, call.place(&pointer), message)
@@ -157,6 +161,7 @@ async fn check_config(
     let (known, expressions) = document.skeleton();
     let mut findings = trigger.check(&known, &expressions);
     findings.extend(check_later(runtime, tenant, trigger.expressions(&known)).await);
+    findings.extend(trigger.wrong_schemas(&known));
     if !findings.is_empty() {
         let named = |(pointer, sentence): (String, String)| {
             (format!("/with{pointer}"), format!("{}: {sentence}", spot("with", &pointer)))

@@ -103,11 +103,15 @@ impl Ledger {
     /// Journals the run's first events. After an error the journal may have it all the same.
     pub async fn create(&mut self, beginning: Beginning) -> Result<Vec<Effect>, StorageError> {
         let at = self.row.started_at;
-        let mut schedule = None;
+        let (mut schedule, mut remembered) = (None, None);
         let effects = match beginning {
             Beginning::Input(input) => self.begin(input),
             Beginning::Scheduled { input, next } => {
                 schedule = Some(Write::PutSchedule(next));
+                self.begin(input)
+            }
+            Beginning::Once { input, original } => {
+                remembered = Some(Write::Remember { row: original, at });
                 self.begin(input)
             }
             Beginning::Copy(events) => {
@@ -126,6 +130,7 @@ impl Ledger {
             self.journal.commit(Batch::of(schedule.take().into_iter().collect())).await?;
         }
         writes.extend(schedule);
+        writes.extend(remembered.take());
         writes.extend(self.next_time(self.row.ended_at));
         let batch = Batch { lease: Some(self.lease), writes };
         if planted(Mutation::AcknowledgeFirst) {

@@ -13,6 +13,7 @@ mod check;
 mod core;
 mod deploy;
 mod driver;
+mod duplicate;
 mod lease;
 mod ledger;
 mod metrics;
@@ -46,9 +47,9 @@ pub use self::deploy::DeployError;
 pub use self::open::backup;
 pub use self::options::{Data, OpenError, Options};
 pub use self::receive::{Answer, Hook, Inbound};
-pub use self::view::{VaultKind, VaultView, 
+pub use self::view::{
     FlowView, List, PluginView, RunChange, RunFilter, RunSummary, RunView, ScheduleView, SubscriptionView,
-    TriggerView,
+    TriggerView, VaultKind, VaultView,
 };
 
 use self::core::{Core, Lifetime};

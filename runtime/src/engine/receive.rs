@@ -13,14 +13,15 @@ use serde_json::{Value, json};
 use super::call;
 use super::catalog::Trigger;
 use super::core::{Core, Lifetime};
+use super::duplicate::{self, Known};
 use super::runs::{self, Beginning, Begun, Start};
 use super::sandboxes::Sandboxes;
 use super::tenant::Tenant;
 use super::waiters::Told;
-use crate::flow::{End, Event, Reply};
+use crate::flow::{End, Event, Flow, Reply};
 use crate::host::{CallLimits, InboundRequest, Judging};
 use crate::id::RunId;
-use crate::journal::RunKey;
+use crate::journal::{OriginalRow, RunKey};
 use crate::problem::{Problem, kind};
 
 /// The longest time that a caller may be kept waiting for the flow's answer.
@@ -68,12 +69,16 @@ struct Verdict {
     start: Option<Begin>,
     respond: Option<Respond>,
     answer: Option<Given>,
+    /// Of the answer, whatever it is.
+    #[serde(default)]
+    headers: BTreeMap<String, HeaderValues>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Begin {
     event: Value,
+    dedupe: Option<Known>,
 }
 
 #[derive(Deserialize)]
@@ -83,7 +88,7 @@ enum Respond {
     Flow { within_ms: u64 },
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Given {
     status: u16,
@@ -94,7 +99,7 @@ struct Given {
     body: Value,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(untagged)]
 enum HeaderValues {
     One(String),
@@ -126,14 +131,76 @@ impl Hook {
         let (Some(begin), Some(respond)) = (verdict.start, verdict.respond) else {
             return Err(self.broken("its verdict has neither `answer` nor both of `start` and `respond`"));
         };
+        let started = self.start(begin, respond).await;
+        let mut answer = match started {
+            Err(problem) if !verdict.headers.is_empty() => problem_answer(&problem, None),
+            started => started?,
+        };
+        for (name, value) in pairs(verdict.headers) {
+            if !answer.headers.iter().any(|(other, _)| *other == name) {
+                answer.headers.push((name, value));
+            }
+        }
+        Ok(answer)
+    }
+
+    async fn start(&self, begin: Begin, respond: Respond) -> Result<Answer, Problem> {
+        let flow = self.flow()?;
+        let durable = flow.durable;
+        let answer = match &begin.dedupe {
+            // Looked up first: nearly all that come again come after the first one was journalled.
+            Some(known) => match self.original(known, durable).await? {
+                Some(run) => return self.answer_again(run, durable, respond).await,
+                None => self.answer(flow, begin.event, Some(known), &respond).await,
+            },
+            None => self.answer(flow, begin.event, None, &respond).await,
+        };
+        match (answer, &begin.dedupe) {
+            // Two at the same time: the journal has taken the other one.
+            (Err(problem), Some(known)) if problem.status == runs::BEGUN => {
+                match self.original(known, durable).await? {
+                    Some(run) => self.answer_again(run, durable, respond).await,
+                    None => Err(problem),
+                }
+            }
+            (answer, _) => answer,
+        }
+    }
+
+    async fn original(&self, known: &Known, durable: bool) -> Result<Option<RunId>, Problem> {
+        let trigger = self.trigger.full_name();
+        duplicate::original(&self.core, &self.tenant, (&trigger, known), durable).await
+    }
+
+    async fn answer(
+        &self,
+        flow: Arc<Flow>,
+        event: Value,
+        known: Option<&Known>,
+        respond: &Respond,
+    ) -> Result<Answer, Problem> {
         match respond {
             Respond::AtOnce(given) => {
-                self.begin(RunId::mint(), begin.event)?.journalled().await?;
-                Ok(given.into())
+                self.begin(RunId::mint(), flow, event, known)?.journalled().await?;
+                Ok(given.clone().into())
             }
             Respond::Flow { within_ms } => {
-                let within = Duration::from_millis(within_ms).min(LONGEST_WITHIN);
-                self.answer_from_flow(begin.event, within).await
+                self.answer_from_flow(flow, event, known, within(*within_ms)).await
+            }
+        }
+    }
+
+    /// To an event that came again: what the first one was answered.
+    async fn answer_again(&self, run: RunId, durable: bool, respond: Respond) -> Result<Answer, Problem> {
+        match respond {
+            Respond::AtOnce(given) => Ok(given.into()),
+            Respond::Flow { within_ms } => {
+                let within = within(within_ms);
+                let late = || late(run, within);
+                match duplicate::told(&self.core, &self.tenant, (run, durable), within, late).await? {
+                    Told::Reply(reply) => Ok(reply.into()),
+                    Told::End(end) => Ok(end_answer(end, run)),
+                }
             }
         }
     }
@@ -171,7 +238,7 @@ impl Hook {
             .map_err(|error| self.broken(&format!("its verdict cannot be read: {error}")))
     }
 
-    fn begin(&self, id: RunId, event: Value) -> Result<Begun, Problem> {
+    fn flow(&self) -> Result<Arc<Flow>, Problem> {
         let reference = &self.trigger.document.flow;
         let flow = {
             let catalog = self.core.catalog.read().expect("no panic while held");
@@ -179,20 +246,44 @@ impl Hook {
             let deployed = catalog.flow(&self.tenant.id, namespace, &reference.name, version);
             deployed.map(|deployed| deployed.flow.clone())
         };
-        let flow = flow.ok_or_else(|| {
+        flow.ok_or_else(|| {
             unavailable(&format!(
                 "the flow `{reference}` of this address is not deployed; deploy it, then send again"
             ))
-        })?;
-        let trigger = Some(self.trigger.full_name());
-        runs::begin(&self.core, &self.tenant, Start { id, flow, trigger, beginning: Beginning::Input(event) })
+        })
     }
 
-    async fn answer_from_flow(&self, event: Value, within: Duration) -> Result<Answer, Problem> {
+    fn begin(
+        &self,
+        id: RunId,
+        flow: Arc<Flow>,
+        event: Value,
+        known: Option<&Known>,
+    ) -> Result<Begun, Problem> {
+        let trigger = self.trigger.full_name();
+        let beginning = match known {
+            None => Beginning::Input(event),
+            Some(known) => {
+                let until = crate::clock::after(self.core.clock.now(), known.window());
+                let (tenant, key) = (self.tenant.id.clone(), known.digest());
+                let original = OriginalRow { tenant, trigger: trigger.clone(), key, run: id, until };
+                Beginning::Once { input: event, original }
+            }
+        };
+        runs::begin(&self.core, &self.tenant, Start { id, flow, trigger: Some(trigger), beginning })
+    }
+
+    async fn answer_from_flow(
+        &self,
+        flow: Arc<Flow>,
+        event: Value,
+        known: Option<&Known>,
+        within: Duration,
+    ) -> Result<Answer, Problem> {
         let id = RunId::mint();
         let mut told = self.core.waiters.caller(id);
         let begun = async {
-            let mut begun = self.begin(id, event)?;
+            let mut begun = self.begin(id, flow, event, known)?;
             begun.journalled().await?;
             Ok(begun)
         };
@@ -269,6 +360,10 @@ impl Drop for CallerLeft<'_> {
     }
 }
 
+fn within(within_ms: u64) -> Duration {
+    Duration::from_millis(within_ms).min(LONGEST_WITHIN)
+}
+
 fn late(run: RunId, within: Duration) -> Problem {
     Problem::new(kind::TIMEOUT, "the flow has not answered in time", 504)
         .detail(format!("no answer within {within:?}; the run {run} goes on"))
@@ -330,17 +425,21 @@ fn json_answer(status: u16, content_type: &str, body: &Value) -> Answer {
     }
 }
 
+/// Names in lower case.
+fn pairs(headers: BTreeMap<String, HeaderValues>) -> impl Iterator<Item = (String, String)> {
+    headers.into_iter().flat_map(|(name, values)| {
+        let values = match values {
+            HeaderValues::One(value) => vec![value],
+            HeaderValues::Several(values) => values,
+        };
+        let name = name.to_ascii_lowercase();
+        values.into_iter().map(move |value| (name.clone(), value))
+    })
+}
+
 impl From<Given> for Answer {
     fn from(given: Given) -> Self {
-        let mut headers = vec![];
-        for (name, values) in given.headers {
-            match values {
-                HeaderValues::One(value) => headers.push((name.to_ascii_lowercase(), value)),
-                HeaderValues::Several(values) => {
-                    headers.extend(values.into_iter().map(|value| (name.to_ascii_lowercase(), value)));
-                }
-            }
-        }
+        let mut headers: Vec<_> = pairs(given.headers).collect();
         let typed = headers.iter().any(|(name, _)| name == "content-type");
         let (body, content_type) = match given.body {
             Value::Null => (Bytes::new(), None),

@@ -15,7 +15,7 @@ use super::tenant::Tenant;
 use super::view::{self, List, RunChange, RunFilter, RunSummary, RunView};
 use crate::flow::{Event, Flow};
 use crate::id::{RunId, TenantId};
-use crate::journal::{Phase, RunKey, RunQuery, RunRow, ScheduleRow, StorageError};
+use crate::journal::{OriginalRow, Phase, RunKey, RunQuery, RunRow, ScheduleRow, StorageError};
 use crate::problem::{Problem, kind};
 
 /// The longest and the usual page of a list.
@@ -38,6 +38,8 @@ pub(super) enum Beginning {
     Input(Value),
     /// Those of another run, up to where it goes on from.
     Copy(Vec<(Timestamp, Event)>),
+    /// One, with this input, unless an event with the same key has begun a run.
+    Once { input: Value, original: OriginalRow },
     /// One, with this input, together with the next time of the schedule that starts it.
     Scheduled { input: Value, next: ScheduleRow },
 }

@@ -40,8 +40,9 @@ impl Sealer {
             return Self::of(&text, KEY_VARIABLE);
         }
         if let Some(path) = &config.vault_key {
-            let text = fs::read_to_string(path)
-                .map_err(|error| OpenError::Config(format!("`vault_key`: {} cannot be read: {error}", path.display())))?;
+            let text = fs::read_to_string(path).map_err(|error| {
+                OpenError::Config(format!("`vault_key`: {} cannot be read: {error}", path.display()))
+            })?;
             return Self::of(&text, &path.display().to_string());
         }
         let Some(folder) = folder else { return Ok(Self::unkept()) };
@@ -101,7 +102,8 @@ impl Sealer {
         let mut opened = sealed.to_vec();
         let place = place(&row.tenant, row.kind, &row.name);
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let length = self.0.open_in_place(nonce, Aad::from(place), &mut opened).ok().map(|plain| plain.len())?;
+        let length =
+            self.0.open_in_place(nonce, Aad::from(place), &mut opened).ok().map(|plain| plain.len())?;
         opened.truncate(length);
         Some(opened)
     }
@@ -142,7 +144,8 @@ fn load_configured(vault: &Vault, configured: &TenantConfig) -> Result<(), Strin
         vault.put_secret(Secret::bound(&source.name, value, source.hosts.clone()).map_err(named)?, None);
     }
     for source in &configured.connections {
-        let named = |reason: String| format!("the connection `{}` of [[tenant.connection]]: {reason}", source.name);
+        let named =
+            |reason: String| format!("the connection `{}` of [[tenant.connection]]: {reason}", source.name);
         let text = source.from.read().map_err(named)?;
         put(vault, VaultKind::Connection, &source.name, text.as_bytes(), None).map_err(named)?;
     }
@@ -342,12 +345,22 @@ mod tests {
 
     #[test]
     fn a_document_that_is_refused_is_not_quoted() {
-        let refused = |kind, document: &str| put(&Vault::default(), kind, "key", document.as_bytes(), None).unwrap_err();
+        let refused = |kind, document: &str| {
+            put(&Vault::default(), kind, "key", document.as_bytes(), None).unwrap_err()
+        };
         let cases = [
             (VaultKind::Secret, r#""s3cr3t""#, "it is a JSON object"),
             (VaultKind::Secret, r#"{"value": "s3cr3t""#, "it is not JSON: line 1, column 18"),
-            (VaultKind::Secret, r#"{"value": "s3cr3t", "host": []}"#, "`host`: unknown field `host`, expected `value` or `hosts`"),
-            (VaultKind::Connection, r#"{"bearer": "s3cr3t"}"#, "`bearer`: invalid type: a text where none belongs"),
+            (
+                VaultKind::Secret,
+                r#"{"value": "s3cr3t", "host": []}"#,
+                "`host`: unknown field `host`, expected `value` or `hosts`",
+            ),
+            (
+                VaultKind::Connection,
+                r#"{"bearer": "s3cr3t"}"#,
+                "`bearer`: invalid type: a text where none belongs",
+            ),
         ];
         for (kind, document, expected) in cases {
             assert_eq!(refused(kind, document), expected);

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::flow::{End, Event, RunState, Status, StepRecord};
+use crate::flow::{Effect, End, Event, RunState, Status, StepRecord};
 use crate::id::{RunId, TenantId};
-use crate::journal::{Entry, RunRow, SubscriptionPhase as SubscriptionStatus};
 pub use crate::journal::VaultKind;
+use crate::journal::{Entry, RunRow, SubscriptionPhase as SubscriptionStatus};
 use crate::problem::Problem;
 
 /// A deployed flow.
@@ -304,6 +304,15 @@ pub(super) fn fold(state: &mut RunState, entries: &[Entry]) -> Result<(), String
         state.advance(entry.at, parse(entry)?);
     }
     Ok(())
+}
+
+/// Everything that the entries of a run asked for, of its first state.
+pub(super) fn effects(mut state: RunState, entries: &[Entry]) -> Result<Vec<Effect>, String> {
+    let mut effects = vec![];
+    for entry in entries {
+        effects.extend(state.advance(entry.at, parse(entry)?));
+    }
+    Ok(effects)
 }
 
 /// The changes that the entries of a run made to its first state, oldest first.

@@ -10,6 +10,7 @@ use crate::flow::{End, Reply};
 use crate::id::RunId;
 
 /// What a caller gets.
+#[derive(Clone)]
 pub(super) enum Told {
     /// The flow's own answer.
     Reply(Reply),
@@ -20,6 +21,8 @@ pub(super) enum Told {
 #[derive(Default)]
 struct Waiting {
     caller: Option<oneshot::Sender<Told>>,
+    /// Those who sent the same event again.
+    listeners: Vec<oneshot::Sender<Told>>,
     watchers: Vec<oneshot::Sender<()>>,
 }
 
@@ -36,6 +39,16 @@ impl Waiters {
         receiver
     }
 
+    /// Registers one who gets what the caller gets, and is no reason to answer.
+    pub fn listener(&self, run: RunId) -> oneshot::Receiver<Told> {
+        let (told, receiver) = oneshot::channel();
+        let mut runs = self.runs.lock().expect("no panic while held");
+        let waiting = runs.entry(run).or_default();
+        waiting.listeners.retain(|listener| !listener.is_closed());
+        waiting.listeners.push(told);
+        receiver
+    }
+
     /// Registers somebody who wants to know that the run is over.
     pub fn watcher(&self, run: RunId) -> oneshot::Receiver<()> {
         let (told, receiver) = oneshot::channel();
@@ -48,7 +61,7 @@ impl Waiters {
         let mut runs = self.runs.lock().expect("no panic while held");
         if let Some(waiting) = runs.get_mut(&run) {
             waiting.caller = None;
-            if waiting.watchers.is_empty() {
+            if waiting.watchers.is_empty() && waiting.listeners.is_empty() {
                 runs.remove(&run);
             }
         }
@@ -56,18 +69,22 @@ impl Waiters {
 
     /// Gives the flow's answer to the caller, if one waits.
     pub fn reply(&self, run: RunId, reply: Reply) {
-        let caller =
-            self.runs.lock().expect("no panic while held").get_mut(&run).and_then(|run| run.caller.take());
-        if let Some(caller) = caller {
-            let _ = caller.send(Told::Reply(reply));
+        let told = {
+            let mut runs = self.runs.lock().expect("no panic while held");
+            let Some(waiting) = runs.get_mut(&run) else { return };
+            let listeners = std::mem::take(&mut waiting.listeners);
+            waiting.caller.take().into_iter().chain(listeners)
+        };
+        for caller in told {
+            let _ = caller.send(Told::Reply(reply.clone()));
         }
     }
 
     /// Tells everybody that the run is over.
     pub fn finish(&self, run: RunId, end: End) {
         let Some(waiting) = self.runs.lock().expect("no panic while held").remove(&run) else { return };
-        if let Some(caller) = waiting.caller {
-            let _ = caller.send(Told::End(end));
+        for caller in waiting.caller.into_iter().chain(waiting.listeners) {
+            let _ = caller.send(Told::End(end.clone()));
         }
         for watcher in waiting.watchers {
             let _ = watcher.send(());
@@ -79,7 +96,8 @@ impl Waiters {
         let mut runs = self.runs.lock().expect("no panic while held");
         if let Some(waiting) = runs.get_mut(&run) {
             waiting.watchers.retain(|watcher| !watcher.is_closed());
-            if waiting.watchers.is_empty() && waiting.caller.is_none() {
+            waiting.listeners.retain(|listener| !listener.is_closed());
+            if waiting.watchers.is_empty() && waiting.listeners.is_empty() && waiting.caller.is_none() {
                 runs.remove(&run);
             }
         }

@@ -123,7 +123,9 @@ impl Needing {
         let known = self.secrets.keys().map(String::as_str);
         Some(match nearest(name, known) {
             Some(near) => format!("`use.secrets` does not list `{name}`: did you mean `{near}`?"),
-            None => format!("`use.secrets` does not list `{name}`: add it there, as in `use: {{ secrets: [{name}] }}`"),
+            None => format!(
+                "`use.secrets` does not list `{name}`: add it there, as in `use: {{ secrets: [{name}] }}`"
+            ),
         })
     }
 }
@@ -132,7 +134,10 @@ impl Needing {
 fn mentioned(program: &str) -> impl Iterator<Item = &str> {
     program.split("$secrets").skip(1).filter_map(|rest| {
         let rest = rest.trim_start();
-        let quoted = rest.strip_prefix("[\"").or_else(|| rest.strip_prefix(".\"")).or_else(|| rest.strip_prefix(".[\""));
+        let quoted = rest
+            .strip_prefix("[\"")
+            .or_else(|| rest.strip_prefix(".\""))
+            .or_else(|| rest.strip_prefix(".[\""));
         match quoted {
             Some(quoted) => quoted.split_once('"').map(|(name, _)| name),
             None => {
@@ -154,7 +159,11 @@ fn refused(name: &str) -> String {
         return "the name of a secret or a connection is written out, not computed: a deployment checks whether it is there"
             .to_owned();
     }
-    format!("`{}` is no name of a secret or a connection: {}", name.escape_debug(), crate::id::VAULT_NAME_RULE)
+    format!(
+        "`{}` is no name of a secret or a connection: {}",
+        name.escape_debug(),
+        crate::id::VAULT_NAME_RULE
+    )
 }
 
 /// The values of `$secrets`: each name with what stands for it.
@@ -170,7 +179,10 @@ mod tests {
     fn the_names_behind_secrets_are_found() {
         let found = |program| mentioned(program).collect::<Vec<_>>();
         assert_eq!(found(r#""Bearer " + $secrets.token"#), ["token"]);
-        assert_eq!(found(r#"$secrets["shop-key"], $secrets."a.b" , $secrets.["c"]"#), ["shop-key", "a.b", "c"]);
+        assert_eq!(
+            found(r#"$secrets["shop-key"], $secrets."a.b" , $secrets.["c"]"#),
+            ["shop-key", "a.b", "c"]
+        );
         assert_eq!(found("\"\\($secrets.user):\\($secrets.pass)\""), ["user", "pass"]);
         assert_eq!(found("$secrets | keys"), [""; 0]);
     }

@@ -71,7 +71,13 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(file: &'a str) -> Self {
-        Self { file, findings: Vec::new(), foreign: Vec::new(), caught: Vec::new(), needing: Needing::default() }
+        Self {
+            file,
+            findings: Vec::new(),
+            foreign: Vec::new(),
+            caught: Vec::new(),
+            needing: Needing::default(),
+        }
     }
 
     pub(crate) fn file(&self) -> &'a str {

@@ -123,7 +123,8 @@ impl Template {
     /// The text of every expression, without `${ }`.
     pub fn programs(&self) -> Vec<String> {
         let mut programs = Vec::new();
-        self.root.visit(&mut String::new(), &mut |_, expression| programs.push(expression.source().to_owned()));
+        self.root
+            .visit(&mut String::new(), &mut |_, expression| programs.push(expression.source().to_owned()));
         programs
     }
 

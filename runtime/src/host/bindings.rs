@@ -188,6 +188,14 @@ fn link_evaluate(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
             })
         },
     )?;
+    evaluate.func_wrap(
+        "validate",
+        |mut cx: StoreContextMut<'_, CallState>, (schema, input): (String, String)| {
+            charge(&mut cx, VALIDATION_FUEL * (schema.len() + input.len()))?;
+            let (judge, ..) = judge(&cx, "")?;
+            Ok((judge.validate(&schema, &input),))
+        },
+    )?;
     evaluate.func_wrap_async("check", |mut cx: StoreContextMut<'_, CallState>, (program,): (String,)| {
         Box::new(async move {
             charge(&mut cx, program.len())?;
@@ -232,7 +240,8 @@ fn link_secrets(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
         "verify",
         |mut cx: StoreContextMut<'_, CallState>, (secret, options, message, signature): Parts| {
             charge(&mut cx, message.len() + signature.len())?;
-            let proof = |(secret, options): (Arc<Secret>, _)| vault::verify(&secret, options, &message, &signature);
+            let proof =
+                |(secret, options): (Arc<Secret>, _)| vault::verify(&secret, options, &message, &signature);
             Ok((named(&cx, &secret, &options)?.and_then(proof),))
         },
     )?;
@@ -252,7 +261,8 @@ fn named(
     secret: &str,
     options: &str,
 ) -> Result<Result<(Arc<Secret>, SignatureOptions), String>, Misplaced> {
-    let missing = Misplaced("`secrets` is there in a step and in a trigger's `receive`, `enable` and `disable`");
+    let missing =
+        Misplaced("`secrets` is there in a step and in a trigger's `receive`, `enable` and `disable`");
     let credentials = cx.data().credentials.as_ref().ok_or(missing)?;
     let options = serde_json::from_str(options)
         .map_err(|error| format!("the options are not what wit/secrets.wit lists: {error}"));
@@ -299,6 +309,9 @@ fn link_inbound(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
 fn judged(cx: &StoreContextMut<'_, CallState>) -> Result<Arc<super::InboundRequest>, Misplaced> {
     cx.data().inbound.clone().ok_or(Misplaced("`inbound` is there in a trigger's `receive`, nowhere else"))
 }
+
+/// What validating a byte costs, about: the work is done here and not by the guest.
+const VALIDATION_FUEL: usize = 20;
 
 /// Puts a host call on the guest's account: a guest that only calls the host would spend nothing otherwise.
 fn charge(cx: &mut StoreContextMut<'_, CallState>, bytes: usize) -> wasmtime::Result<()> {

@@ -205,6 +205,19 @@ impl Schema {
             .collect()
     }
 
+    /// The schemas that a plugin judges by later, of an input: a JSON pointer and why one cannot be used. The schema marks their
+    /// parameters with `"format": "json-schema"`.
+    pub(crate) fn wrong_schemas(&self, value: &Value) -> Vec<(String, String)> {
+        let parameters = self.source["properties"].as_object().into_iter().flatten();
+        let marked = parameters.filter(|(_, schema)| schema["format"] == "json-schema");
+        marked
+            .filter_map(|(name, _)| {
+                let why = Schema::compile(value.get(name).filter(|schema| !schema.is_null())?).err()?;
+                Some((format!("/{name}"), format!("it is not a usable JSON Schema: {why}")))
+            })
+            .collect()
+    }
+
     /// An error as pointers and sentences; of keys that do not exist, one for each.
     fn findings(&self, error: &ValidationError<'_>) -> Vec<(String, String)> {
         let at = error.instance_path().to_string();

@@ -13,6 +13,7 @@ use wasmtime::component::{ComponentExportIndex, Instance, InstancePre};
 
 use super::Host;
 use super::call::{self, CallState};
+use super::descriptor::Schema;
 use super::fault::{self, Fault};
 use super::install::{self, InstallError};
 use super::limits::{CallLimits, fuel};
@@ -24,6 +25,9 @@ const MAX_MEMORY: u64 = 64 * 1024 * 1024;
 const MAX_RESULT: usize = 8 * 1024 * 1024;
 /// A sandbox that holds more than this is not kept.
 const KEPT_MEMORY: usize = 8 * 1024 * 1024;
+
+/// How many compiled schemas are kept.
+const KEPT_SCHEMAS: usize = 256;
 
 /// Whose sandbox: tenant, and digest of the flow's text.
 pub(crate) type Key = (TenantId, String);
@@ -38,6 +42,8 @@ struct Inner {
     evaluate: ComponentExportIndex,
     check: ComponentExportIndex,
     kept: Mutex<Kept>,
+    /// Compiled schemas, by the digest of their text.
+    schemas: Mutex<HashMap<[u8; 32], Arc<Schema>>>,
 }
 
 /// A sandbox between two evaluations.
@@ -59,8 +65,49 @@ impl Evaluator {
     pub(super) async fn new(host: &Host, wasm: &[u8]) -> Result<Self, InstallError> {
         let linked = install::link(host, wasm).await?;
         let (evaluate, check) = install::expression(&linked.component)?;
-        let inner = Inner { host: host.clone(), pre: linked.pre, evaluate, check, kept: Mutex::default() };
-        Ok(Self(Arc::new(inner)))
+        Ok(Self(Arc::new(Inner {
+            host: host.clone(),
+            pre: linked.pre,
+            evaluate,
+            check,
+            kept: Mutex::default(),
+            schemas: Mutex::default(),
+        })))
+    }
+
+    /// What is wrong with a value by a JSON Schema, both JSON text: sentences with their places. The error is a sentence about
+    /// the schema.
+    pub(super) fn validate(&self, schema: &str, value: &str) -> Result<Vec<String>, String> {
+        let schema = self.schema(schema)?;
+        let value = serde_json::from_str(value).map_err(|error| format!("the value is not JSON: {error}"))?;
+        let findings = schema.validate(&value).err().unwrap_or_default();
+        Ok(findings
+            .into_iter()
+            .map(|(pointer, sentence)| match pointer.as_str() {
+                "" => sentence,
+                pointer => format!("`{pointer}`: {sentence}"),
+            })
+            .collect())
+    }
+
+    fn schema(&self, text: &str) -> Result<Arc<Schema>, String> {
+        let digest = *blake3::hash(text.as_bytes()).as_bytes();
+        if let Some(schema) = self.schemas().get(&digest) {
+            return Ok(schema.clone());
+        }
+        let schema =
+            serde_json::from_str(text).map_err(|error| format!("the schema is not JSON: {error}"))?;
+        let schema = Arc::new(Schema::compile(&schema).map_err(|why| format!("the schema is wrong {why}"))?);
+        let mut schemas = self.schemas();
+        if schemas.len() >= KEPT_SCHEMAS {
+            schemas.clear();
+        }
+        schemas.insert(digest, schema.clone());
+        Ok(schema)
+    }
+
+    fn schemas(&self) -> MutexGuard<'_, HashMap<[u8; 32], Arc<Schema>>> {
+        self.0.schemas.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The one value that `program` makes of `input`, both JSON text; `variables` is an object. The error is a

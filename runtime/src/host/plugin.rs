@@ -49,6 +49,11 @@ impl Action {
         self.input.check(known, expressions)
     }
 
+    /// The schemas of an input that the plugin cannot judge by later: a JSON pointer and the reason each.
+    pub(crate) fn wrong_schemas(&self, known: &Value) -> Vec<(String, String)> {
+        self.input.wrong_schemas(known)
+    }
+
     /// The expressions of an input that the plugin judges later: a JSON pointer and a jq program each.
     pub(crate) fn expressions(&self, known: &Value) -> Vec<(String, String)> {
         self.input.expressions(known)
@@ -70,6 +75,11 @@ impl Trigger {
     /// [`Action::check`].
     pub(crate) fn check(&self, known: &Value, expressions: &[String]) -> Vec<(String, String)> {
         self.config.check(known, expressions)
+    }
+
+    /// As [`Action::wrong_schemas`].
+    pub(crate) fn wrong_schemas(&self, known: &Value) -> Vec<(String, String)> {
+        self.config.wrong_schemas(known)
     }
 
     /// As [`Action::expressions`].

@@ -56,7 +56,11 @@ impl CallbackAddress {
     pub fn placeholder(&self, secret: &str) -> String {
         let key = blake3::derive_key("flowcell placeholders of secrets", &*self.key.0);
         let mut hasher = blake3::Hasher::new_keyed(&key);
-        hasher.update(self.run.as_bytes()).update(self.tenant.as_str().as_bytes()).update(b"/").update(secret.as_bytes());
+        hasher
+            .update(self.run.as_bytes())
+            .update(self.tenant.as_str().as_bytes())
+            .update(b"/")
+            .update(secret.as_bytes());
         format!("{PLACEHOLDER}{secret}-{}", &hasher.finalize().to_hex()[..32])
     }
 }

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::record::{
-    Batch, Entry, FlowRow, Lease, Phase, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow, SubscriptionPhase,
-    SubscriptionRow, TriggerRow, VaultKind, VaultRow, Write,
+    Batch, Entry, FlowRow, Lease, OriginalRow, Phase, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow,
+    SubscriptionPhase, SubscriptionRow, TriggerRow, VaultKind, VaultRow, Write,
 };
 use super::rows::{
     Folder, NOBODY, append, at, commit, created, entries, entry, flow, run, started, status, timer,
@@ -64,6 +64,7 @@ on_every_store! {
     editing_a_trigger_keeps_its_token
     a_removed_trigger_is_gone
     what_is_secret_is_kept_by_kind_and_name
+    an_event_begins_a_run_once_in_its_time
     a_plugin_is_kept_in_each_version
     a_subscription_is_changed_by_one_at_a_time
     a_schedule_is_moved_by_one_at_a_time
@@ -483,6 +484,29 @@ fn a_plugin_is_kept_in_each_version(store: &dyn Storage) {
     let again = row("1.1.0", b"\0asm other");
     commit(store, vec![Write::PutPlugin(again.clone())]).unwrap();
     assert_eq!(store.plugins().unwrap(), [rows[0].clone(), again]);
+}
+
+fn an_event_begins_a_run_once_in_its_time(store: &dyn Storage) {
+    let tenant = TenantId::from("acme");
+    let row = |run: u8, key: u8, until| OriginalRow {
+        tenant: TenantId::from("acme"),
+        trigger: "shop/in".into(),
+        key: [key; 32],
+        run: RunId::from_bytes([run; 16]),
+        until: at(until),
+    };
+    let remember = |row, moment| commit(store, vec![Write::Remember { row, at: at(moment) }]);
+    let original = |key: u8, moment| store.original(&tenant, "shop/in", &[key; 32], at(moment)).unwrap();
+    remember(row(1, 1, 100), 10).unwrap();
+    remember(row(2, 2, 100), 10).unwrap();
+    assert_eq!(original(1, 99), Some(RunId::from_bytes([1; 16])));
+    assert_eq!((original(1, 100), original(3, 10)), (None, None));
+    assert_eq!(store.original(&TenantId::from("other"), "shop/in", &[1; 32], at(10)).unwrap(), None);
+    assert_eq!(store.original(&tenant, "shop/out", &[1; 32], at(10)).unwrap(), None);
+    assert!(matches!(remember(row(3, 1, 200), 99), Err(StorageError::Conflict(_))));
+    assert_eq!(original(1, 99), Some(RunId::from_bytes([1; 16])));
+    remember(row(3, 1, 200), 100).unwrap();
+    assert_eq!((original(1, 150), original(2, 150)), (Some(RunId::from_bytes([3; 16])), None));
 }
 
 fn what_is_secret_is_kept_by_kind_and_name(store: &dyn Storage) {

@@ -248,7 +248,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::id::{FlowId, TenantId};
+    use crate::id::{FlowId, RunId, TenantId};
     use crate::journal::record::{
         Entry, FlowRow, Page, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow, SubscriptionRow, TimerRow,
         TriggerRow, VaultRow, Write,
@@ -334,6 +334,15 @@ mod tests {
         }
         fn plugins(&self) -> Result<Vec<PluginRow>, StorageError> {
             self.store.plugins()
+        }
+        fn original(
+            &self,
+            tenant: &TenantId,
+            trigger: &str,
+            key: &[u8; 32],
+            at: Timestamp,
+        ) -> Result<Option<RunId>, StorageError> {
+            self.store.original(tenant, trigger, key, at)
         }
         fn vault(&self) -> Result<Vec<VaultRow>, StorageError> {
             self.store.vault()

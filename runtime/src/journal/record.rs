@@ -192,6 +192,26 @@ pub(crate) struct PluginRow {
     pub wasm: Bytes,
 }
 
+/// The run that an event began, while another one with the same key begins nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct OriginalRow {
+    pub tenant: TenantId,
+    /// `namespace/name` of the trigger.
+    pub trigger: String,
+    /// The digest of the event's key.
+    pub key: [u8; 32],
+    pub run: RunId,
+    /// When it begins one again.
+    pub until: Timestamp,
+}
+
+impl OriginalRow {
+    /// Why it cannot be put.
+    pub(super) fn is_there(&self) -> String {
+        format!("an event of {} with the same key has begun a run", self.trigger)
+    }
+}
+
 /// A secret or a connection, sealed before it comes here.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct VaultRow {
@@ -250,6 +270,9 @@ pub(crate) enum Write {
     RemoveTrigger { tenant: TenantId, namespace: String, name: String },
     /// Inserts or replaces, by tenant, name and version.
     PutPlugin(PluginRow),
+    /// Inserts, by tenant, trigger and key, or replaces one whose time was over `at` this moment. Fails with `Conflict` where
+    /// there is another. Forgets some of those whose time was over.
+    Remember { row: OriginalRow, at: Timestamp },
     /// Inserts or replaces, by tenant, kind and name.
     PutVault(VaultRow),
     /// Deletes the row.

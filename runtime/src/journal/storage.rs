@@ -6,7 +6,7 @@ use super::record::{
     Batch, Entry, FlowRow, Lease, Page, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow, SubscriptionRow,
     TimerRow, TriggerRow, VaultRow,
 };
-use crate::id::{FlowId, TenantId};
+use crate::id::{FlowId, RunId, TenantId};
 
 /// Keeps the journal.
 ///
@@ -85,6 +85,15 @@ pub(crate) trait Storage: Send + Sync + 'static {
 
     /// Every component that a tenant installed, in order of tenant, name and version.
     fn plugins(&self) -> Result<Vec<PluginRow>, StorageError>;
+
+    /// The run that an event of this trigger with this key began, unless its time was over `at` this moment.
+    fn original(
+        &self,
+        tenant: &TenantId,
+        trigger: &str,
+        key: &[u8; 32],
+        at: Timestamp,
+    ) -> Result<Option<RunId>, StorageError>;
 
     /// Every secret and connection, in order of tenant, kind and name.
     fn vault(&self) -> Result<Vec<VaultRow>, StorageError>;

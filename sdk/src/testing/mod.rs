@@ -371,6 +371,12 @@ impl Host for MockHost {
             false => Err("the mock host was not told what it gives: `with_expression`".to_owned()),
         }
     }
+    fn validate(&self, schema: &str, input: &str) -> Result<Vec<String>, String> {
+        let parse = |text: &str| serde_json::from_str(text).map_err(|error| error.to_string());
+        let (schema, input): (Value, Value) = (parse(schema)?, parse(input)?);
+        let validator = jsonschema::validator_for(&schema).map_err(|error| error.to_string())?;
+        Ok(validator.iter_errors(&input).map(|error| error.to_string()).collect())
+    }
     fn verify(&self, secret: &str, options: &str, message: &[u8], signature: &[u8]) -> Result<bool, String> {
         Ok(self.proof_of(secret, options, message)? == signature)
     }

@@ -17,9 +17,7 @@ use super::error::{Code, Failure};
 use super::headers::{self, Dropped};
 use super::message::{BasicOption, Request, SendOptions};
 use super::target::Target;
-use crate::capability::vault::{
-    ApiKeyPlace, Auth, Connection, Credentials, Filling, Place, Scrubber,
-};
+use crate::capability::vault::{ApiKeyPlace, Auth, Connection, Credentials, Filling, Place, Scrubber};
 
 /// A request's credentials.
 #[derive(Debug, Default)]
@@ -54,7 +52,8 @@ impl Attached {
             (filled(username), filled(password))
         });
         let body = request.body.as_ref().filter(|body| filling.concerns(body)).map(|body| {
-            let content_type = request.headers.iter().find(|(name, _)| CONTENT_TYPE == *name.to_ascii_lowercase());
+            let content_type =
+                request.headers.iter().find(|(name, _)| CONTENT_TYPE == *name.to_ascii_lowercase());
             filling.body(body, Place::of_body(content_type.map(|(_, value)| value.as_str())))
         });
         let attached = Self { filling, connection, basic, body };
@@ -101,12 +100,14 @@ impl Attached {
         let refused = |detail: String| Failure::new(Code::Blocked, detail);
         self.filling.admit(&target.host(), target.port()).map_err(refused)?;
         match &self.connection {
-            Some(connection) if !connection.hosts.admit(&target.host(), target.port()) => Err(refused(format!(
-                "the connection `{}` is not used for {}: it is bound to {}",
-                connection.name,
-                target.authority(),
-                connection.hosts.listed()
-            ))),
+            Some(connection) if !connection.hosts.admit(&target.host(), target.port()) => {
+                Err(refused(format!(
+                    "the connection `{}` is not used for {}: it is bound to {}",
+                    connection.name,
+                    target.authority(),
+                    connection.hosts.listed()
+                )))
+            }
             _ => Ok(()),
         }
     }
@@ -114,7 +115,9 @@ impl Attached {
     /// The target as it is on the wire; messages and answers show it as the guest wrote it.
     pub(super) fn target(&self, target: Target, limit: usize) -> Result<Target, Failure> {
         let key = self.connection.as_ref().and_then(|connection| match &connection.auth {
-            Auth::ApiKey(key) if key.place == ApiKeyPlace::Query => Some((key.name.as_str(), key.value.expose())),
+            Auth::ApiKey(key) if key.place == ApiKeyPlace::Query => {
+                Some((key.name.as_str(), key.value.expose()))
+            }
             _ => None,
         });
         if key.is_none() && !self.filling.concerns(target.as_str().as_bytes()) {
@@ -246,7 +249,10 @@ pub(super) fn digest(
     let uri = target.uri().path_and_query().map_or("/", |uri| uri.as_str());
     let params = PasswordParams { username: auth.0, password: auth.1, uri, method: method.as_str(), body };
     let refused = |why: String| {
-        Failure::new(Code::Credentials, format!("{} asks for a digest that cannot be made: {why}", target.authority()))
+        Failure::new(
+            Code::Credentials,
+            format!("{} asks for a digest that cannot be made: {why}", target.authority()),
+        )
     };
     let answer = client.respond(&params).map_err(refused)?;
     let mut value = HeaderValue::from_str(&answer).map_err(|error| refused(error.to_string()))?;

@@ -137,17 +137,18 @@ impl Egress {
         let timeout = plan.timeout;
         let mut scrubber = sending.attached.scrubber();
         let until = sending.until.into();
-        let result = match tokio::time::timeout_at(until, self.follow(&sending, plan, redirects, &mut scrubber)).await
-        {
-            Ok(result) => result,
-            Err(_) if ends_with_step => {
-                Err(Failure::new(Code::Timeout, "the step's time was up before the answer was there"))
-            }
-            Err(_) => {
-                let detail = format!("no whole answer within the timeout of {} ms", timeout.as_millis());
-                Err(Failure::new(Code::Timeout, detail))
-            }
-        };
+        let result =
+            match tokio::time::timeout_at(until, self.follow(&sending, plan, redirects, &mut scrubber)).await
+            {
+                Ok(result) => result,
+                Err(_) if ends_with_step => {
+                    Err(Failure::new(Code::Timeout, "the step's time was up before the answer was there"))
+                }
+                Err(_) => {
+                    let detail = format!("no whole answer within the timeout of {} ms", timeout.as_millis());
+                    Err(Failure::new(Code::Timeout, detail))
+                }
+            };
         scrubbed(result, &scrubber)
     }
 
@@ -183,10 +184,8 @@ impl Egress {
                 until: *until,
                 progress,
             };
-            let answer = self
-                .hop(&generation, outbound, scrubber)
-                .await
-                .map_err(|failure| after(failure, &hops))?;
+            let answer =
+                self.hop(&generation, outbound, scrubber).await.map_err(|failure| after(failure, &hops))?;
             let status = answer.status();
             let next = match redirects {
                 Redirects::Manual => None,

@@ -55,16 +55,18 @@ impl Egress {
                 if answer.status() != StatusCode::UNAUTHORIZED {
                     return Ok(answer);
                 }
-                let next = oauth2::token(self, generation, connection, oauth2, Some(&first), out.until).await?;
+                let next =
+                    oauth2::token(self, generation, connection, oauth2, Some(&first), out.until).await?;
                 scrubber.hide_all(next.value.expose());
                 self.exchange(generation, &out, Some(&next.header())).await
             }
             Auth::Digest(auth) => {
                 let auth = (auth.username.as_str(), auth.password.expose());
                 let body = out.body.map(|body| out.attached.body(body, out.dropped)).transpose()?;
-                let mut answered =
-                    |client: &mut _| authorize::digest(client, auth, out.method, out.target, body.map(|body| &**body));
-                let known = connection.challenge(out.target.authority(), &mut answered).transpose()?;
+                let answered = |client: &mut _| {
+                    authorize::digest(client, auth, out.method, out.target, body.map(|body| &**body))
+                };
+                let known = connection.challenge(out.target.authority(), answered).transpose()?;
                 let answer = self.exchange(generation, &out, known.as_ref()).await?;
                 let Some(mut client) = authorize::digest_challenge(answer.status(), answer.headers()) else {
                     return Ok(answer);

@@ -130,14 +130,17 @@ fn read(status: u16, body: &[u8], from: &str, begun: Instant) -> Result<Token, F
     if status != 200 {
         // What the standard's errors say; another body may hold anything.
         let why = match serde_json::from_slice::<Refused>(body) {
-            Ok(Refused { error, error_description: Some(description) }) => format!(": {error} ({description})"),
+            Ok(Refused { error, error_description: Some(description) }) => {
+                format!(": {error} ({description})")
+            }
             Ok(Refused { error, .. }) => format!(": {error}"),
             Err(_) => String::new(),
         };
         return Err(refused(format!("{from} answered {status}{why}")));
     }
-    let granted: Granted = serde_json::from_slice(body)
-        .map_err(|_| refused(format!("{from} answered 200, but not with a JSON object that has an access_token")))?;
+    let granted: Granted = serde_json::from_slice(body).map_err(|_| {
+        refused(format!("{from} answered 200, but not with a JSON object that has an access_token"))
+    })?;
     if granted.token_type.as_deref().is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
         return Err(refused(format!("{from} gives tokens of a type that is not Bearer")));
     }
@@ -162,7 +165,8 @@ mod tests {
     fn a_token_is_used_until_shortly_before_its_end() {
         let begun = Instant::now();
         for (expires_in, seconds) in [("3600", 3570.0), ("100", 90.0), ("1", 0.9), ("\"x\"", -1.0)] {
-            let body = format!(r#"{{"access_token": "t", "token_type": "bearer", "expires_in": {expires_in}}}"#);
+            let body =
+                format!(r#"{{"access_token": "t", "token_type": "bearer", "expires_in": {expires_in}}}"#);
             match read(200, body.as_bytes(), "t.example", begun) {
                 Ok(token) => assert_eq!(token.until.unwrap(), begun + Duration::from_secs_f64(seconds)),
                 Err(failure) => assert!(seconds < 0.0, "{}", failure.detail),

@@ -4,9 +4,9 @@
 //! inside, it is keyed by scheme and authority. So a connection is reused only by requests for which its address was judged,
 //! and by those who are the same to the server.
 
+use std::collections::HashMap;
 use std::error::Error as _;
 use std::net::SocketAddr;
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hyper_util::client::legacy::{Client, Error as ClientError};
@@ -42,10 +42,13 @@ pub(super) struct Generation {
     /// Connections of nobody in particular.
     pub anonymous: Arc<Lane>,
     /// Connections of clients that are known by a certificate, by the name of the tenant's connection.
-    known: Mutex<HashMap<String, (Arc<Identity>, Arc<Lane>)>>,
+    known: Mutex<HashMap<String, Known>>,
     shared: Arc<Shared>,
     lookups: Arc<Semaphore>,
 }
+
+/// A client certificate, and the connections on which it was shown.
+type Known = (Arc<Identity>, Arc<Lane>);
 
 /// The connections of one client.
 pub(super) struct Lane {

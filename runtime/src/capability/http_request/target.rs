@@ -88,7 +88,8 @@ impl Target {
     ) -> Result<Self, Failure> {
         let mut text = self.url[..Position::BeforePath].to_owned();
         text.push_str(&rewrite(&self.url[Position::BeforePath..]));
-        let refused = |_| Failure::invalid("the URL cannot be requested with its secrets in it: it grows too long");
+        let refused =
+            |_| Failure::invalid("the URL cannot be requested with its secrets in it: it grows too long");
         let mut url = Url::parse(&text).map_err(|_| ()).map_err(refused)?;
         if let Some((name, value)) = parameter {
             let parameter = format!("{}={}", Place::Url.write(name), Place::Url.write(value));

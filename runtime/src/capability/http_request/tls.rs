@@ -28,11 +28,10 @@ impl Roots {
     pub(super) async fn connector(&self, identity: Option<&Identity>) -> Result<TlsConnector, String> {
         let roots = self.loaded.get_or_try_init(|| self.load()).await?;
         // The provider is named, because the process default is not set in a library.
-        let config =
-            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-                .map_err(|error| error.to_string())?
-                .with_root_certificates(roots.clone());
+        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .map_err(|error| error.to_string())?
+            .with_root_certificates(roots.clone());
         let mut config = match identity {
             None => config.with_no_client_auth(),
             Some(Identity { chain, key }) => config

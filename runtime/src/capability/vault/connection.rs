@@ -167,7 +167,8 @@ impl Connection {
     pub fn new(name: &str, document: ConnectionDocument) -> Result<Self, String> {
         super::check_name(name)?;
         let shown = serde_json::to_value(&document).unwrap_or_default();
-        let ConnectionDocument { hosts, basic, bearer, digest, api_key, oauth2, client_certificate } = document;
+        let ConnectionDocument { hosts, basic, bearer, digest, api_key, oauth2, client_certificate } =
+            document;
         let ways: Vec<Auth> = [
             basic.map(Auth::Basic),
             bearer.map(|bearer| Auth::Bearer(bearer.token)),
@@ -280,7 +281,10 @@ impl Identity {
             .collect::<Result<_, _>>()
             .map_err(|error| refused("certificate", &format!("it is not PEM: {error}")))?;
         if chain.is_empty() {
-            return Err(refused("certificate", &"it holds no certificate: begin with -----BEGIN CERTIFICATE-----"));
+            return Err(refused(
+                "certificate",
+                &"it holds no certificate: begin with -----BEGIN CERTIFICATE-----",
+            ));
         }
         let key = PrivateKeyDer::from_pem_slice(written.key.expose().as_bytes())
             .map_err(|error| refused("key", &format!("it is not a private key in PEM: {error}")))?;
@@ -336,8 +340,14 @@ mod tests {
             (json!({ "basic": { "username": "a:b", "password": "p" } }), "colon"),
             (json!({ "apiKey": { "in": "body", "name": "k", "value": "v" } }), "`body`"),
             (json!({ "apiKey": { "in": "header", "name": "a b", "value": "v" } }), "not a header's name"),
-            (json!({ "oauth2": { "tokenUrl": "ftp://t", "clientId": "c", "clientSecret": "s" } }), "tokenUrl"),
-            (json!({ "clientCertificate": { "certificate": "x", "key": "y" } }), "clientCertificate.certificate"),
+            (
+                json!({ "oauth2": { "tokenUrl": "ftp://t", "clientId": "c", "clientSecret": "s" } }),
+                "tokenUrl",
+            ),
+            (
+                json!({ "clientCertificate": { "certificate": "x", "key": "y" } }),
+                "clientCertificate.certificate",
+            ),
             (
                 json!({ "bearer": { "token": "a" }, "basic": { "username": "u", "password": "p" } }),
                 "in one way",

@@ -62,7 +62,8 @@ impl Credentials {
         };
         match name {
             Some(name) => self.named(name),
-            None => Err("a plugin uses the secrets that its flow or trigger names, and this is none of them".to_owned()),
+            None => Err("a plugin uses the secrets that its flow or trigger names, and this is none of them"
+                .to_owned()),
         }
     }
 
@@ -73,8 +74,8 @@ impl Credentials {
     }
 
     pub(super) fn named(&self, name: &str) -> Result<Arc<Secret>, String> {
-        self.vault.secret(name).ok_or_else(|| {
-            format!("there is no secret `{name}`: set it with `flowcell secrets set {name}`")
-        })
+        self.vault
+            .secret(name)
+            .ok_or_else(|| format!("there is no secret `{name}`: set it with `flowcell secrets set {name}`"))
     }
 }

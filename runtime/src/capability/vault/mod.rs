@@ -19,7 +19,9 @@ use jiff::Timestamp;
 
 use crate::id::{VAULT_NAME_RULE, is_vault_name};
 
-pub(crate) use connection::{ApiKeyPlace, Auth, Connection, ConnectionDocument, Identity, OAuth2, Token, TokenAuth};
+pub(crate) use connection::{
+    ApiKeyPlace, Auth, Connection, ConnectionDocument, Identity, OAuth2, Token, TokenAuth,
+};
 pub(crate) use credentials::Credentials;
 pub(crate) use fill::{Filling, Place};
 pub(crate) use scrub::Scrubber;

@@ -56,8 +56,8 @@ impl Scrubber {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fill::tests::credentials;
     use super::super::Filling;
+    use super::super::fill::tests::credentials;
     use super::*;
 
     #[test]

@@ -50,7 +50,7 @@ pub(crate) fn verify(
     message: &[u8],
     signature: &[u8],
 ) -> Result<bool, String> {
-    let key = key(secret, options.key)?;
+    let key = key(secret, options)?;
     match options.algorithm {
         Algorithm::Equal => Ok(key.ct_eq(signature).into()),
         Algorithm::Ed25519 => {
@@ -72,7 +72,7 @@ pub(crate) fn hmac(secret: &Secret, options: SignatureOptions, message: &[u8]) -
     if matches!(options.algorithm, Algorithm::Ed25519 | Algorithm::Equal) {
         return Err("`hmac` makes hmac-sha1, hmac-sha256, hmac-sha384 and hmac-sha512".to_owned());
     }
-    let key = key(secret, options.key)?;
+    let key = key(secret, options)?;
     Ok(hmac::sign(&hmac_key(options.algorithm, &key), message).as_ref().to_vec())
 }
 
@@ -86,12 +86,23 @@ fn hmac_key(algorithm: Algorithm, key: &[u8]) -> hmac::Key {
     hmac::Key::new(algorithm, key)
 }
 
-fn key(secret: &Secret, format: KeyFormat) -> Result<Vec<u8>, String> {
+fn key(secret: &Secret, SignatureOptions { algorithm, key }: SignatureOptions) -> Result<Vec<u8>, String> {
     let text = secret.value.expose();
-    match format {
+    match key {
         KeyFormat::Text => Ok(text.as_bytes().to_vec()),
         KeyFormat::StandardWebhooks => {
-            let bare = ["whsec_", "whpk_"].iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(text);
+            // A public key is known to all: as the key of an HMAC it would prove nothing.
+            let (prefix, other) = match algorithm {
+                Algorithm::Ed25519 => ("whpk_", "whsec_"),
+                _ => ("whsec_", "whpk_"),
+            };
+            if text.starts_with(other) {
+                return Err(format!(
+                    "the secret `{}` is `{other}…`, and this is checked with `{prefix}…`",
+                    secret.name
+                ));
+            }
+            let bare = text.strip_prefix(prefix).unwrap_or(text);
             STANDARD.decode(bare).or_else(|_| STANDARD_NO_PAD.decode(bare)).map_err(|_| {
                 format!(
                     "the secret `{}` is not a key of the Standard Webhooks: `whsec_` or `whpk_` and base64",
@@ -155,6 +166,14 @@ mod tests {
         let error = verify(&secret("whpk_AAAA"), options, b"", b"").unwrap_err();
         assert_eq!(error, "the secret `key` is not an ed25519 public key: it has 3 bytes, not 32");
         assert!(hmac(&secret(&public), options, b"").is_err());
+    }
+
+    #[test]
+    fn a_key_of_one_kind_checks_nothing_of_the_other() {
+        for (value, algorithm) in [("whpk_AAAA", Algorithm::HmacSha256), ("whsec_AAAA", Algorithm::Ed25519)] {
+            let options = options(algorithm, KeyFormat::StandardWebhooks);
+            assert!(verify(&secret(value), options, b"", b"").unwrap_err().contains("is checked with"));
+        }
     }
 
     #[test]

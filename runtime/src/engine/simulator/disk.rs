@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::chance::Chance;
 use crate::engine::mutation::{Mutation, planted};
-use crate::id::{FlowId, TenantId};
+use crate::id::{FlowId, RunId, TenantId};
 use crate::journal::{
     Batch, Entry, FlowRow, Lease, MemoryStorage, Page, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow,
     Storage, StorageError, SubscriptionRow, TimerRow, TriggerRow, VaultRow, Write,
@@ -168,6 +168,16 @@ impl Storage for Disk {
 
     fn plugins(&self) -> Result<Vec<PluginRow>, StorageError> {
         self.memory.plugins()
+    }
+
+    fn original(
+        &self,
+        tenant: &TenantId,
+        trigger: &str,
+        key: &[u8; 32],
+        at: Timestamp,
+    ) -> Result<Option<RunId>, StorageError> {
+        self.memory.original(tenant, trigger, key, at)
     }
 
     fn vault(&self) -> Result<Vec<VaultRow>, StorageError> {

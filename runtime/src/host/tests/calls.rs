@@ -13,8 +13,8 @@ use crate::capability::log::{Level, LogLine};
 use crate::config::Quota;
 use crate::host::fault::Fault;
 use crate::host::{
-    CallLimits, Ended, Errand, Evaluator, Expressions, Grants, Host, InboundRequest, Judging, Outcome, Plugin,
-    StepContext, Surroundings,
+    CallLimits, Ended, Errand, Evaluator, Expressions, Grants, Host, InboundRequest, Judging, Outcome,
+    Plugin, StepContext, Surroundings,
 };
 use crate::id::{CallbackAddress, CallbackKey, RunId, TenantId};
 use crate::problem::{Problem, kind};

@@ -14,7 +14,7 @@ use super::record::{
     TimerRow, TriggerRow, VaultRow,
 };
 use super::storage::{Storage, StorageError};
-use crate::id::{FlowId, TenantId};
+use crate::id::{FlowId, RunId, TenantId};
 
 /// The most ended runs that are kept.
 const KEPT_RUNS: usize = 10_000;
@@ -198,6 +198,18 @@ impl Storage for MemoryStorage {
 
     fn plugins(&self) -> Result<Vec<PluginRow>, StorageError> {
         Ok(self.state().plugins.values().cloned().collect())
+    }
+
+    fn original(
+        &self,
+        tenant: &TenantId,
+        trigger: &str,
+        key: &[u8; 32],
+        at: Timestamp,
+    ) -> Result<Option<RunId>, StorageError> {
+        let state = self.state();
+        let row = state.originals.get(&(tenant.clone(), trigger.to_owned(), *key));
+        Ok(row.filter(|row| at < row.until).map(|row| row.run))
     }
 
     fn vault(&self) -> Result<Vec<VaultRow>, StorageError> {

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use crate::id::TenantId;
 use crate::journal::page::Cursor;
 use crate::journal::record::{
-    Batch, Entry, FlowRow, Lease, Phase, PluginRow, RunKey, RunRow, ScheduleRow, SubscriptionRow, TimerRow,
-    TriggerRow, VaultKind, VaultRow, Write,
+    Batch, Entry, FlowRow, Lease, OriginalRow, Phase, PluginRow, RunKey, RunRow, ScheduleRow,
+    SubscriptionRow, TimerRow, TriggerRow, VaultKind, VaultRow, Write,
 };
 use crate::journal::storage::StorageError;
 
@@ -27,6 +27,7 @@ pub(super) struct State {
     pub flows: BTreeMap<TenantId, Vec<FlowRow>>,
     pub triggers: BTreeMap<(TenantId, String, String), TriggerRow>,
     pub plugins: BTreeMap<(TenantId, String, String), PluginRow>,
+    pub originals: BTreeMap<(TenantId, String, [u8; 32]), OriginalRow>,
     pub vault: BTreeMap<(TenantId, VaultKind, String), VaultRow>,
     pub subscriptions: BTreeMap<(TenantId, String), SubscriptionRow>,
     pub schedules: BTreeMap<(TenantId, String, String), ScheduleRow>,
@@ -54,6 +55,10 @@ impl Run {
 struct Outlook {
     next_seq: u64,
     over: bool,
+}
+
+fn original_key(row: &OriginalRow) -> (TenantId, String, [u8; 32]) {
+    (row.tenant.clone(), row.trigger.clone(), row.key)
 }
 
 fn schedule_key(row: &ScheduleRow) -> (TenantId, String, String) {
@@ -100,6 +105,13 @@ impl State {
                     Some(run) if !run.over => (key, Outlook { over: *phase == Phase::Ended, ..run }),
                     _ => return Err(key.not_open()),
                 },
+                Write::Remember { row, at } => {
+                    let stored = self.originals.get(&original_key(row));
+                    if stored.is_some_and(|stored| *at < stored.until) {
+                        return Err(row.is_there());
+                    }
+                    continue;
+                }
                 Write::PutSubscription(row) => {
                     let stored = self.subscriptions.get(&(row.tenant.clone(), row.id.clone()));
                     if !follows(row.revision, stored.map(|stored| stored.revision)) {
@@ -164,6 +176,10 @@ impl State {
             }
             Write::PutPlugin(row) => {
                 self.plugins.insert((row.tenant.clone(), row.name.clone(), row.version.clone()), row);
+            }
+            Write::Remember { row, at } => {
+                self.originals.retain(|_, stored| at < stored.until);
+                self.originals.insert(original_key(&row), row);
             }
             Write::PutVault(row) => {
                 self.vault.insert((row.tenant.clone(), row.kind, row.name.clone()), row);

@@ -22,7 +22,7 @@ use super::record::{
     TimerRow, TriggerRow, VaultRow,
 };
 use super::storage::{Storage, StorageError};
-use crate::id::{FlowId, TenantId};
+use crate::id::{FlowId, RunId, TenantId};
 
 /// A write that went well this short a time ago answers for a probe: a crowd of probes must not cost a sync each.
 const PROBE_IS_FRESH: Duration = Duration::from_secs(1);
@@ -172,6 +172,16 @@ impl Storage for SqliteStorage {
 
     fn plugins(&self) -> Result<Vec<PluginRow>, StorageError> {
         self.read(read::plugins)
+    }
+
+    fn original(
+        &self,
+        tenant: &TenantId,
+        trigger: &str,
+        key: &[u8; 32],
+        at: Timestamp,
+    ) -> Result<Option<RunId>, StorageError> {
+        self.read(|connection| read::original(connection, tenant, trigger, key, at))
     }
 
     fn vault(&self) -> Result<Vec<VaultRow>, StorageError> {

@@ -230,8 +230,26 @@ pub(super) fn plugins(connection: &Connection) -> rusqlite::Result<Vec<PluginRow
     })
 }
 
+pub(super) fn original(
+    connection: &Connection,
+    of: &TenantId,
+    trigger: &str,
+    key: &[u8; 32],
+    at: Timestamp,
+) -> rusqlite::Result<Option<RunId>> {
+    let question =
+        "SELECT run FROM originals WHERE tenant = ?1 AND trigger_name = ?2 AND key = ?3 AND until > ?4";
+    connection
+        .prepare_cached(question)?
+        .query_row(params![of.as_str(), trigger, key, at.as_millisecond()], |row| {
+            Ok(RunId::from_bytes(row.get(0)?))
+        })
+        .optional()
+}
+
 pub(super) fn vault(connection: &Connection) -> rusqlite::Result<Vec<VaultRow>> {
-    let question = "SELECT tenant, kind, name, sealed, updated_at FROM vault ORDER BY tenant, kind DESC, name";
+    let question =
+        "SELECT tenant, kind, name, sealed, updated_at FROM vault ORDER BY tenant, kind DESC, name";
     list(connection, question, [], |row| {
         let kind: String = row.get(1)?;
         let kind = VaultKind::ALL.into_iter().find(|known| known.as_str() == kind);

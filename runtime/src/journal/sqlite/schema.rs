@@ -151,7 +151,7 @@ const VERSION_4: &str = "
     CREATE INDEX schedules_by_due ON schedules (due) WHERE due IS NOT NULL;
 ";
 
-/// What tenants keep secret, sealed.
+/// What tenants keep secret, sealed; and which events began a run a while ago.
 const VERSION_5: &str = "
     CREATE TABLE vault (
         tenant TEXT NOT NULL,
@@ -161,6 +161,16 @@ const VERSION_5: &str = "
         updated_at INTEGER NOT NULL,
         PRIMARY KEY (tenant, kind, name)
     ) STRICT;
+
+    CREATE TABLE originals (
+        tenant TEXT NOT NULL,
+        trigger_name TEXT NOT NULL,
+        key BLOB NOT NULL,
+        run BLOB NOT NULL,
+        until INTEGER NOT NULL,
+        PRIMARY KEY (tenant, trigger_name, key)
+    ) STRICT;
+    CREATE INDEX originals_by_end ON originals (until);
 ";
 
 /// The connection that writes, to a file whose schema is this host's.

@@ -10,8 +10,8 @@ use super::read;
 use crate::id::{RunId, TenantId, mint_key};
 use crate::journal::StorageError;
 use crate::journal::record::{
-    Batch, Entry, FlowRow, Lease, Phase, PluginRow, RunKey, RunRow, ScheduleRow, SubscriptionRow, TimerRow,
-    TriggerRow, VaultRow, Write,
+    Batch, Entry, FlowRow, Lease, OriginalRow, Phase, PluginRow, RunKey, RunRow, ScheduleRow,
+    SubscriptionRow, TimerRow, TriggerRow, VaultRow, Write,
 };
 
 /// Gives back to the disk, once, so many of the pages that are free.
@@ -315,6 +315,7 @@ fn apply<'a>(connection: &Connection, batch: &'a Batch, change: &mut Change<'a>)
                 remove_trigger(connection, tenant, namespace, name)?;
             }
             Write::PutPlugin(row) => put_plugin(connection, row)?,
+            Write::Remember { row, at } => remember(connection, row, *at)?,
             Write::PutVault(row) => put_vault(connection, row)?,
             Write::RemoveVault { tenant, kind, name } => {
                 connection
@@ -505,6 +506,24 @@ fn put_plugin(connection: &Connection, row: &PluginRow) -> Result<(), Refusal> {
         )?
         .execute(params![row.tenant.as_str(), row.name, row.version, &row.wasm[..]])?;
     Ok(())
+}
+
+fn remember(connection: &Connection, row: &OriginalRow, at: Timestamp) -> Result<(), Refusal> {
+    // Two for each that comes: there are never more than belong to the longest window.
+    let tidy = "DELETE FROM originals WHERE rowid IN
+         (SELECT rowid FROM originals WHERE until <= ?1 ORDER BY until LIMIT 2)";
+    connection.prepare_cached(tidy)?.execute([at.as_millisecond()])?;
+    let put = "INSERT INTO originals (tenant, trigger_name, key, run, until) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO UPDATE SET run = ?4, until = ?5 WHERE until <= ?6";
+    let changed = connection.prepare_cached(put)?.execute(params![
+        row.tenant.as_str(),
+        row.trigger,
+        row.key,
+        row.run.as_bytes(),
+        row.until.as_millisecond(),
+        at.as_millisecond(),
+    ])?;
+    if changed == 0 { Err(Refusal::conflict(row.is_there())) } else { Ok(()) }
 }
 
 fn put_vault(connection: &Connection, row: &VaultRow) -> Result<(), Refusal> {

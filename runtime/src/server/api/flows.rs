@@ -9,8 +9,8 @@ use serde_json::json;
 
 use super::super::limits;
 use super::super::response::{self, Outcome};
-use super::{Call, Deployed};
 use super::query::Query;
+use super::{Call, Deployed};
 use crate::{Document, FlowView, Problem, RunId, RunView, Status};
 
 pub(super) fn list(call: &Call<'_>) -> Outcome {

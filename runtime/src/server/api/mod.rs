@@ -146,12 +146,7 @@ impl Call<'_> {
     }
 
     /// Deploys a document, which must be called what the address says. Gives what should be set right all the same.
-    async fn deploy(
-        &self,
-        document: Document,
-        namespace: &str,
-        name: &str,
-    ) -> Result<Vec<Finding>, Problem> {
+    async fn deploy(&self, document: Document, namespace: &str, name: &str) -> Result<Vec<Finding>, Problem> {
         let [expected_namespace, expected_name] = self.places;
         if (namespace, name) != (expected_namespace, expected_name) {
             return Err(response::bad_request(format!(

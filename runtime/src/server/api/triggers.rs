@@ -3,8 +3,8 @@
 use hyper::StatusCode;
 
 use super::super::response::{self, Outcome};
-use super::{Call, Deployed};
 use super::query::Query;
+use super::{Call, Deployed};
 use crate::{Document, Problem, TriggerView};
 
 pub(super) fn list(call: &Call<'_>) -> Outcome {

@@ -128,10 +128,8 @@ async fn what_is_bound_to_another_host_is_not_sent() {
     assert_eq!(error.detail, "the secret `key` is not sent to 127.0.0.1: it is bound to api.example.com");
     let error = holder.connected(get(server.url("/"))).await.unwrap_err();
     assert_eq!((error.code, error.sent), (Code::Blocked, Sent::No));
-    let expected = format!(
-        "the connection `shop` is not used for {}: it is bound to api.example.com",
-        server.address
-    );
+    let expected =
+        format!("the connection `shop` is not used for {}: it is bound to api.example.com", server.address);
     assert_eq!(error.detail, expected);
     assert_eq!(server.connections(), 0);
 }
@@ -157,12 +155,11 @@ async fn a_secret_does_not_lead_around_a_rule_for_paths() {
         None,
     );
     let server = echo().await;
-    let rule = format!(
-        "- host = \"127.0.0.1\"\nports = [{}]\npaths = [\"/open/*\"]\n",
-        server.address.port()
-    );
+    let rule =
+        format!("- host = \"127.0.0.1\"\nports = [{}]\npaths = [\"/open/*\"]\n", server.address.port());
     let holder = Holder { egress: egress(&rule), ..holder };
-    let error = holder.send(get(server.url(&format!("/open/{}/closed", holder.placeholder)))).await.unwrap_err();
+    let error =
+        holder.send(get(server.url(&format!("/open/{}/closed", holder.placeholder)))).await.unwrap_err();
     assert_eq!(error.code, Code::Blocked, "{error}");
     assert_eq!(server.connections(), 0);
 }
@@ -240,7 +237,11 @@ async fn a_connection_that_cannot_be_used_says_why_and_nothing_is_sent() {
     let named = |name: &str| SendOptions { connection: Some(name.to_owned()), ..SendOptions::default() };
     let refused = async |options| {
         let error = holder.send_with(get(server.url("/")), options).await.unwrap_err();
-        assert_eq!((error.code, error.sent, error.retryable), (Code::Credentials, Sent::No, false), "{error}");
+        assert_eq!(
+            (error.code, error.sent, error.retryable),
+            (Code::Credentials, Sent::No, false),
+            "{error}"
+        );
         error.detail
     };
     assert_eq!(

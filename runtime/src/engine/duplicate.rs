@@ -1,0 +1,101 @@
+//! An event that came before: it begins no run, and its caller gets what the first one got.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::core::{Core, LoadError};
+use super::runs::storage_problem;
+use super::tenant::Tenant;
+use super::view;
+use super::waiters::Told;
+use crate::flow::Effect;
+use crate::id::RunId;
+use crate::journal::RunKey;
+use crate::problem::{Problem, kind};
+
+/// What an event is known by.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Known {
+    pub key: String,
+    pub window_ms: u64,
+}
+
+impl Known {
+    /// Of the key, however long it is.
+    pub fn digest(&self) -> [u8; 32] {
+        *blake3::hash(self.key.as_bytes()).as_bytes()
+    }
+
+    /// The longest window is a year: what is remembered takes room.
+    pub fn window(&self) -> Duration {
+        Duration::from_millis(self.window_ms).min(Duration::from_secs(365 * 24 * 3600))
+    }
+}
+
+/// The run that an event with this key has begun.
+pub(super) async fn original(
+    core: &Core,
+    tenant: &Tenant,
+    (trigger, known): (&str, &Known),
+    durable: bool,
+) -> Result<Option<RunId>, Problem> {
+    let (id, trigger, digest) = (tenant.id.clone(), trigger.to_owned(), known.digest());
+    let now = core.clock.now();
+    let asked = core.journal(durable).ask(move |storage| storage.original(&id, &trigger, &digest, now));
+    asked.await.map_err(|error| storage_problem(&error))
+}
+
+/// What the caller of that run's event got, or gets now. `late`: it took too long.
+pub(super) async fn told(
+    core: &Arc<Core>,
+    tenant: &Tenant,
+    (run, durable): (RunId, bool),
+    within: Duration,
+    late: impl Fn() -> Problem,
+) -> Result<Told, Problem> {
+    // Before it is looked up: what is told in between is not missed.
+    let listening = core.waiters.listener(run);
+    if let Some(told) = before(core, tenant, run, durable).await? {
+        return Ok(told);
+    }
+    let deadline = crate::clock::after(core.clock.now(), within);
+    tokio::select! {
+        biased;
+        told = listening => told.map_err(|_| late()),
+        () = core.clock.sleep_until(deadline) => Err(late()),
+        () = core.drained() => Err(late()),
+    }
+}
+
+/// What the journal knows that it was told.
+async fn before(core: &Core, tenant: &Tenant, run: RunId, durable: bool) -> Result<Option<Told>, Problem> {
+    let key = RunKey { tenant: tenant.id.clone(), run };
+    let (row, state, entries) = match core.load(durable, &key).await {
+        Ok(loaded) => loaded,
+        Err(LoadError::Storage(error)) => return Err(storage_problem(&error)),
+        Err(LoadError::NoRun) => return Err(forgotten(run)),
+        Err(error) => {
+            return Err(
+                Problem::new(kind::RUNTIME, "the first answer cannot be read", 500).detail(error.to_string())
+            );
+        }
+    };
+    let again = core.new_state(state.flow().clone(), &row.key);
+    let effects = view::effects(again, &entries)
+        .map_err(|error| Problem::new(kind::RUNTIME, "the first answer cannot be read", 500).detail(error))?;
+    let mut told = None;
+    for effect in effects {
+        match effect {
+            Effect::Reply { reply, .. } => return Ok(Some(Told::Reply(reply))),
+            Effect::Finish(end) => told = Some(Told::End(end)),
+            _ => {}
+        }
+    }
+    Ok(told)
+}
+
+fn forgotten(run: RunId) -> Problem {
+    Problem::new(kind::RUNTIME, "this event was handled before", 409)
+        .detail(format!("the run {run} was begun for it, and its history is not kept any more"))
+}
