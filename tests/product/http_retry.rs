@@ -101,3 +101,19 @@ async fn what_is_not_ready_is_asked_for_again_through_kill_9() {
     assert_eq!(run["output"]["body"], json!({ "done": true }));
     assert_eq!((stub.seen("/orders").len(), stub.seen("/status").len() >= 2), (1, true), "{run}");
 }
+
+#[tokio::test]
+async fn a_policy_may_have_a_name() {
+    let stub = Stub::start().await;
+    stub.next("/orders", Given::status(503)).next("/orders", Given::status(503));
+    let uses = "use: { retries: { gently: { delay: PT0.05S, backoff: { constant: {} }, limit: { attempt: { count: 2 } } } } }";
+    let text = crate::documents::flow_with("ask", uses, &at(&stub, &ask("method: POST, body: { n: 1 }, retry: gently")));
+    let server = serve(&[&text]).await;
+    let run = server.run("shop/ask", &json!({})).await;
+    assert_eq!((&run["status"], attempts(&run)), (&json!("completed"), vec![json!(503), json!(503), Value::Null]));
+    let wrong = text.replace("retry: gently", "retry: gentle");
+    let put = server.call("PUT", "/api/v1/flows/shop/ask").body("application/yaml", wrong).send().await;
+    let problem = put.problem(400);
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("`use.retries` has no `gentle`: did you mean `gently`?"), "{problem}");
+}

@@ -33,6 +33,7 @@ mod sandbox;
 mod schedules;
 mod secrets;
 mod signatures;
+mod steps;
 mod subscriptions;
 mod webhook;
 

@@ -7,6 +7,7 @@ mod dsl;
 
 use flowcell_plugin_http::answer::{Failure, Output};
 use flowcell_plugin_http::input::Input;
+use flowcell_plugin_http::pages::{Turn, Turning};
 use flowcell_plugin_http::poll::Polling;
 use flowcell_plugin_http::request;
 use flowcell_plugin_http::retry::Failed;
@@ -31,14 +32,45 @@ fn asked_again(left: Polling, _: Wake, ctx: &mut Context) -> Result<Next<Output,
     exchange(left.input(), ctx)
 }
 
-fn exchange(input: Input<'_>, ctx: &Context) -> Result<Next<Output, Polling>, Problem> {
+fn exchange(mut input: Input<'_>, ctx: &Context) -> Result<Next<Output, Polling>, Problem> {
+    let mut turning = match input.pages.take() {
+        Some(pages) => pages.begin(&mut input, ctx)?,
+        None => return one(&input, None, ctx),
+    };
+    loop {
+        let page = match one(&input, Some(&turning), ctx)? {
+            Next::Done(page) => page,
+            waits => return Ok(waits),
+        };
+        if turning.is_end(&page) {
+            return Ok(Next::Done(turning.finish(Output { status: 200, success: true, error: None, ..page }, true)?));
+        }
+        if !page.success {
+            return Ok(Next::Done(page));
+        }
+        if let Turn::End(complete) = turning.take(&page, &mut input, ctx)? {
+            return Ok(Next::Done(turning.finish(page, complete)?));
+        }
+    }
+}
+
+/// One request and its answer, where it is to be repeated, waited for, or a failure. An answer that is the end of `turning`
+/// is none.
+fn one(
+    input: &Input<'_>,
+    turning: Option<&Turning>,
+    ctx: &Context,
+) -> Result<Next<Output, Polling>, Problem> {
     let (allow_failure, redirects) = (input.allow_failure, input.redirects.unwrap_or(Redirects::Follow));
     let (method, url) = (input.method, &input.url);
     let failed = Failed { policy: input.retry.as_ref(), method, is_asked_for: false };
-    match request::send(&input, redirects, ctx)? {
+    match request::send(input, redirects, ctx)? {
         Ok(response) => {
-            let output = Output::of(response, redirects, &input);
-            if let Some((polling, pause)) = Polling::after(&input, &output)? {
+            let output = Output::of(response, redirects, input);
+            if turning.is_some_and(|turning| turning.is_end(&output)) {
+                return Ok(Next::Done(output));
+            }
+            if let Some((polling, pause)) = Polling::after(input, &output)? {
                 return Ok(Wait::for_time(polling, pause).into());
             }
             match failed.after_answer(&output, ctx) {

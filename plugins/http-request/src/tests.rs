@@ -558,3 +558,88 @@ fn the_schema_refuses_what_the_action_refuses() {
     assert_eq!((&input["additionalProperties"], &input["required"]), (&json!(false), &json!(["url"])));
     assert_eq!(descriptor["actions"][1]["name"], "http");
 }
+
+/// Five items a page; the third one says that there is no next, or is not there.
+fn pages_by_link(last: Answer) -> MockHost {
+    let page = |from: u32, next: Value| {
+        let items: Vec<u32> = (from..from + 5).collect();
+        answer(200).json(json!({ "items": items, "next": next }))
+    };
+    MockHost::new()
+        .with_expression(".body.items", |page| page["body"]["items"].clone())
+        .with_expression(".body.next", |page| page["body"]["next"].clone())
+        .expect(request("GET", &format!("{URL}?q=1")), page(0, json!("?q=1&page=2")))
+        .expect(request("GET", "https://api.example.com/x?q=1&page=2"), page(5, json!("/x?page=3")))
+        .expect(request("GET", "https://api.example.com/x?page=3"), page(10, json!("/x?page=4")))
+        .expect(request("GET", "https://api.example.com/x?page=4"), last)
+}
+
+#[test]
+fn pages_are_followed_by_their_links_until_there_is_none() {
+    let pages = json!({ "next": ".body.next", "items": ".body.items" });
+    let input = json!({ "url": URL, "query": { "q": 1 }, "pages": pages });
+    for (last, count) in [(answer(404), 3), (answer(200).json(json!({ "items": [], "next": null })), 4)] {
+        let output = pages_by_link(last).run::<Plugin>("http-request", input.clone()).unwrap();
+        assert_eq!(output["body"], json!((0..15).collect::<Vec<u32>>()));
+        assert_eq!((&output["pages"], &output["complete"], &output["success"]), (&json!(count), &json!(true), &json!(true)));
+    }
+    let failed = pages_by_link(answer(500)).run::<Plugin>("http-request", input).unwrap_err();
+    assert_eq!(failed.status(), 500);
+}
+
+#[test]
+fn pages_are_counted_by_a_parameter_until_one_is_empty_or_enough_are_there() {
+    let page = |from: u32, count: u32| answer(200).json(json!((from..from + count).collect::<Vec<u32>>()));
+    let host = MockHost::new()
+        .expect(request("GET", &format!("{URL}?skip=0")), page(0, 10))
+        .expect(request("GET", &format!("{URL}?skip=10")), page(10, 5))
+        .expect(request("GET", &format!("{URL}?skip=15")), page(15, 0));
+    let output = host.run::<Plugin>("http-request", json!({ "url": URL, "pages": { "parameter": { "name": "skip" } } })).unwrap();
+    assert_eq!(output["body"].as_array().unwrap().len(), 15);
+    assert_eq!((&output["pages"], &output["complete"]), (&json!(3), &json!(true)));
+    let host = MockHost::new()
+        .expect(request("GET", &format!("{URL}?page=1")), page(0, 2))
+        .expect(request("GET", &format!("{URL}?page=2")), page(2, 2));
+    let pages = json!({ "parameter": { "name": "page", "start": 1, "step": 1 }, "max": 2 });
+    let output = host.run::<Plugin>("http-request", json!({ "url": URL, "pages": pages })).unwrap();
+    assert_eq!((&output["body"], &output["complete"]), (&json!([0, 1, 2, 3]), &json!(false)));
+}
+
+#[test]
+fn pages_of_another_origin_are_asked_without_credentials() {
+    let host = MockHost::new()
+        .with_expression(".body.next", |page| page["body"]["next"].clone())
+        .with_expression(".body.items", |page| page["body"]["items"].clone())
+        .expect(request("GET", URL), answer(200).json(json!({ "items": [1], "next": "https://other.example.com/2" })))
+        .expect(request("GET", "https://other.example.com/2"), answer(200).json(json!({ "items": [2] })));
+    let input = json!({
+        "url": URL, "pages": { "next": ".body.next", "items": ".body.items" }, "connection": "shop",
+        "headers": { "authorization": "x", "x-a": "1" },
+    });
+    host.run::<Plugin>("http-request", input).unwrap();
+    let sent = host.sent();
+    assert_eq!((&sent[0].options["connection"], sent[0].header("authorization")), (&json!("shop"), Some("x")));
+    assert_eq!((&sent[1].options["connection"], sent[1].header("authorization")), (&Value::Null, None));
+    assert_eq!(sent[1].header("x-a"), Some("1"));
+}
+
+#[test]
+fn pages_that_lead_nowhere_are_refused_before_anything_is_sent() {
+    for (input, says) in [
+        (json!({ "pages": {} }), "`pages`: say how to get to the next page"),
+        (json!({ "pages": { "parameter": { "name": "p" }, "max": 1001 } }), "`max` is from 1 to 1000"),
+        (json!({ "pages": { "parameter": { "name": "p" } }, "method": "POST" }), "`pages`: pages are read with GET"),
+        (json!({ "pages": { "next": ".x" } }), "`pages.next`: "),
+    ] {
+        let mut whole = json!({ "url": URL });
+        whole.as_object_mut().unwrap().extend(input.as_object().unwrap().clone());
+        let refusal = refusal(whole);
+        assert!(refusal.contains(says), "{input}: {refusal}");
+    }
+    let host = MockHost::new()
+        .with_expression(".body.next", |page| page["body"]["next"].clone())
+        .expect(request("GET", URL), answer(200).json(json!({ "next": URL })));
+    let input = json!({ "url": URL, "pages": { "next": ".body.next", "items": ".body.next" } });
+    let problem = host.run::<Plugin>("http-request", input).unwrap_err();
+    assert!(problem.detail_text().contains("gives a text, and should be a list"), "{problem:?}");
+}

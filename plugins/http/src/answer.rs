@@ -33,6 +33,12 @@ pub struct Output {
     /// `base64` where the body is bytes, `invalid-json` where it should have been JSON and is its text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encoding: Option<&'static str>,
+    /// How many pages there were; only with `pages`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pages: Option<u32>,
+    /// Whether the last page was the end of the list, and not `pages.max`; only with `pages`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub complete: Option<bool>,
     /// Why there is no success; only with `allowFailure`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
@@ -162,6 +168,8 @@ impl Output {
             success,
             url,
             redirects: hops.unwrap_or_else(no_redirects),
+            pages: None,
+            complete: None,
             error: None,
         }
     }
@@ -176,6 +184,8 @@ impl Output {
             url: url.to_owned(),
             redirects: no_redirects(),
             encoding: None,
+            pages: None,
+            complete: None,
             error: Some(error),
         }
     }

@@ -8,6 +8,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::pages::Pages;
 use crate::poll::Poll;
 use crate::retry::Retry;
 use crate::rows::Rows;
@@ -67,6 +68,12 @@ pub struct Input<'a> {
     #[serde(default, deserialize_with = "redirects")]
     #[schemars(with = "Option<Redirect>")]
     pub redirects: Option<Redirects>,
+    /// Whether cookies that an answer sets go along with the redirects that follow it.
+    #[serde(default)]
+    pub cookies: bool,
+    /// A list that comes in pages, of which all are asked for: the output has the items of all in `body`.
+    #[serde(default)]
+    pub pages: Option<Pages>,
     /// Whether an answer 202 with a `Location` is asked for there, until it is something else: `true`, or `{ interval }`. The
     /// step waits in between, as long as its `timeout`; the other side may ask for a pause by `Retry-After`.
     #[serde(default)]

@@ -7,6 +7,7 @@ use serde::de::{self, Deserializer};
 
 use crate::answer::Output;
 use crate::input::{As, Basic, Input, Method};
+use crate::location::{self, joined, origin};
 use crate::request::header;
 use crate::retry::asked;
 use crate::rows::Rows;
@@ -72,6 +73,8 @@ pub struct Polling {
     basic: Option<(String, String)>,
     #[serde(default)]
     connection: Option<String>,
+    #[serde(default)]
+    cookies: bool,
     timeout_ms: Option<u64>,
     response: As,
     max_response_bytes: Option<u64>,
@@ -92,8 +95,7 @@ impl Polling {
         let is_same = origin(&url) == origin(&answer.url);
         let keeps = |name: &str| {
             let is_about_a_body = name.eq_ignore_ascii_case("content-type");
-            let is_secret = name.eq_ignore_ascii_case("authorization") || name.eq_ignore_ascii_case("cookie");
-            !is_about_a_body && (is_same || !is_secret)
+            !is_about_a_body && (is_same || !location::is_credential(name))
         };
         let basic = input.basic.as_ref().filter(|_| is_same);
         let polling = Self {
@@ -101,6 +103,7 @@ impl Polling {
             headers: input.headers.0.iter().filter(|(name, _)| keeps(name)).cloned().collect(),
             basic: basic.map(|basic| (basic.username.clone(), basic.password.clone())),
             connection: input.connection.clone().filter(|_| is_same),
+            cookies: input.cookies,
             timeout_ms: input.timeout.map(|time| time.as_duration().as_millis() as u64),
             response: input.response,
             max_response_bytes: input.max_response_bytes,
@@ -123,63 +126,22 @@ impl Polling {
             basic: self.basic.map(|(username, password)| Basic { username, password }),
             connection: self.connection,
             timeout: self.timeout_ms.map(TimeSpan::from_millis),
+            cookies: self.cookies,
             response: self.response,
             max_response_bytes: self.max_response_bytes,
             success: self.success,
             retry: None,
             redirects: None,
             poll: Poll { interval: Some(Duration::from_millis(self.interval_ms)) },
+            pages: None,
             allow_failure: self.allow_failure,
         }
-    }
-}
-
-/// `https://host:port` of a URL.
-fn origin(url: &str) -> Option<String> {
-    let (scheme, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    Some(format!("{scheme}://{authority}").to_ascii_lowercase())
-}
-
-/// Where a `Location` leads from a URL.
-fn joined(from: &str, location: &str) -> Option<String> {
-    let location = location.trim();
-    if location.contains("://") {
-        return Some(location.to_owned());
-    }
-    let origin = origin(from)?;
-    if let Some(elsewhere) = location.strip_prefix("//") {
-        return Some(format!("{}://{elsewhere}", origin.split_once("://")?.0));
-    }
-    if location.starts_with('/') {
-        return Some(origin + location);
-    }
-    let path = from.get(origin.len()..)?.split(['?', '#']).next()?;
-    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-    match location.is_empty() {
-        true => None,
-        false => Some(format!("{origin}{folder}/{location}")),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_location_is_read_from_where_it_was_given() {
-        let from = "https://api.example.com:8443/v1/orders?x=1";
-        for (location, expected) in [
-            ("https://other.example.com/s/1", "https://other.example.com/s/1"),
-            ("/status/7", "https://api.example.com:8443/status/7"),
-            ("status/7", "https://api.example.com:8443/v1/status/7"),
-            ("//other.example.com/s", "https://other.example.com/s"),
-        ] {
-            assert_eq!(joined(from, location).as_deref(), Some(expected), "{location}");
-        }
-        assert_eq!(joined(from, " "), None);
-        assert_eq!(joined("https://api.example.com", "s").as_deref(), Some("https://api.example.com/s"));
-    }
 
     #[test]
     fn polling_is_off_on_or_has_a_pause() {

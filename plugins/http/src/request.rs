@@ -47,6 +47,9 @@ pub fn send(
     if let Some(most) = input.max_response_bytes {
         request = request.max_response_bytes(most);
     }
+    if input.cookies {
+        request = request.cookies();
+    }
     if let Some(connection) = &input.connection {
         request = request.connection(connection);
     }

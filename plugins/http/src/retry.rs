@@ -38,8 +38,7 @@ impl Default for Retry {
 }
 
 /// How the pauses grow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Backoff {
     /// Not at all.
     Constant,
@@ -47,6 +46,58 @@ enum Backoff {
     Linear,
     /// Twice as long each time.
     Exponential,
+}
+
+/// `exponential`, or as the language's retry policies write it, `{ exponential: {} }`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Backoff")]
+enum WrittenBackoff {
+    /// By name.
+    Name(BackoffName),
+    /// As a map of one key.
+    Map(BackoffMap),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "BackoffName")]
+enum BackoffName {
+    /// Not at all.
+    Constant,
+    /// By the first one.
+    Linear,
+    /// Twice as long each time.
+    Exponential,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "BackoffMap")]
+enum BackoffMap {
+    /// Not at all.
+    Constant(Nothing),
+    /// By the first one.
+    Linear(Nothing),
+    /// Twice as long each time.
+    Exponential(Nothing),
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "BackoffParameters")]
+struct Nothing {}
+
+impl From<WrittenBackoff> for Backoff {
+    fn from(written: WrittenBackoff) -> Self {
+        match written {
+            WrittenBackoff::Name(BackoffName::Constant) | WrittenBackoff::Map(BackoffMap::Constant(_)) => Self::Constant,
+            WrittenBackoff::Name(BackoffName::Linear) | WrittenBackoff::Map(BackoffMap::Linear(_)) => Self::Linear,
+            WrittenBackoff::Name(BackoffName::Exponential) | WrittenBackoff::Map(BackoffMap::Exponential(_)) => {
+                Self::Exponential
+            }
+        }
+    }
 }
 
 /// As a flow writes it.
@@ -59,7 +110,7 @@ struct Written {
     delay: Option<TimeSpan>,
     /// How the pauses grow: `exponential` unless said otherwise.
     #[serde(default)]
-    backoff: Option<Backoff>,
+    backoff: Option<WrittenBackoff>,
     /// No pause is longer, but one that the other side asks for; PT30S unless said otherwise.
     #[serde(default)]
     max: Option<TimeSpan>,
@@ -89,7 +140,7 @@ impl<'de> Deserialize<'de> for Retry {
         let usual = Self::default();
         let retry = Self {
             delay: delay.map_or(usual.delay, TimeSpan::as_duration),
-            backoff: backoff.unwrap_or(usual.backoff),
+            backoff: backoff.map_or(usual.backoff, Backoff::from),
             max: max.map_or(usual.max, TimeSpan::as_duration),
             count: limit.map_or(usual.count, |limit| limit.attempt.count),
         };
@@ -220,6 +271,7 @@ mod tests {
                 assert!(pause >= least && pause <= least + least / 4, "{retry:?}: {pause}");
             }
         }
+        assert_eq!(read(r#"{"backoff":{"linear":{}}}"#).unwrap().backoff, Backoff::Linear);
         assert_ne!(Retry::default().pause(1, "a"), Retry::default().pause(1, "b"));
         let short = read(r#"{"max":"PT3S"}"#).unwrap();
         assert_eq!(pauses(&short)[2..], [3000; 3]);
@@ -231,7 +283,7 @@ mod tests {
             (r#"{"limit":{"attempt":{"count":51}}}"#, "it is at most 50"),
             (r#"{"delay":"PT25H","max":"PT26H"}"#, "`delay` is longer than a day"),
             (r#"{"delay":"PT1M"}"#, "`delay` is longer than `max`"),
-            (r#"{"backoff":"fibonacci"}"#, "fibonacci"),
+            (r#"{"backoff":"fibonacci"}"#, "`backoff`: "),
             (r#"{"limit":{"attempts":{"count":1}}}"#, "did you mean `attempt`"),
         ] {
             let refusal = read(text).unwrap_err();

@@ -42,6 +42,8 @@ pub struct Config {
     pub journal: Option<Journal>,
     /// Certificate and key of the listener; none serves plain HTTP.
     pub tls: Option<TlsConfig>,
+    /// What outgoing requests go through; none: they go directly.
+    pub proxy: Option<ProxyConfig>,
     /// The file with the key that secrets are sealed with; none is `vault.key` in the data folder. The environment's
     /// FLOWCELL_VAULT_KEY goes first.
     pub vault_key: Option<PathBuf>,
@@ -56,6 +58,22 @@ pub struct Config {
 pub enum Journal {
     /// `sqlite:PATH`.
     Sqlite(PathBuf),
+}
+
+/// A forward proxy.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ProxyConfig {
+    /// `http://`, perhaps a user and a password, host and port.
+    pub url: String,
+    /// Hosts, `.domains`, addresses and networks that are reached directly.
+    pub no_proxy: Vec<String>,
+}
+
+/// The URL may have a password in it.
+impl std::fmt::Debug for ProxyConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ProxyConfig").field("no_proxy", &self.no_proxy).finish_non_exhaustive()
+    }
 }
 
 /// The listener's identity.
@@ -78,6 +96,8 @@ pub struct TenantConfig {
     pub quota: Quota,
     /// How long the history of its runs is kept.
     pub retention: Retention,
+    /// PEM file of certificates that its steps trust beside the machine's.
+    pub ca: Option<PathBuf>,
     /// Secrets that are kept outside of the host.
     pub secrets: Vec<SecretSource>,
     /// Connections that are kept outside of the host.
@@ -92,6 +112,7 @@ impl TenantConfig {
             allow: Vec::new(),
             quota: Quota::default(),
             retention: Retention::default(),
+            ca: None,
             secrets: Vec::new(),
             connections: Vec::new(),
         }
@@ -106,6 +127,7 @@ impl Default for Config {
             public_url: None,
             journal: None,
             tls: None,
+            proxy: None,
             vault_key: None,
             tenants: vec![TenantConfig::new(TenantId::default_tenant())],
             limits: Limits::default(),
@@ -159,7 +181,7 @@ impl Config {
     pub fn parse(text: &str, file_name: &str) -> Result<Self, ConfigError> {
         let source = Source::new(text, file_name);
         let table = source.parse()?;
-        let root = source.root(&table, &["listen", "public_url", "journal", "tls", "vault_key", "tenant"])?;
+        let root = source.root(&table, &["listen", "public_url", "journal", "tls", "proxy", "vault_key", "tenant"])?;
         // A file named in a file is looked for beside it, wherever the host was started.
         let folder = Path::new(file_name).parent().unwrap_or(Path::new(""));
         Ok(Self {
@@ -167,6 +189,7 @@ impl Config {
             public_url: root.get("public_url").map(|field| public_url(&field)).transpose()?,
             journal: root.get("journal").map(|field| journal(&field)).transpose()?,
             tls: root.get("tls").map(|field| tls(&field, folder)).transpose()?,
+            proxy: root.get("proxy").map(|field| proxy(&field)).transpose()?,
             vault_key: match root.get("vault_key") {
                 Some(_) => Some(folder.join(required_text(&root, "vault_key")?)),
                 None => None,
@@ -229,11 +252,27 @@ fn tls(field: &Field<'_>, folder: &Path) -> Result<TlsConfig, ConfigError> {
     Ok(TlsConfig { cert: path("cert")?, key: path("key")? })
 }
 
+fn proxy(field: &Field<'_>) -> Result<ProxyConfig, ConfigError> {
+    let section = field.section("proxy", &["url", "no_proxy"])?;
+    let url = required_text(&section, "url")?;
+    let field = section.get("url").expect("it is there");
+    let is_proxy = Url::parse(&url).is_ok_and(|url| url.scheme() == "http" && url.host().is_some() && url.path() == "/");
+    if !is_proxy {
+        // Not quoted: it may have a password in it.
+        return Err(field.error("`url` is not the address of a proxy: write it as \"http://proxy.example.com:3128\""));
+    }
+    let no_proxy = match section.get("no_proxy") {
+        Some(field) => field.list()?.iter().map(|item| Ok(item.text()?.to_owned())).collect::<Result<_, _>>()?,
+        None => Vec::new(),
+    };
+    Ok(ProxyConfig { url, no_proxy })
+}
+
 fn tenants(field: &Field<'_>, folder: &Path) -> Result<Vec<TenantConfig>, ConfigError> {
     let mut tenants: Vec<TenantConfig> = Vec::new();
     for item in field.list()? {
         let section =
-            item.section("tenant", &["name", "allow", "quota", "retention", "secret", "connection"])?;
+            item.section("tenant", &["name", "allow", "quota", "retention", "ca", "secret", "connection"])?;
         let tenant = tenant(&section, folder)?;
         if tenants.iter().any(|other| other.name == tenant.name) {
             return Err(section.error(format!(
@@ -269,6 +308,9 @@ fn tenant(section: &Section<'_>, folder: &Path) -> Result<TenantConfig, ConfigEr
     }
     if let Some(field) = section.get("retention") {
         tenant.retention = limits::retention(&field)?;
+    }
+    if section.get("ca").is_some() {
+        tenant.ca = Some(folder.join(required_text(section, "ca")?));
     }
     if let Some(field) = section.get("secret") {
         tenant.secrets = vault::secrets(&field, folder)?;

@@ -15,7 +15,7 @@ use super::tenant::Tenant;
 use super::view::RunChange;
 use crate::capability::log::LogLine;
 use crate::capability::vault::Credentials;
-use crate::flow::{Ask, Needs, Outcome, Suspension};
+use crate::flow::{Ask, Hidden, Needs, Outcome, Suspension};
 use crate::host::{
     self, Action, CallLimits, Called, Errand, Grants, HostError, Plugin, StepContext, Surroundings,
     SwitchContext,
@@ -40,6 +40,8 @@ pub(super) struct Attempt {
     pub plugin: PluginRef,
     /// What its flow may use of the vault.
     pub needs: Arc<Needs>,
+    /// What of its run is not shown, in log lines neither.
+    pub hidden: Hidden,
 }
 
 /// What a plugin says of a wait; wit/types.wit has the JSON.
@@ -352,7 +354,15 @@ fn host_failed(error: &HostError) -> Problem {
 }
 
 fn show_logs(core: &Core, tenant: &Tenant, attempt: &Attempt, logs: &[LogLine]) {
-    for line in logs {
+    let shown = |line: &LogLine| {
+        let mut line = line.clone();
+        if !attempt.hidden.is_empty() {
+            attempt.hidden.text(&mut line.message);
+            attempt.hidden.value(&mut line.fields);
+        }
+        line
+    };
+    for line in logs.iter().map(shown) {
         tracing::debug!(run = %attempt.run, step = attempt.step, level = %line.level, "{}", line.message);
         if core.changes.receiver_count() > 0 {
             let _ = core.changes.send(RunChange::Log {

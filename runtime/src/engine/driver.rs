@@ -194,7 +194,8 @@ impl Driver {
 
     fn attempt(&self, step: StepId, attempt: u32, plugin: PluginRef) -> Attempt {
         let needs = self.ledger.state().flow().needs.clone();
-        Attempt { run: self.key().run, step, attempt, plugin, needs }
+        let hidden = self.ledger.state().hidden();
+        Attempt { run: self.key().run, step, attempt, plugin, needs, hidden }
     }
 
     fn carry_out(&mut self, effect: Effect) {
@@ -247,7 +248,11 @@ impl Driver {
             return;
         }
         let problem = match self.ledger.state().end() {
-            Some(End::Faulted(problem)) if status.is_final() => Some(problem.clone()),
+            Some(End::Faulted(problem)) if status.is_final() => {
+                let mut shown = problem.clone();
+                self.ledger.state().hidden().problem(&mut shown);
+                Some(shown)
+            }
             _ => None,
         };
         let run = RunSummary { status, ..view::summary(self.ledger.row()) };
@@ -259,14 +264,11 @@ impl Driver {
         if self.core.changes.receiver_count() == 0 {
             return;
         }
-        for step in changed {
-            let Some(record) = self.ledger.state().steps().get(step as usize) else { continue };
-            let _ = self.core.changes.send(RunChange::Step {
-                at,
-                tenant: self.key().tenant.clone(),
-                run: self.key().run,
-                step: record.clone(),
-            });
+        let state = self.ledger.state();
+        let hidden = state.hidden();
+        for step in changed.into_iter().filter_map(|step| state.shown(step, &hidden)) {
+            let (tenant, run) = (self.key().tenant.clone(), self.key().run);
+            let _ = self.core.changes.send(RunChange::Step { at, tenant, run, step });
         }
     }
 }

@@ -18,7 +18,10 @@ use super::schedule;
 use super::scheduler;
 use super::tenant::Tenant;
 use super::vault::{self, Sealer};
-use crate::capability::http_request::{Egress, Shared};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use crate::capability::http_request::{Egress, Shared, Trusted};
 use crate::config::{Config, Journal as JournalUrl};
 use crate::flow::Document;
 use crate::host::{CacheDir, Host, HostSettings};
@@ -45,12 +48,14 @@ pub(super) async fn open(options: Options) -> Result<Runtime, OpenError> {
     let host = Host::new(HostSettings { cache, max_memory_bytes, ..usual })
         .map_err(|error| OpenError::Host(error.to_string()))?;
 
-    let shared = Shared::new(options.listeners);
+    let shared = Shared::new(options.listeners, options.config.proxy.as_ref());
     let mut tenants = HashMap::new();
     for tenant in &options.config.tenants {
         let id = TenantId::from(tenant.name.as_str());
         let open_runs = durable.open_runs(&id).map_err(journal_error)?;
-        let egress = Arc::new(Egress::new(id.clone(), &tenant.allow, &tenant.quota, shared.clone()));
+        let trusted = trusted(tenant.ca.as_deref())?;
+        let egress = Egress::new(id.clone(), &tenant.allow, &tenant.quota, shared.clone(), trusted);
+        let egress = Arc::new(egress);
         tenants.insert(id.clone(), Arc::new(Tenant::new(tenant, egress, open_runs)));
     }
 
@@ -106,6 +111,18 @@ pub(super) async fn start(core: &Arc<Core>) -> Result<(), StorageError> {
         tokio::spawn(scheduler::run(core.clone(), durable));
     }
     Ok(())
+}
+
+/// The certificates that a tenant trusts beside the machine's.
+fn trusted(path: Option<&Path>) -> Result<Trusted, OpenError> {
+    let Some(path) = path else { return Ok([].into()) };
+    let refused = |why: String| OpenError::Config(format!("`ca`: {}: {why}", path.display()));
+    let read = CertificateDer::pem_file_iter(path).map_err(|error| refused(error.to_string()))?;
+    let certificates: Vec<_> = read.collect::<Result<_, _>>().map_err(|error| refused(error.to_string()))?;
+    match certificates.is_empty() {
+        true => Err(refused("it holds no certificate: begin with -----BEGIN CERTIFICATE-----".to_owned())),
+        false => Ok(certificates.into()),
+    }
 }
 
 fn open_storage(folder: Option<&Path>, config: &Config) -> Result<Arc<dyn Storage>, OpenError> {

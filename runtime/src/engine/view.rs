@@ -289,13 +289,21 @@ pub(super) fn run(row: &RunRow, state: &RunState) -> RunView {
         Some(End::Faulted(problem)) => (Value::Null, Some(problem.clone())),
         Some(End::Cancelled { .. }) | None => (Value::Null, None),
     };
-    RunView {
+    let hidden = state.hidden();
+    let all = 0..u32::try_from(state.steps().len()).unwrap_or(u32::MAX);
+    let mut view = RunView {
         summary: summary(row),
         input: state.input().cloned().unwrap_or_default(),
         output,
         problem,
-        steps: state.steps().to_vec(),
+        steps: all.filter_map(|step| state.shown(step, &hidden)).collect(),
+    };
+    if !hidden.is_empty() {
+        hidden.value(&mut view.input);
+        hidden.value(&mut view.output);
+        view.problem.iter_mut().for_each(|problem| hidden.problem(problem));
     }
+    view
 }
 
 /// `advance` folded over the entries of a run. The error is a sentence about an entry that cannot be read.
@@ -324,13 +332,11 @@ pub(super) fn changes(
     let mut changes = vec![];
     for entry in entries {
         state.advance(entry.at, parse(entry)?);
-        for step in state.take_changed() {
-            changes.push(RunChange::Step {
-                at: entry.at,
-                tenant: row.key.tenant.clone(),
-                run: row.key.run,
-                step: state.steps()[step as usize].clone(),
-            });
+        let changed = state.take_changed();
+        let hidden = state.hidden();
+        for step in changed.into_iter().filter_map(|step| state.shown(step, &hidden)) {
+            let (tenant, run) = (row.key.tenant.clone(), row.key.run);
+            changes.push(RunChange::Step { at: entry.at, tenant, run, step });
         }
     }
     if let Some(ended_at) = row.ended_at {

@@ -128,6 +128,8 @@ pub(crate) struct Uses {
     pub retries: BTreeMap<String, Retry>,
     pub timeouts: BTreeMap<String, Duration>,
     pub functions: BTreeMap<String, Function>,
+    /// The retry policies as they were written, for plugins that take one.
+    pub written_retries: BTreeMap<String, Node>,
 }
 
 /// Where tasks are gathered while a document is read.
@@ -314,6 +316,7 @@ impl Builder<'_> {
         for entry in section(self, "retries").unwrap_or_default() {
             if let Some(retry) = retry::policy(self, &entry.value) {
                 self.uses.retries.insert(entry.key.clone(), retry);
+                self.uses.written_retries.insert(entry.key.clone(), entry.value.clone());
             }
         }
         for entry in section(self, "functions").unwrap_or_default() {

@@ -13,6 +13,7 @@ mod duration;
 pub mod event;
 mod expression;
 mod finding;
+mod mask;
 mod needs;
 mod node;
 mod reachable;
@@ -33,6 +34,7 @@ pub use event::{
     Suspension, TimerId,
 };
 pub use finding::{Finding, Severity};
+pub(crate) use mask::Hidden;
 pub(crate) use needs::Needs;
 pub(crate) use schedule::Schedule;
 pub use state::RunState;

@@ -97,7 +97,7 @@ async fn kept_calls(host: &Host, plugin: &Plugin, calls: u32) -> Result<Duration
 fn egress() -> Arc<Egress> {
     // Denies everything, and must not be what is measured: the rate is out of the way.
     let quota = Quota { requests_per_second: u32::MAX, ..Quota::default() };
-    Arc::new(Egress::new(TenantId::default_tenant(), &[], &quota, Shared::new(vec![])))
+    Arc::new(Egress::new(TenantId::default_tenant(), &[], &quota, Shared::new(vec![], None), [].into()))
 }
 
 fn limits() -> CallLimits {

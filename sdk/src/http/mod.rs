@@ -59,6 +59,8 @@ struct Options {
     max_redirects: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_response_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    cookies: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     connection: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -159,6 +161,12 @@ impl Request<'_> {
     /// `Authorization: Basic …`.
     pub fn basic(mut self, username: &str, password: &str) -> Self {
         self.options.basic = Some(Basic { username: username.to_owned(), password: password.to_owned() });
+        self
+    }
+
+    /// Lets the cookies that an answer sets go along with the redirects that follow it.
+    pub fn cookies(mut self) -> Self {
+        self.options.cookies = true;
         self
     }
 

@@ -13,6 +13,7 @@ use super::account::{Account, Counts};
 use super::answer;
 use super::authorize::Attached;
 use super::body::Progress;
+use super::cookies::Cookies;
 use super::error::{Code, Failure, HttpError};
 use super::headers::Dropped;
 use super::hop::Outbound;
@@ -20,6 +21,7 @@ use super::message::{Hop, Redirects, Request, Response, SendOptions};
 use super::pool::{Generation, Shared};
 use super::redirect;
 use super::target::Target;
+use super::tls::Trusted;
 use crate::capability::vault::{Credentials, Scrubber};
 use crate::config::{AllowRule, METHODS, Quota};
 use crate::id::TenantId;
@@ -29,6 +31,7 @@ pub(crate) struct Egress {
     pub(super) account: Account,
     pub(super) shared: Arc<Shared>,
     lookups: Arc<Semaphore>,
+    trusted: Trusted,
     generation: RwLock<Arc<Generation>>,
 }
 
@@ -45,6 +48,7 @@ struct Plan {
 struct Sending<'a> {
     request: &'a Request,
     attached: Attached,
+    cookies: bool,
     begun: Instant,
     until: Instant,
     progress: &'a Arc<Progress>,
@@ -52,20 +56,28 @@ struct Sending<'a> {
 
 impl Egress {
     /// A tenant's way out under these rules.
-    pub(crate) fn new(tenant: TenantId, rules: &[AllowRule], quota: &Quota, shared: Arc<Shared>) -> Self {
+    /// It trusts these certificates beside the machine's.
+    pub(crate) fn new(
+        tenant: TenantId,
+        rules: &[AllowRule],
+        quota: &Quota,
+        shared: Arc<Shared>,
+        trusted: Trusted,
+    ) -> Self {
         let lookups = Arc::new(Semaphore::new(shared.limits.lookups));
         Self {
             account: Account::new(tenant, quota),
-            generation: RwLock::new(Generation::new(rules, &shared, &lookups)),
+            generation: RwLock::new(Generation::new(rules, &shared, &lookups, &trusted)),
             lookups,
             shared,
+            trusted,
         }
     }
 
     /// Other rules from now on. What is under way ends under the old ones; no connection of theirs is used again.
     #[allow(dead_code, reason = "rules come with the start: no command changes those of a running host")]
     pub(crate) fn set_rules(&self, rules: &[AllowRule]) {
-        let generation = Generation::new(rules, &self.shared, &self.lookups);
+        let generation = Generation::new(rules, &self.shared, &self.lookups, &self.trusted);
         *self.generation.write().unwrap_or_else(PoisonError::into_inner) = generation;
     }
 
@@ -90,7 +102,8 @@ impl Egress {
         let result = match planned {
             Ok((plan, attached)) => {
                 let until = begun.checked_add(plan.timeout).map_or(deadline, |until| until.min(deadline));
-                let sending = Sending { request: &request, attached, begun, until, progress: &progress };
+                let cookies = options.cookies;
+                let sending = Sending { request: &request, attached, cookies, begun, until, progress: &progress };
                 self.within(sending, plan, options.redirects, until == deadline).await
             }
             Err(failure) => Err(failure),
@@ -160,7 +173,7 @@ impl Egress {
         scrubber: &mut Scrubber,
     ) -> Result<Response, Failure> {
         let generation = self.generation();
-        let Sending { request, attached, begun, until, progress } = sending;
+        let Sending { request, attached, begun, until, progress, .. } = sending;
         let limit = self.shared.limits.url;
         let mut method = plan.method;
         let mut target = plan.target;
@@ -173,6 +186,7 @@ impl Egress {
         let mut body = request.body.as_ref();
         let mut dropped = Dropped::default();
         let mut hops: Vec<Hop> = Vec::new();
+        let mut cookies = sending.cookies.then(Cookies::default);
         loop {
             let outbound = Outbound {
                 target: &target,
@@ -181,6 +195,7 @@ impl Egress {
                 dropped,
                 attached,
                 body,
+                cookies: cookies.as_ref(),
                 until: *until,
                 progress,
             };
@@ -196,6 +211,9 @@ impl Egress {
                 let way = (target, hops, *begun);
                 return answer::read(answer, plan.body_limit, limits, &self.account, way).await;
             };
+            if let Some(cookies) = &mut cookies {
+                cookies.take(target.url(), answer.headers());
+            }
             next.target.hide(scrubber);
             if redirects == Redirects::Error {
                 let detail = format!(

@@ -24,6 +24,8 @@ use url::Host;
 
 use super::policy::{Access, Denial, Policy};
 use super::pool::Shared;
+use super::proxy::Through;
+use super::tls::Trusted;
 use crate::capability::vault::Identity;
 
 /// Why there is no connection. Nothing of a request has been sent then.
@@ -35,6 +37,8 @@ pub(super) enum ConnectError {
     Dns { name: String, reason: String },
     /// Nobody answers at the address.
     Refused { to: String, reason: String },
+    /// The operator's proxy is not there, or does not let it through.
+    Proxy { proxy: String, reason: String },
     /// No trust came about; `cut` when the connection ended before that was clear.
     Tls { host: String, reason: String, cut: bool },
 }
@@ -45,6 +49,7 @@ impl fmt::Display for ConnectError {
             Self::Blocked(denial) => denial.fmt(f),
             Self::Dns { name, reason } => write!(f, "the name {name} does not resolve: {reason}"),
             Self::Refused { to, reason } => write!(f, "no connection with {to}: {reason}"),
+            Self::Proxy { proxy, reason } => write!(f, "the proxy {proxy} gives no connection: {reason}"),
             Self::Tls { host, reason, .. } => write!(f, "no TLS connection with {host}: {reason}"),
         }
     }
@@ -68,6 +73,7 @@ pub(super) struct Dialer {
     pub policy: Arc<Policy>,
     shared: Arc<Shared>,
     identity: Option<Arc<Identity>>,
+    trusted: Trusted,
     tls: OnceCell<TlsConnector>,
     lookups: Arc<Semaphore>,
     begun: AtomicU64,
@@ -79,9 +85,9 @@ impl Dialer {
         policy: Arc<Policy>,
         shared: Arc<Shared>,
         lookups: Arc<Semaphore>,
-        identity: Option<Arc<Identity>>,
+        (identity, trusted): (Option<Arc<Identity>>, Trusted),
     ) -> Self {
-        Self { policy, shared, identity, tls: OnceCell::new(), lookups, begun: AtomicU64::new(0) }
+        Self { policy, shared, identity, trusted, tls: OnceCell::new(), lookups, begun: AtomicU64::new(0) }
     }
 
     /// How many connections have been begun: as long as it stays the same, a request used an older one.
@@ -91,18 +97,38 @@ impl Dialer {
 
     async fn connect(
         &self,
-        https: bool,
+        to: &Uri,
         host: Host<&str>,
         port: u16,
         access: Access,
     ) -> Result<Stream, ConnectError> {
+        let https = to.scheme_str() == Some("https");
         let addresses = self.reachable(&host, port, access).await?;
+        if let Some(way) = self.shared.proxy.as_ref().and_then(|proxy| proxy.way(to)) {
+            return self.through(&way, host, port, https).await;
+        }
         let stream = self.dial(&host, &addresses).await?;
         // A request is written at once; waiting for more of it only costs time.
         let _ = stream.set_nodelay(true);
         if !https {
             return Ok(Stream::Plain(stream));
         }
+        self.handshake(host, stream).await.map(|stream| Stream::Tls(Box::new(stream)))
+    }
+
+    async fn through(
+        &self,
+        way: &Through,
+        host: Host<&str>,
+        port: u16,
+        https: bool,
+    ) -> Result<Stream, ConnectError> {
+        let limit = self.shared.limits.connect_timeout;
+        let failed = |reason: String| ConnectError::Proxy { proxy: way.shown(), reason };
+        if !https {
+            return way.connect(limit).await.map(Stream::Proxy).map_err(|error| failed(error.to_string()));
+        }
+        let stream = way.tunnel(&format!("{host}:{port}"), limit).await.map_err(failed)?;
         self.handshake(host, stream).await.map(|stream| Stream::Tls(Box::new(stream)))
     }
 
@@ -193,7 +219,7 @@ impl Dialer {
         let failed = |reason: String, cut| ConnectError::Tls { host: host.to_string(), reason, cut };
         let tls = self
             .tls
-            .get_or_try_init(|| self.shared.roots.connector(self.identity.as_deref()))
+            .get_or_try_init(|| self.shared.roots.connector(self.identity.as_deref(), &self.trusted))
             .await
             .map_err(|reason| failed(reason, false))?;
         let name = match host {
@@ -244,7 +270,7 @@ impl tower_service::Service<Uri> for Connector {
                 Host::Ipv4(address) => Host::Ipv4(*address),
                 Host::Ipv6(address) => Host::Ipv6(*address),
             };
-            dialer.connect(https, host, port, access).await.map(TokioIo::new)
+            dialer.connect(&to, host, port, access).await.map(TokioIo::new)
         })
     }
 }
@@ -252,6 +278,8 @@ impl tower_service::Service<Uri> for Connector {
 /// A connection, with TLS or without.
 pub(super) enum Stream {
     Plain(TcpStream),
+    /// With the operator's proxy, which is told the whole address.
+    Proxy(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
@@ -261,6 +289,7 @@ impl Connection for Stream {
             Self::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
                 Connected::new().negotiated_h2()
             }
+            Self::Proxy(_) => Connected::new().proxy(true),
             _ => Connected::new(),
         }
     }
@@ -269,7 +298,7 @@ impl Connection for Stream {
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Plain(stream) | Self::Proxy(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
@@ -278,21 +307,21 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Plain(stream) | Self::Proxy(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Plain(stream) | Self::Proxy(stream) => Pin::new(stream).poll_flush(cx),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Plain(stream) | Self::Proxy(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
@@ -303,14 +332,14 @@ impl AsyncWrite for Stream {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Plain(stream) | Self::Proxy(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Plain(stream) | Self::Proxy(stream) => stream.is_write_vectored(),
             Self::Tls(stream) => stream.is_write_vectored(),
         }
     }

@@ -9,13 +9,14 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HeaderValue, PROXY_AUTHORIZATION};
 use hyper::{Method, StatusCode};
 
 use super::answer;
 use super::authorize::{self, Attached};
 use super::body::{Outgoing, Progress};
 use super::client::Egress;
+use super::cookies::Cookies;
 use super::error::{self, Failure};
 use super::headers::{self, Dropped};
 use super::oauth2;
@@ -32,6 +33,8 @@ pub(super) struct Outbound<'a> {
     /// What goes along with it.
     pub attached: &'a Attached,
     pub body: Option<&'a Bytes>,
+    /// What the answers on the way have set.
+    pub cookies: Option<&'a Cookies>,
     pub until: Instant,
     pub progress: &'a Arc<Progress>,
 }
@@ -125,8 +128,17 @@ impl Egress {
         let written = out.attached.headers(out.headers, out.dropped);
         let (mut headers, head) = headers::build(&written, out.dropped, &self.shared.limits)?;
         out.attached.authorize(&mut headers, out.dropped);
+        if let Some(cookies) = out.cookies.and_then(|cookies| cookies.header(out.target.url())) {
+            headers.append(COOKIE, cookies);
+        }
         if let Some(authorization) = authorization {
             headers.insert(AUTHORIZATION, authorization.clone());
+        }
+        let proxy = self.shared.proxy.as_ref().and_then(|proxy| proxy.way(out.target.uri()));
+        if let Some(authorization) = proxy.iter().find_map(|way| way.authorization())
+            && out.target.uri().scheme_str() == Some("http")
+        {
+            headers.insert(PROXY_AUTHORIZATION, authorization.clone());
         }
         let body = match out.body {
             Some(body) => out.attached.body(body, out.dropped)?.clone(),

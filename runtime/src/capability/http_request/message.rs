@@ -26,6 +26,8 @@ pub(crate) struct SendOptions {
     pub max_redirects: Option<u32>,
     /// Most bytes of the answer's body, decompressed.
     pub max_response_bytes: Option<u64>,
+    /// Whether cookies that an answer sets go along with the redirects that follow it.
+    pub cookies: bool,
     /// The connection of the tenant that authenticates the request.
     pub connection: Option<String>,
     /// For `Authorization: Basic`; written here and not as a header where one of the two is a placeholder.
@@ -102,7 +104,7 @@ mod tests {
     fn options_are_known_or_refused_by_name() {
         let options: SendOptions = serde_json::from_str(
             r#"{"timeoutMs":5,"redirects":"manual","maxRedirects":1,"maxResponseBytes":9,
-                "connection":"shop","basic":{"username":"u","password":"p"}}"#,
+                "cookies":true,"connection":"shop","basic":{"username":"u","password":"p"}}"#,
         )
         .unwrap();
         let expected = SendOptions {
@@ -110,6 +112,7 @@ mod tests {
             redirects: Redirects::Manual,
             max_redirects: Some(1),
             max_response_bytes: Some(9),
+            cookies: true,
             connection: Some("shop".to_owned()),
             basic: Some(BasicOption { username: "u".to_owned(), password: "p".to_owned() }),
         };

@@ -2,7 +2,7 @@
 //!
 //! The way of a request: [`message`] what the guest says → [`target`] and [`headers`] what is meant, refused here before
 //! any socket → [`policy`] may it → [`authorize`] what its credentials add, after [`oauth2`] where a token must be fetched →
-//! [`account`] is there enough of the tenant's quota → [`pool`] an old connection, or [`connect`] a new one whose address
+//! [`account`] is there enough of the tenant's quota → [`pool`] an old connection, or [`connect`] a new one, perhaps through a [`proxy`], whose address
 //! [`policy`] judges → [`redirect`] the next hop, or [`mod@answer`] with its [`body`], [`decode`]d. [`client`] goes that way,
 //! [`hop`] a part of it, [`error`] says why there is no answer, [`explain`] what would happen.
 //! Not here: retries, and what an answer means; those are the plugin's.
@@ -14,6 +14,7 @@ mod authorize;
 mod body;
 mod client;
 mod connect;
+mod cookies;
 mod decode;
 mod error;
 mod explain;
@@ -23,6 +24,7 @@ mod message;
 mod oauth2;
 mod policy;
 mod pool;
+mod proxy;
 mod rate;
 mod redirect;
 mod target;
@@ -34,3 +36,4 @@ pub(crate) use client::Egress;
 pub(crate) use error::HttpError;
 pub(crate) use message::{Request, SendOptions};
 pub(crate) use pool::Shared;
+pub(crate) use tls::Trusted;

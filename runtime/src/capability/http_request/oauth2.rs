@@ -83,6 +83,7 @@ async fn fetch(
         dropped: Dropped::default(),
         attached: &Attached::default(),
         body: Some(&body),
+        cookies: None,
         until,
         // Of its own: what becomes of it says nothing about the guest's request.
         progress: &Arc::new(Progress::default()),

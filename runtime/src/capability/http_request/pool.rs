@@ -16,9 +16,10 @@ use tokio::sync::Semaphore;
 use super::body::Outgoing;
 use super::connect::{ConnectError, Connector, Dialer};
 use super::policy::{Access, Denial, Policy};
-use super::tls::Roots;
+use super::proxy::Proxy;
+use super::tls::{Roots, Trusted};
 use crate::capability::vault::{Connection, Identity};
-use crate::config::{AllowRule, Limits};
+use crate::config::{AllowRule, Limits, ProxyConfig};
 
 /// What all tenants of a host have in common.
 #[derive(Debug, Default)]
@@ -26,14 +27,16 @@ pub(crate) struct Shared {
     pub(super) limits: Limits,
     pub(super) listeners: Vec<SocketAddr>,
     pub(super) roots: Roots,
+    pub(super) proxy: Option<Proxy>,
     #[cfg(test)]
     pub(super) names: super::connect::Names,
 }
 
 impl Shared {
     /// `listeners`: where this host itself listens, which no request reaches but for its hooks.
-    pub(crate) fn new(listeners: Vec<SocketAddr>) -> Arc<Self> {
-        Arc::new(Self { listeners, ..Self::default() })
+    /// With a proxy, requests go through it.
+    pub(crate) fn new(listeners: Vec<SocketAddr>, proxy: Option<&ProxyConfig>) -> Arc<Self> {
+        Arc::new(Self { listeners, proxy: proxy.map(Proxy::new), ..Self::default() })
     }
 }
 
@@ -45,6 +48,7 @@ pub(super) struct Generation {
     known: Mutex<HashMap<String, Known>>,
     shared: Arc<Shared>,
     lookups: Arc<Semaphore>,
+    trusted: Trusted,
 }
 
 /// A client certificate, and the connections on which it was shown.
@@ -59,11 +63,16 @@ pub(super) struct Lane {
 type HttpClient = Client<Connector, Outgoing>;
 
 impl Generation {
-    pub(super) fn new(rules: &[AllowRule], shared: &Arc<Shared>, lookups: &Arc<Semaphore>) -> Arc<Self> {
+    pub(super) fn new(
+        rules: &[AllowRule],
+        shared: &Arc<Shared>,
+        lookups: &Arc<Semaphore>,
+        trusted: &Trusted,
+    ) -> Arc<Self> {
         let policy = Arc::new(Policy::new(rules, &shared.listeners));
-        let dialer = Dialer::new(policy, shared.clone(), lookups.clone(), None);
-        let (shared, lookups) = (shared.clone(), lookups.clone());
-        Arc::new(Self { anonymous: Lane::new(dialer), known: Mutex::default(), shared, lookups })
+        let dialer = Dialer::new(policy, shared.clone(), lookups.clone(), (None, trusted.clone()));
+        let (shared, lookups, trusted) = (shared.clone(), lookups.clone(), trusted.clone());
+        Arc::new(Self { anonymous: Lane::new(dialer), known: Mutex::default(), shared, lookups, trusted })
     }
 
     /// The rules.
@@ -85,7 +94,8 @@ impl Generation {
             return lane.clone();
         }
         let (policy, shared) = (self.anonymous.dialer.policy.clone(), self.shared.clone());
-        let lane = Lane::new(Dialer::new(policy, shared, self.lookups.clone(), Some(identity.clone())));
+        let trust = (Some(identity.clone()), self.trusted.clone());
+        let lane = Lane::new(Dialer::new(policy, shared, self.lookups.clone(), trust));
         known.insert(name.clone(), (identity.clone(), lane.clone()));
         lane
     }

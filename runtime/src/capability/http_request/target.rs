@@ -125,6 +125,10 @@ impl Target {
         self.port
     }
 
+    pub(super) fn url(&self) -> &Url {
+        &self.url
+    }
+
     pub(super) fn uri(&self) -> &Uri {
         &self.uri
     }

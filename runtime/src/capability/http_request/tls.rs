@@ -9,6 +9,9 @@ use tokio_rustls::TlsConnector;
 
 use crate::capability::vault::Identity;
 
+/// Certificates that one tenant trusts beside the machine's.
+pub(crate) type Trusted = Arc<[CertificateDer<'static>]>;
+
 /// Trusted certificates, read once for all tenants.
 #[derive(Debug, Default)]
 pub(super) struct Roots {
@@ -24,14 +27,21 @@ impl Roots {
     }
 
     /// A connector of its own for each caller: sessions are resumed by the tenant that began them and by no other.
-    /// With an identity, that is shown to whoever asks who we are.
-    pub(super) async fn connector(&self, identity: Option<&Identity>) -> Result<TlsConnector, String> {
-        let roots = self.loaded.get_or_try_init(|| self.load()).await?;
+    /// With an identity, that is shown to whoever asks who we are. `trusted` counts beside the machine's.
+    pub(super) async fn connector(
+        &self,
+        identity: Option<&Identity>,
+        trusted: &Trusted,
+    ) -> Result<TlsConnector, String> {
+        let mut roots = self.loaded.get_or_try_init(|| self.load()).await?.clone();
+        if !trusted.is_empty() {
+            Arc::make_mut(&mut roots).add_parsable_certificates(trusted.iter().cloned());
+        }
         // The provider is named, because the process default is not set in a library.
         let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .map_err(|error| error.to_string())?
-            .with_root_certificates(roots.clone());
+            .with_root_certificates(roots);
         let mut config = match identity {
             None => config.with_no_client_auth(),
             Some(Identity { chain, key }) => config

@@ -52,7 +52,7 @@ impl Host {
         let id = TenantId::default_tenant();
         let open_runs = around.store.open_runs(&id).unwrap();
         let config = TenantConfig { quota: around.quota.clone(), ..TenantConfig::new(id.clone()) };
-        let egress = Arc::new(Egress::new(id.clone(), &[], &config.quota, network()));
+        let egress = Arc::new(Egress::new(id.clone(), &[], &config.quota, network(), [].into()));
         let tenant = Arc::new(Tenant::new(&config, egress, open_runs));
         let core = Arc::new(Core::new(Parts {
             clock: around.clock.clone(),
@@ -105,7 +105,7 @@ impl Host {
 /// The machine's trust store is read once.
 fn network() -> Arc<Shared> {
     static NETWORK: OnceLock<Arc<Shared>> = OnceLock::new();
-    NETWORK.get_or_init(|| Shared::new(vec![])).clone()
+    NETWORK.get_or_init(|| Shared::new(vec![], None)).clone()
 }
 
 struct Executor {

@@ -135,14 +135,14 @@ fn what_the_language_has_and_we_have_not_is_named() {
         ],
     );
     expect(
-        "use: { secrets: [a], authentications: {}, extensions: [], catalogs: {} }
+        "use: { secrets: a, authentications: {}, extensions: [], catalogs: {} }
 do: [ { a: { set: { x: 1 } } } ]
 ",
         &[
-            "f:2:8: `secrets` in `use` is not supported yet",
-            "f:2:22: `authentications` in `use` is not supported yet: give the plugin its credentials in `with`",
-            "f:2:43: `extensions` in `use` is not supported yet",
-            "f:2:59: `catalogs` in `use` is not supported yet: plugins are installed on the host and called as `name:version@default`",
+            "f:2:17: `use.secrets` is a list of names: `secrets: [shop-key]`",
+            "f:2:20: `authentications` in `use` is not supported yet: give the plugin its credentials in `with`",
+            "f:2:41: `extensions` in `use` is not supported yet",
+            "f:2:57: `catalogs` in `use` is not supported yet: plugins are installed on the host and called as `name:version@default`",
         ],
     );
 }
@@ -322,10 +322,10 @@ fn a_variable_that_is_not_there_is_found() {
       catch: { as: err, when: $error.status == 1, do: [ { d: { set: { x: '${ $err }' } } } ] }
 ",
         &[
-            "f:3:14: unknown variable `$input` here: there are `context`, `task`, `workflow` and `runtime`",
+            "f:3:14: unknown variable `$input` here: there are `context`, `task`, `workflow`, `runtime` and `secrets`",
             "f:3:34: unknown variable `$contxt` here: did you mean `$context`?",
-            "f:5:31: unknown variable `$err` here: there are `context`, `input`, `task`, `workflow` and `runtime`",
-            "f:6:31: unknown variable `$error` here: there are `context`, `input`, `task`, `workflow`, `runtime` and `err`",
+            "f:5:31: unknown variable `$err` here: there are `context`, `input`, `task`, `workflow`, `runtime` and `secrets`",
+            "f:6:31: unknown variable `$error` here: there are `context`, `input`, `task`, `workflow`, `runtime`, `secrets` and `err`",
         ],
     );
 }

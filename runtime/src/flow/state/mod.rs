@@ -12,7 +12,7 @@
 //!
 //! What a kind of task does in its frame is in [`task`](super::task).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -24,6 +24,7 @@ use crate::problem::Problem;
 use super::definition::{Flow, ListIndex};
 use super::event::{Effect, End, EvaluationId, Event, Status, StepId, StepRecord, TimerId};
 use super::expression::Budget;
+use super::mask::{Hidden, Mask};
 use super::task::{Kind, Then, call};
 
 mod frame;
@@ -268,6 +269,25 @@ impl RunState {
     /// One record to each task that was entered, in that order.
     pub fn steps(&self) -> &[StepRecord] {
         &self.steps
+    }
+
+    /// What the history does not show of the run.
+    pub(crate) fn hidden(&self) -> Hidden {
+        let masked = self.flow.tasks.iter().filter_map(|task| Some((task.reference.as_str(), task.mask.as_ref()?)));
+        let masks: HashMap<&str, &Mask> = masked.collect();
+        match masks.is_empty() {
+            true => Hidden::default(),
+            false => Hidden::of(
+                self.steps.iter().filter_map(|record| Some((record, *masks.get(record.reference.as_str())?))),
+            ),
+        }
+    }
+
+    /// A step as the history shows it.
+    pub(crate) fn shown(&self, step: StepId, hidden: &Hidden) -> Option<StepRecord> {
+        let record = self.steps.get(step as usize)?.clone();
+        let task = self.flow.tasks.iter().find(|task| task.mask.is_some() && task.reference == record.reference);
+        Some(hidden.step(record, task.and_then(|task| task.mask.as_ref())))
     }
 
     /// The steps whose records changed since this was last asked, each once, in order.

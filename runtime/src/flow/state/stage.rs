@@ -69,6 +69,9 @@ impl Turn<'_> {
         let task = self.task();
         match self.frame().stage {
             Stage::Condition => {
+                if !task.is_enabled {
+                    return self.skip();
+                }
                 let raw = Arc::clone(&self.frame().raw);
                 if let Some(condition) = &task.condition
                     && !truthy(&self.evaluate(condition, &raw)?)

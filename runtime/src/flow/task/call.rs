@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::flow::definition::{Builder, Input};
+use crate::flow::definition::{Builder, Input, unknown_use};
 use crate::flow::node::{Data, Node, Place};
 use crate::flow::reader::{Fields, INSIDE, Keys, nearest};
 use crate::flow::state::{Body, Next, Stop, Turn};
@@ -145,14 +145,40 @@ fn read_target(builder: &mut Builder<'_>, node: &Node, target: &str, with: Optio
             return None;
         }
     };
-    if let Some(with) = with {
-        builder.reader.need_in_call(with);
-    }
-    let template = match with {
-        Some(with) => builder.reader.template(with, INSIDE),
+    let with = with.map(|with| with_retries(builder, with));
+    let template = match &with {
+        Some(with) => {
+            builder.reader.need_in_call(with);
+            builder.reader.template(with, INSIDE)
+        }
         None => Template::literal(Value::Object(Default::default())),
     };
-    Some(Call { plugin, with: template, at: node.at, node: with.cloned(), arguments: None, expand: false })
+    Some(Call { plugin, with: template, at: node.at, node: with, arguments: None, expand: false })
+}
+
+/// `with`, in which the name of a policy in `use.retries` stands for what it says: under `retry`, and under that of a request
+/// in it, such as `subscribe`.
+fn with_retries(builder: &mut Builder<'_>, with: &Node) -> Node {
+    let mut with = with.clone();
+    let Data::Map(entries) = &mut with.data else { return with };
+    for entry in entries {
+        match &mut entry.value.data {
+            Data::Text(name) if entry.key == "retry" && !name.trim_start().starts_with("${") => {
+                if let Some(policy) = builder.uses.written_retries.get(name) {
+                    entry.value = policy.clone();
+                    continue;
+                }
+                let known = builder.uses.written_retries.keys().map(String::as_str);
+                let message = unknown_use("retries", name, nearest(name, known));
+                builder.reader.error(entry.value.at, message);
+            }
+            Data::Map(_) if ["subscribe", "unsubscribe"].contains(&entry.key.as_str()) => {
+                entry.value = with_retries(builder, &entry.value);
+            }
+            _ => {}
+        }
+    }
+    with
 }
 
 /// A name without a version: perhaps a misspelt function or kind of call.

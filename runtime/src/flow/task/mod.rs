@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::definition::{Builder, Input, ListIndex, Output};
-use super::node::{Entry, Node, Place};
+use super::mask::Mask;
+use super::node::{Data, Entry, Node, Place};
 use super::reader::{BEFORE, Fields, Keys, listed, nearest};
 use super::state::{Next, Stop, Turn};
 use super::template::Template;
@@ -32,6 +33,10 @@ pub(crate) struct Task {
     pub list: ListIndex,
     /// Its position in its list.
     pub position: usize,
+    /// The switch beside the condition: off, the task is skipped.
+    pub is_enabled: bool,
+    /// What the history does not show of it.
+    pub mask: Option<Mask>,
     pub condition: Option<Template>,
     pub input: Input,
     pub output: Output,
@@ -208,15 +213,21 @@ impl Builder<'_> {
         let export = self.task_output(fields.get("export"), "`export`");
         let timeout = fields.get("timeout").map(|node| self.timeout(node));
         let then = fields.get("then").map(|node| self.then(node, names));
-        if let Some(node) = fields.get("metadata") {
+        let metadata = fields.get("metadata");
+        if let Some(node) = metadata {
             self.reader.entries(node, "`metadata`");
         }
+        let said = |key: &str| metadata.and_then(|node| node.get(key)).map(|entry| &entry.value);
+        let is_enabled = said("enabled").map(|node| self.reader.boolean(node, "`enabled`"));
+        let mask = said("mask").map(|node| self.mask(node));
         Some(Task {
             name: entry.key.clone(),
             reference,
             at: entry.at,
             list,
             position,
+            is_enabled: optional(is_enabled)?.unwrap_or(true),
+            mask: optional(mask)?,
             condition: optional(condition)?,
             input,
             output,
@@ -225,6 +236,16 @@ impl Builder<'_> {
             then: optional(then)?.unwrap_or_default(),
             kind: kind?,
         })
+    }
+
+    fn mask(&mut self, node: &Node) -> Option<Mask> {
+        let Data::List(items) = &node.data else {
+            self.reader.error(node.at, "`mask` is a list of places, as in `mask: [input.headers.authorization]`");
+            return None;
+        };
+        let places = items.iter().map(|item| self.reader.text(item, "an element of `mask`"));
+        let places: Option<Vec<&str>> = places.collect();
+        Mask::read(&places?).map_err(|message| self.reader.error(node.at, message)).ok()
     }
 
     fn kind_of(

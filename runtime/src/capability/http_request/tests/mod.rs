@@ -3,6 +3,7 @@
 mod answers;
 mod credentials;
 mod policy;
+mod proxied;
 mod quotas;
 mod redirects;
 mod requests;
@@ -38,7 +39,7 @@ fn egress(lines: &str) -> Egress {
 }
 
 fn egress_on(lines: &str, shared: Shared) -> Egress {
-    Egress::new(TenantId::default_tenant(), &rules(lines), &Quota::default(), Arc::new(shared))
+    Egress::new(TenantId::default_tenant(), &rules(lines), &Quota::default(), Arc::new(shared), [].into())
 }
 
 /// A tenant that may reach the test's servers.

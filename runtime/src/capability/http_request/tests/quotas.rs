@@ -7,7 +7,8 @@ fn with_quota(quota: Quota) -> Egress {
         TenantId::default_tenant(),
         &rules("- network = \"127.0.0.1/32\""),
         &quota,
-        Shared::new(vec![]),
+        Shared::new(vec![], None),
+        [].into(),
     )
 }
 

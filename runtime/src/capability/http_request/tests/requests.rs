@@ -136,7 +136,8 @@ async fn a_request_body_over_the_quota_is_not_sent() {
         TenantId::default_tenant(),
         &rules("- network = \"127.0.0.1/32\""),
         &quota,
-        Shared::new(vec![]),
+        Shared::new(vec![], None),
+        [].into(),
     );
     let error = send(&egress, post(server.url("/"), "four")).await.unwrap_err();
     assert_eq!((error.code, error.sent), (Code::TooLarge, Sent::No));

@@ -14,7 +14,7 @@ use super::super::tls::Roots;
 use super::*;
 
 /// A server that answers with the HTTP version that it is asked in; its certificate signs itself.
-async fn start(names: &[&str], protocols: &[&str], alpn: &[&str]) -> (SocketAddr, CertificateDer<'static>) {
+pub(super) async fn start(names: &[&str], protocols: &[&str], alpn: &[&str]) -> (SocketAddr, CertificateDer<'static>) {
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     let made = rcgen::generate_simple_self_signed(names).unwrap();
     let certificate = made.cert.der().clone();
@@ -54,12 +54,16 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor) {
     }
 }
 
+pub(super) fn trusting_roots(certificate: CertificateDer<'static>) -> Roots {
+    Roots::and(vec![certificate])
+}
+
 fn trusting(certificate: CertificateDer<'static>) -> Egress {
     let shared = Shared { roots: Roots::and(vec![certificate]), ..Shared::default() };
     egress_on("- network = \"127.0.0.0/8\"\n- network = \"::1/128\"", shared)
 }
 
-const BOTH: &[&str] = &["TLSv1_3", "TLSv1_2"];
+pub(super) const BOTH: &[&str] = &["TLSv1_3", "TLSv1_2"];
 
 #[tokio::test]
 async fn http2_is_spoken_where_it_is_offered() {
@@ -119,4 +123,65 @@ async fn a_server_that_does_not_speak_tls_is_a_tls_failure() {
     let (_, certificate) = start(&["localhost"], BOTH, &[]).await;
     let error = send(&trusting(certificate), get(format!("https://{address}/"))).await.unwrap_err();
     assert_eq!((error.code, error.sent), (Code::Tls, Sent::No), "{error}");
+}
+
+/// A server that talks to clients with one of these certificates only, and tells whose it is.
+async fn start_for_clients(client: CertificateDer<'static>) -> (SocketAddr, CertificateDer<'static>) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let certificate = made.cert.der().clone();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let mut trusted = rustls::RootCertStore::empty();
+    trusted.add(client).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier =
+        rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(trusted), provider.clone())
+            .build()
+            .unwrap();
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(vec![certificate.clone()], key)
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(config))));
+    (address, certificate)
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_shown_by_its_connection_and_by_nobody_else() {
+    use crate::capability::vault::{Connection, Credentials, Vault};
+    let me = rcgen::generate_simple_self_signed(vec!["me".to_owned()]).unwrap();
+    let (address, certificate) = start_for_clients(me.cert.der().clone()).await;
+    let egress = trusting(certificate);
+    let url = format!("https://localhost:{}/", address.port());
+    let vault = Arc::new(Vault::default());
+    let document = serde_json::json!({
+        "hosts": ["localhost"],
+        "clientCertificate": { "certificate": me.cert.pem(), "key": me.signing_key.serialize_pem() },
+    });
+    let document = serde_json::from_value(document).unwrap();
+    vault.put_connection(Connection::new("shop", document).unwrap(), None);
+    let credentials = Credentials::of_trigger(vault, ["shop".to_owned()].into(), [].into());
+    let options = SendOptions { connection: Some("shop".to_owned()), ..SendOptions::default() };
+    for _ in 0..2 {
+        let sent = egress.send(get(&url), options.clone(), Some(&credentials), Instant::now() + PATIENCE).await;
+        assert_eq!(sent.unwrap().status, 200);
+        assert!(send(&egress, get(&url)).await.is_err(), "no certificate is shown without the connection");
+    }
+}
+
+/// What one tenant trusts, another one does not.
+#[tokio::test]
+async fn a_private_authority_is_trusted_by_its_tenant_alone() {
+    let (address, certificate) = start(&["localhost"], BOTH, &[]).await;
+    let rule = rules("- network = \"127.0.0.0/8\"");
+    let tenant = |trusted: super::super::tls::Trusted| {
+        let shared = Shared::new(vec![], None);
+        Egress::new(TenantId::default_tenant(), &rule, &Quota::default(), shared, trusted)
+    };
+    let url = format!("https://localhost:{}/", address.port());
+    assert_eq!(send(&tenant([certificate].into()), get(&url)).await.unwrap().status, 200);
+    assert_eq!(send(&tenant([].into()), get(&url)).await.unwrap_err().code, Code::Tls);
 }

@@ -1,0 +1,114 @@
+//! The operator's forward proxy: which requests go through it, and how. Requests of http are given to it as they are,
+//! those of https through a tunnel (RFC 9110, section 9.3.6).
+//!
+//! What a request may reach is judged before, by the addresses that the name has here; the proxy resolves it again, so that
+//! what it may reach is the proxy's to bound as well. Variables of the environment are not looked at.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::Uri;
+use hyper::header::HeaderValue;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tower_service::Service as _;
+
+use crate::config::ProxyConfig;
+
+/// The proxy, and what does not go through it.
+pub(super) struct Proxy {
+    matcher: Matcher,
+}
+
+/// It may have a password.
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Proxy(…)")
+    }
+}
+
+/// A request's way through the proxy.
+pub(super) struct Through(Intercept);
+
+impl Proxy {
+    pub(super) fn new(config: &ProxyConfig) -> Self {
+        let matcher = Matcher::builder().all(config.url.clone()).no(config.no_proxy.join(",")).build();
+        Self { matcher }
+    }
+
+    /// None: that is reached directly.
+    pub(super) fn way(&self, to: &Uri) -> Option<Through> {
+        self.matcher.intercept(to).map(Through)
+    }
+}
+
+impl Through {
+    /// Where the proxy is, for messages.
+    pub(super) fn shown(&self) -> String {
+        let uri = self.0.uri();
+        format!("{}:{}", uri.host().unwrap_or_default(), port(uri))
+    }
+
+    /// What a request of http shows the proxy.
+    pub(super) fn authorization(&self) -> Option<&HeaderValue> {
+        self.0.basic_auth()
+    }
+
+    /// A connection with the proxy.
+    pub(super) async fn connect(&self, limit: Duration) -> io::Result<TcpStream> {
+        dial(self.0.uri().clone(), limit).await
+    }
+
+    /// A connection through the proxy with that authority, `host:port`.
+    pub(super) async fn tunnel(&self, authority: &str, limit: Duration) -> Result<TcpStream, String> {
+        let to = Uri::builder().scheme("https").authority(authority).path_and_query("/").build();
+        let to = to.map_err(|error| error.to_string())?;
+        let mut tunnel = Tunnel::new(self.0.uri().clone(), Dial(limit));
+        if let Some(authorization) = self.0.basic_auth() {
+            tunnel = tunnel.with_auth(authorization.clone());
+        }
+        match timeout(limit, tunnel.call(to)).await {
+            Ok(Ok(stream)) => Ok(stream.into_inner()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("no tunnel within {} s", limit.as_secs())),
+        }
+    }
+}
+
+/// What the tunnel dials its proxy with.
+struct Dial(Duration);
+
+impl tower_service::Service<Uri> for Dial {
+    type Response = TokioIo<TcpStream>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<TokioIo<TcpStream>>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, proxy: Uri) -> Self::Future {
+        let limit = self.0;
+        Box::pin(async move { dial(proxy, limit).await.map(TokioIo::new) })
+    }
+}
+
+async fn dial(proxy: Uri, limit: Duration) -> io::Result<TcpStream> {
+    let host = proxy.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let stream = match timeout(limit, TcpStream::connect((host, port(&proxy)))).await {
+        Ok(connected) => connected?,
+        Err(_) => return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time")),
+    };
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
+
+fn port(proxy: &Uri) -> u16 {
+    proxy.port_u16().unwrap_or(80)
+}
