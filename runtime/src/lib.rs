@@ -25,12 +25,12 @@ pub use clock::Clock;
 pub use config::{AllowRule, Config, ConfigError, Quota, Retention, TenantConfig, TlsConfig};
 pub use engine::{
     Answer, Callback, Data, DeployError, FlowView, Hook, Inbound, List, OpenError, Options, PluginView,
-    RunChange, RunFilter, RunSummary, RunView, Runtime, ScheduleView, SubscriptionView, TriggerView,
-    VaultKind, VaultView, backup,
+    RunChange, RunFilter, RunSummary, RunView, Runtime, ScheduleView, SubscriptionView, Trial, TrialEnd,
+    TriggerView, VaultKind, VaultView, backup,
 };
 pub use flow::{
-    AttemptRecord, CleanupRecord, Document, Finding, Flow, Severity, Status, StepId, StepRecord,
-    TriggerDocument, read,
+    AttemptRecord, CleanupRecord, Document, Finding, Flow, Imported, Place, Sample, SampleVariable, Severity,
+    Status, StepId, StepRecord, TriggerDocument, import_curl, paths, read, sample,
 };
 pub use host::{SandboxCost, measure_sandbox};
 pub use id::{FlowId, PluginRef, RunId, TenantId, mint_token};

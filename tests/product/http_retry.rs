@@ -107,10 +107,17 @@ async fn a_policy_may_have_a_name() {
     let stub = Stub::start().await;
     stub.next("/orders", Given::status(503)).next("/orders", Given::status(503));
     let uses = "use: { retries: { gently: { delay: PT0.05S, backoff: { constant: {} }, limit: { attempt: { count: 2 } } } } }";
-    let text = crate::documents::flow_with("ask", uses, &at(&stub, &ask("method: POST, body: { n: 1 }, retry: gently")));
+    let text = crate::documents::flow_with(
+        "ask",
+        uses,
+        &at(&stub, &ask("method: POST, body: { n: 1 }, retry: gently")),
+    );
     let server = serve(&[&text]).await;
     let run = server.run("shop/ask", &json!({})).await;
-    assert_eq!((&run["status"], attempts(&run)), (&json!("completed"), vec![json!(503), json!(503), Value::Null]));
+    assert_eq!(
+        (&run["status"], attempts(&run)),
+        (&json!("completed"), vec![json!(503), json!(503), Value::Null])
+    );
     let wrong = text.replace("retry: gently", "retry: gentle");
     let put = server.call("PUT", "/api/v1/flows/shop/ask").body("application/yaml", wrong).send().await;
     let problem = put.problem(400);

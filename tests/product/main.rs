@@ -4,6 +4,7 @@
 //! with the outside: commands, files, addresses, statuses and the words that an error cannot do without.
 
 mod admin;
+mod authors;
 mod backup;
 mod callbacks;
 mod check;
@@ -17,6 +18,7 @@ mod documents;
 mod durability;
 mod egress;
 mod endurance;
+mod examples;
 mod http_retry;
 mod http_webhook;
 mod journals;

@@ -10,7 +10,7 @@ async fn a_step_that_is_off_or_whose_condition_is_false_is_skipped_and_the_run_g
     let stub = Stub::start().await;
     let tasks = "- off: { call: http-request:1.0.0@default, with: { url: STUB/off }, metadata: { enabled: false } }\n\
                  - no: { if: .never, call: http-request:1.0.0@default, with: { url: STUB/no } }\n\
-                 - end: { set: { done: true } }";
+                 - last: { set: { done: true } }";
     let server = serve(&[&flow("skips", &at(&stub, tasks))]).await;
     let run = server.run("shop/skips", &json!({})).await;
     assert_eq!((&run["status"], &run["output"]), (&json!("completed"), &json!({ "done": true })));

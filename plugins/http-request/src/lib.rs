@@ -43,7 +43,9 @@ fn exchange(mut input: Input<'_>, ctx: &Context) -> Result<Next<Output, Polling>
             waits => return Ok(waits),
         };
         if turning.is_end(&page) {
-            return Ok(Next::Done(turning.finish(Output { status: 200, success: true, error: None, ..page }, true)?));
+            return Ok(Next::Done(
+                turning.finish(Output { status: 200, success: true, error: None, ..page }, true)?,
+            ));
         }
         if !page.success {
             return Ok(Next::Done(page));

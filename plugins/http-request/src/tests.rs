@@ -581,7 +581,10 @@ fn pages_are_followed_by_their_links_until_there_is_none() {
     for (last, count) in [(answer(404), 3), (answer(200).json(json!({ "items": [], "next": null })), 4)] {
         let output = pages_by_link(last).run::<Plugin>("http-request", input.clone()).unwrap();
         assert_eq!(output["body"], json!((0..15).collect::<Vec<u32>>()));
-        assert_eq!((&output["pages"], &output["complete"], &output["success"]), (&json!(count), &json!(true), &json!(true)));
+        assert_eq!(
+            (&output["pages"], &output["complete"], &output["success"]),
+            (&json!(count), &json!(true), &json!(true))
+        );
     }
     let failed = pages_by_link(answer(500)).run::<Plugin>("http-request", input).unwrap_err();
     assert_eq!(failed.status(), 500);
@@ -594,7 +597,9 @@ fn pages_are_counted_by_a_parameter_until_one_is_empty_or_enough_are_there() {
         .expect(request("GET", &format!("{URL}?skip=0")), page(0, 10))
         .expect(request("GET", &format!("{URL}?skip=10")), page(10, 5))
         .expect(request("GET", &format!("{URL}?skip=15")), page(15, 0));
-    let output = host.run::<Plugin>("http-request", json!({ "url": URL, "pages": { "parameter": { "name": "skip" } } })).unwrap();
+    let output = host
+        .run::<Plugin>("http-request", json!({ "url": URL, "pages": { "parameter": { "name": "skip" } } }))
+        .unwrap();
     assert_eq!(output["body"].as_array().unwrap().len(), 15);
     assert_eq!((&output["pages"], &output["complete"]), (&json!(3), &json!(true)));
     let host = MockHost::new()
@@ -610,7 +615,10 @@ fn pages_of_another_origin_are_asked_without_credentials() {
     let host = MockHost::new()
         .with_expression(".body.next", |page| page["body"]["next"].clone())
         .with_expression(".body.items", |page| page["body"]["items"].clone())
-        .expect(request("GET", URL), answer(200).json(json!({ "items": [1], "next": "https://other.example.com/2" })))
+        .expect(
+            request("GET", URL),
+            answer(200).json(json!({ "items": [1], "next": "https://other.example.com/2" })),
+        )
         .expect(request("GET", "https://other.example.com/2"), answer(200).json(json!({ "items": [2] })));
     let input = json!({
         "url": URL, "pages": { "next": ".body.next", "items": ".body.items" }, "connection": "shop",
@@ -618,7 +626,10 @@ fn pages_of_another_origin_are_asked_without_credentials() {
     });
     host.run::<Plugin>("http-request", input).unwrap();
     let sent = host.sent();
-    assert_eq!((&sent[0].options["connection"], sent[0].header("authorization")), (&json!("shop"), Some("x")));
+    assert_eq!(
+        (&sent[0].options["connection"], sent[0].header("authorization")),
+        (&json!("shop"), Some("x"))
+    );
     assert_eq!((&sent[1].options["connection"], sent[1].header("authorization")), (&Value::Null, None));
     assert_eq!(sent[1].header("x-a"), Some("1"));
 }
@@ -628,7 +639,10 @@ fn pages_that_lead_nowhere_are_refused_before_anything_is_sent() {
     for (input, says) in [
         (json!({ "pages": {} }), "`pages`: say how to get to the next page"),
         (json!({ "pages": { "parameter": { "name": "p" }, "max": 1001 } }), "`max` is from 1 to 1000"),
-        (json!({ "pages": { "parameter": { "name": "p" } }, "method": "POST" }), "`pages`: pages are read with GET"),
+        (
+            json!({ "pages": { "parameter": { "name": "p" } }, "method": "POST" }),
+            "`pages`: pages are read with GET",
+        ),
         (json!({ "pages": { "next": ".x" } }), "`pages.next`: "),
     ] {
         let mut whole = json!({ "url": URL });

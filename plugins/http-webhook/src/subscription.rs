@@ -111,7 +111,9 @@ fn read<'w>(written: &'w str, name: &str) -> Result<Exchange<'w>, Problem> {
     let named = |problem: Problem| Problem::validation(format!("`{name}`: {}", problem.detail_text()));
     let exchange: Exchange<'w> = input::parse(written).map_err(named)?;
     if exchange.pages.is_some() {
-        return Err(Problem::validation(format!("`{name}`: leave `pages` out: what is asked for is one answer")));
+        return Err(Problem::validation(format!(
+            "`{name}`: leave `pages` out: what is asked for is one answer"
+        )));
     }
     match exchange.allow_failure {
         false => Ok(exchange),

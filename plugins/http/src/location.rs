@@ -33,7 +33,9 @@ pub fn joined(from: &str, location: &str) -> Option<String> {
 
 /// Headers that show who asks: they are for the one who was asked first.
 pub fn is_credential(name: &str) -> bool {
-    ["authorization", "cookie", "proxy-authorization"].iter().any(|credential| name.eq_ignore_ascii_case(credential))
+    ["authorization", "cookie", "proxy-authorization"]
+        .iter()
+        .any(|credential| name.eq_ignore_ascii_case(credential))
 }
 
 #[cfg(test)]

@@ -82,8 +82,10 @@ impl Pages {
             return refused("`max` is from 1 to 1000");
         }
         let expressions = [("next", &self.next), ("items", &self.items), ("until", &self.until)];
-        for (name, expression) in expressions.into_iter().filter_map(|(name, it)| Some((name, it.as_ref()?))) {
-            let named = |problem: Problem| Problem::validation(format!("`pages.{name}`: {}", problem.detail_text()));
+        for (name, expression) in expressions.into_iter().filter_map(|(name, it)| Some((name, it.as_ref()?)))
+        {
+            let named =
+                |problem: Problem| Problem::validation(format!("`pages.{name}`: {}", problem.detail_text()));
             expression.check(ctx).map_err(named)?;
         }
         let at = self.parameter.as_ref().map_or(0, |parameter| parameter.start);
@@ -106,7 +108,11 @@ impl Turning {
             Value::Array(items) => items,
             Value::Null => vec![],
             other => {
-                let what = format!("page {}: `pages.items` gives {}, and should be a list", self.count, kind_of(&other));
+                let what = format!(
+                    "page {}: `pages.items` gives {}, and should be a list",
+                    self.count,
+                    kind_of(&other)
+                );
                 return Err(Problem::new(kind::EXPRESSION, "A page cannot be read", 400).detail(what));
             }
         };
@@ -125,7 +131,11 @@ impl Turning {
                 Value::String(link) if link.trim().is_empty() => return Ok(Turn::End(true)),
                 Value::String(link) => follow(input, &page.url, &link)?,
                 other => {
-                    let what = format!("page {}: `pages.next` gives {}, and should be a URL", self.count, kind_of(&other));
+                    let what = format!(
+                        "page {}: `pages.next` gives {}, and should be a URL",
+                        self.count,
+                        kind_of(&other)
+                    );
                     return Err(Problem::new(kind::EXPRESSION, "A page cannot be read", 400).detail(what));
                 }
             },

@@ -91,11 +91,14 @@ struct Nothing {}
 impl From<WrittenBackoff> for Backoff {
     fn from(written: WrittenBackoff) -> Self {
         match written {
-            WrittenBackoff::Name(BackoffName::Constant) | WrittenBackoff::Map(BackoffMap::Constant(_)) => Self::Constant,
-            WrittenBackoff::Name(BackoffName::Linear) | WrittenBackoff::Map(BackoffMap::Linear(_)) => Self::Linear,
-            WrittenBackoff::Name(BackoffName::Exponential) | WrittenBackoff::Map(BackoffMap::Exponential(_)) => {
-                Self::Exponential
+            WrittenBackoff::Name(BackoffName::Constant) | WrittenBackoff::Map(BackoffMap::Constant(_)) => {
+                Self::Constant
             }
+            WrittenBackoff::Name(BackoffName::Linear) | WrittenBackoff::Map(BackoffMap::Linear(_)) => {
+                Self::Linear
+            }
+            WrittenBackoff::Name(BackoffName::Exponential)
+            | WrittenBackoff::Map(BackoffMap::Exponential(_)) => Self::Exponential,
         }
     }
 }

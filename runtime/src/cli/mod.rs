@@ -12,6 +12,7 @@ mod data;
 mod demo;
 mod dev;
 mod hosting;
+mod import;
 mod logging;
 mod plugin;
 mod run;
@@ -52,6 +53,7 @@ enum Command {
     Connections(admin::connections::Args),
     Tenants(admin::tenants::Args),
     Policy(admin::policy::Args),
+    Import(import::Args),
 }
 
 impl Command {
@@ -71,6 +73,7 @@ impl Command {
             Self::Connections(args) => admin::connections::run(args).await,
             Self::Tenants(args) => admin::tenants::run(args).await,
             Self::Policy(args) => admin::policy::run(args).await,
+            Self::Import(args) => import::run(args).await,
         }
     }
 
@@ -172,6 +175,9 @@ mod tests {
             "flowcell connections set shop shop.json",
             "flowcell connections show shop --json",
             "flowcell tenants list",
+            "flowcell import curl curl --json",
+            "flowcell plugin try http-request --with {}",
+            "flowcell triggers sample https://x.example/?a=1",
             "flowcell policy explain https://example.com/ --method POST",
             "flowcell serve --log-format json",
         ] {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use hyper::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::admin::{ALL, print_list};
 use super::client::{Server, encoded};
@@ -35,6 +35,17 @@ enum What {
     Install {
         #[arg(value_name = "FILE.wasm")]
         file: PathBuf,
+    },
+    /// Calls an action once, under the tenant's policy and of no run: on a host, or from a component's file
+    Try {
+        /// NAME or NAME.ACTION, perhaps with :VERSION; or FILE.wasm, which needs no host
+        action: String,
+        /// The action's input: JSON, @FILE, or - for stdin
+        #[arg(long)]
+        with: String,
+        /// With FILE.wasm: the configuration that says what may be reached; loopback and public addresses without it
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
     },
     /// Says what a component's file holds; needs no host
     Inspect {
@@ -71,6 +82,17 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Stop> {
                 terminal::say(&format!("installed {}:{}", text("name"), text("version")));
             }
         }
+        What::Try { action, with, config } => {
+            let with = super::run::input(Some(with))?;
+            let trial = match action.strip_suffix(".wasm") {
+                Some(_) => try_file(Path::new(action), config.as_deref(), with).await?,
+                None => {
+                    let path = format!("/plugins/{action}/try");
+                    args.server.connect()?.post(&path, &json!({ "with": with })).await?
+                }
+            };
+            return Ok(tried(json, &trial));
+        }
         What::Inspect { file } => {
             let plugin = load(file).await?;
             match json {
@@ -97,6 +119,45 @@ async fn load(file: &Path) -> Result<PluginView, Stop> {
     let runtime = hosting::in_memory(Config::default()).await?;
     let installed = runtime.install_plugin(&TenantId::default_tenant(), &wasm).await;
     installed.map_err(|problem| Stop::wrong(format!("{}: {problem}", file.display())))
+}
+
+/// Calls the one action of a component in a runtime of its own.
+async fn try_file(file: &Path, config: Option<&Path>, with: Value) -> Result<Value, Stop> {
+    let config = match config {
+        Some(path) => Config::read(path).map_err(|error| Stop::wrong(error.to_string()))?,
+        None => Config::local(),
+    };
+    let wasm = sources::plugin(file)?.wasm;
+    let runtime = hosting::in_memory(config).await?;
+    let tenant = TenantId::default_tenant();
+    let installed = runtime.install_plugin(&tenant, &wasm).await;
+    let plugin = installed.map_err(|problem| Stop::wrong(format!("{}: {problem}", file.display())))?;
+    let action = format!("{}:{}", plugin.name, plugin.version);
+    let trial = runtime.try_action(&tenant, &action, with).await;
+    let trial = trial.map_err(|problem| Stop::wrong(problem.to_string()))?;
+    Ok(serde_json::to_value(&trial).unwrap_or_default())
+}
+
+/// The output on stdout, and the places in it beside; a problem as `flowcell run` shows one.
+fn tried(json: bool, trial: &Value) -> ExitCode {
+    let has_failed = trial["status"] == "faulted";
+    if json {
+        terminal::say_json(trial);
+    } else if has_failed {
+        terminal::note(&trial["problem"].to_string());
+    } else if trial["status"] == "suspended" {
+        let text = "it would wait for the world; what it had begun was undone";
+        let problem = trial["problem"]["detail"].as_str().map(|why| format!(", but for this: {why}"));
+        terminal::note(&terminal::harmless(&format!("{text}{}", problem.unwrap_or_default())));
+    } else {
+        terminal::say_json(&trial["output"]);
+        let places = trial["paths"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let text =
+            |value: &Value| terminal::harmless(&value.as_str().map_or(value.to_string(), str::to_owned));
+        let rows: Vec<_> = places.iter().map(|place| [text(&place["path"]), text(&place["value"])]).collect();
+        terminal::note(&terminal::table(["PATH", "VALUE"], &rows));
+    }
+    if has_failed { ExitCode::from(1) } else { ExitCode::SUCCESS }
 }
 
 fn described(plugin: &PluginView) -> String {
@@ -164,8 +225,6 @@ fn want(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

@@ -17,6 +17,11 @@ pub(super) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// A value as YAML, for a document.
+pub(super) fn yaml(value: &Value) -> String {
+    serde_saphyr::to_string(value).unwrap_or_else(|_| value.to_string())
+}
+
 /// A JSON value as a result: readable on a terminal, one line for a pipe.
 pub(super) fn say_json(value: &Value) {
     if io::stdout().is_terminal() {

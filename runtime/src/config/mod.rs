@@ -181,7 +181,8 @@ impl Config {
     pub fn parse(text: &str, file_name: &str) -> Result<Self, ConfigError> {
         let source = Source::new(text, file_name);
         let table = source.parse()?;
-        let root = source.root(&table, &["listen", "public_url", "journal", "tls", "proxy", "vault_key", "tenant"])?;
+        let root = source
+            .root(&table, &["listen", "public_url", "journal", "tls", "proxy", "vault_key", "tenant"])?;
         // A file named in a file is looked for beside it, wherever the host was started.
         let folder = Path::new(file_name).parent().unwrap_or(Path::new(""));
         Ok(Self {
@@ -256,13 +257,18 @@ fn proxy(field: &Field<'_>) -> Result<ProxyConfig, ConfigError> {
     let section = field.section("proxy", &["url", "no_proxy"])?;
     let url = required_text(&section, "url")?;
     let field = section.get("url").expect("it is there");
-    let is_proxy = Url::parse(&url).is_ok_and(|url| url.scheme() == "http" && url.host().is_some() && url.path() == "/");
+    let is_proxy =
+        Url::parse(&url).is_ok_and(|url| url.scheme() == "http" && url.host().is_some() && url.path() == "/");
     if !is_proxy {
         // Not quoted: it may have a password in it.
-        return Err(field.error("`url` is not the address of a proxy: write it as \"http://proxy.example.com:3128\""));
+        return Err(
+            field.error("`url` is not the address of a proxy: write it as \"http://proxy.example.com:3128\"")
+        );
     }
     let no_proxy = match section.get("no_proxy") {
-        Some(field) => field.list()?.iter().map(|item| Ok(item.text()?.to_owned())).collect::<Result<_, _>>()?,
+        Some(field) => {
+            field.list()?.iter().map(|item| Ok(item.text()?.to_owned())).collect::<Result<_, _>>()?
+        }
         None => Vec::new(),
     };
     Ok(ProxyConfig { url, no_proxy })

@@ -33,6 +33,7 @@ mod simulator;
 mod steps;
 mod subscription;
 mod tenant;
+mod trial;
 mod vault;
 mod view;
 mod waiters;
@@ -49,7 +50,7 @@ pub use self::options::{Data, OpenError, Options};
 pub use self::receive::{Answer, Hook, Inbound};
 pub use self::view::{
     FlowView, List, PluginView, RunChange, RunFilter, RunSummary, RunView, ScheduleView, SubscriptionView,
-    TriggerView, VaultKind, VaultView,
+    Trial, TrialEnd, TriggerView, VaultKind, VaultView,
 };
 
 use self::core::{Core, Lifetime};
@@ -195,6 +196,14 @@ impl Runtime {
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         carried::to_the_end(async move { deploy::remove_trigger(&runtime, &tenant, &namespace, &name).await })
             .await
+    }
+
+    /// Calls an action once with this input, under the tenant's policy and quotas, and of no run. `action` is `name` or
+    /// `name.action`, perhaps with `:version`. The error is that it could not be called.
+    pub async fn try_action(&self, tenant: &TenantId, action: &str, input: Value) -> Result<Trial, Problem> {
+        let tenant = self.tenant(tenant)?;
+        let plugin = trial::named(self, tenant, action)?;
+        trial::call(self, tenant, plugin, input).await
     }
 
     /// What a tenant keeps of this kind, without what is secret in it, in order of the names.

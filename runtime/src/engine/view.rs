@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::flow::{Effect, End, Event, RunState, Status, StepRecord};
+use crate::flow::{Effect, End, Event, Place, RunState, Status, StepRecord};
 use crate::id::{RunId, TenantId};
 pub use crate::journal::VaultKind;
 use crate::journal::{Entry, RunRow, SubscriptionPhase as SubscriptionStatus};
@@ -89,6 +89,45 @@ pub struct VaultView {
     pub document: Option<Value>,
     /// When it was set; none: the host's configuration says it.
     pub updated_at: Option<Timestamp>,
+}
+
+/// What one call of an action came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trial {
+    /// What was called, `name:version`.
+    pub plugin: String,
+    /// How it ended.
+    #[serde(flatten)]
+    pub end: TrialEnd,
+}
+
+/// How a call on trial ended.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "status", rename_all = "lowercase", rename_all_fields = "camelCase")]
+pub enum TrialEnd {
+    /// With an output.
+    Completed {
+        /// As a flow would have it.
+        output: Value,
+        /// The places of it, as expressions write them.
+        paths: Vec<Place>,
+    },
+    /// With a problem, which a flow could catch.
+    Faulted {
+        /// Why.
+        problem: Problem,
+    },
+    /// It would wait for the world. What it had begun there was undone.
+    Suspended {
+        /// Whether a request to its callback address would wake it.
+        callback: bool,
+        /// After how many milliseconds it would be woken.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        timer_ms: Option<u64>,
+        /// Why what it had begun could not be undone.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        problem: Option<Problem>,
+    },
 }
 
 /// When a flow starts by itself.

@@ -32,11 +32,17 @@ impl Mask {
             let list = match tokens.next().as_deref() {
                 Some("input") => &mut mask.input,
                 Some("output") => &mut mask.output,
-                _ => return Err(format!("`{place}` is no place: it begins with `input` or `output`, as in input.headers.authorization")),
+                _ => {
+                    return Err(format!(
+                        "`{place}` is no place: it begins with `input` or `output`, as in input.headers.authorization"
+                    ));
+                }
             };
             let tokens: Vec<String> = tokens.collect();
             if tokens.iter().any(String::is_empty) {
-                return Err(format!("`{place}` has an empty name in it: write it as input.headers.authorization"));
+                return Err(format!(
+                    "`{place}` has an empty name in it: write it as input.headers.authorization"
+                ));
             }
             list.push(tokens);
         }
@@ -193,9 +199,21 @@ mod tests {
         let value = json!({ "a": { "b": "one", "c": "two" }, "d": [{ "e": "three" }, { "e": 4 }] });
         let cases = [
             ("input", json!("***"), &["one", "two", "three", "4"][..]),
-            ("input.a.b", json!({ "a": { "b": "***", "c": "two" }, "d": [{ "e": "three" }, { "e": 4 }] }), &["one"]),
-            ("input.a.*", json!({ "a": { "b": "***", "c": "***" }, "d": [{ "e": "three" }, { "e": 4 }] }), &["one", "two"]),
-            ("input.d.*.e", json!({ "a": { "b": "one", "c": "two" }, "d": [{ "e": "***" }, { "e": "***" }] }), &["three", "4"]),
+            (
+                "input.a.b",
+                json!({ "a": { "b": "***", "c": "two" }, "d": [{ "e": "three" }, { "e": 4 }] }),
+                &["one"],
+            ),
+            (
+                "input.a.*",
+                json!({ "a": { "b": "***", "c": "***" }, "d": [{ "e": "three" }, { "e": 4 }] }),
+                &["one", "two"],
+            ),
+            (
+                "input.d.*.e",
+                json!({ "a": { "b": "one", "c": "two" }, "d": [{ "e": "***" }, { "e": "***" }] }),
+                &["three", "4"],
+            ),
             ("input.d.1", json!({ "a": { "b": "one", "c": "two" }, "d": [{ "e": "three" }, "***"] }), &["4"]),
             ("input.x.y", value.clone(), &[]),
         ];
@@ -204,13 +222,19 @@ mod tests {
             found.sort();
             let mut expected = texts.to_vec();
             expected.sort_unstable();
-            assert_eq!((actual, found), (shown, expected.iter().map(|text| (*text).to_owned()).collect()), "{place}");
+            assert_eq!(
+                (actual, found),
+                (shown, expected.iter().map(|text| (*text).to_owned()).collect()),
+                "{place}"
+            );
         }
     }
 
     #[test]
     fn a_place_begins_with_input_or_output() {
-        for (place, reason) in [("headers", "begins with `input`"), ("input..a", "empty name"), ("", "no place")] {
+        for (place, reason) in
+            [("headers", "begins with `input`"), ("input..a", "empty name"), ("", "no place")]
+        {
             assert!(Mask::read(&[place]).unwrap_err().contains(reason), "{place}");
         }
     }

@@ -13,6 +13,7 @@ mod duration;
 pub mod event;
 mod expression;
 mod finding;
+mod import;
 mod mask;
 mod needs;
 mod node;
@@ -34,6 +35,7 @@ pub use event::{
     Suspension, TimerId,
 };
 pub use finding::{Finding, Severity};
+pub use import::{Imported, Place, Sample, SampleVariable, curl as import_curl, paths, sample};
 pub(crate) use mask::Hidden;
 pub(crate) use needs::Needs;
 pub(crate) use schedule::Schedule;

@@ -32,6 +32,15 @@ impl Needs {
         needing.finish()
     }
 
+    /// Those of a call's `with`, JSON text.
+    pub fn of_call(text: &str) -> Self {
+        let mut needing = Needing::default();
+        for node in node::parse(text, "").unwrap_or_default() {
+            needing.in_call(&mut Reader::new(""), &node);
+        }
+        needing.finish()
+    }
+
     /// Every secret with line and column.
     pub fn secrets(&self) -> impl Iterator<Item = (&str, (u64, u64))> {
         named(&self.secrets, &self.secret_places)

@@ -103,7 +103,8 @@ impl Egress {
             Ok((plan, attached)) => {
                 let until = begun.checked_add(plan.timeout).map_or(deadline, |until| until.min(deadline));
                 let cookies = options.cookies;
-                let sending = Sending { request: &request, attached, cookies, begun, until, progress: &progress };
+                let sending =
+                    Sending { request: &request, attached, cookies, begun, until, progress: &progress };
                 self.within(sending, plan, options.redirects, until == deadline).await
             }
             Err(failure) => Err(failure),

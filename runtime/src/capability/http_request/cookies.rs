@@ -37,13 +37,23 @@ mod tests {
     fn a_cookie_goes_where_it_belongs() {
         let url = |text: &str| Url::parse(text).unwrap();
         let mut answer = HeaderMap::new();
-        for cookie in ["a=1", "b=2; Path=/only", "c=3; Secure", "d=4; Domain=example.com", "e=5; Domain=other.example", "f=6; Max-Age=0"] {
+        for cookie in [
+            "a=1",
+            "b=2; Path=/only",
+            "c=3; Secure",
+            "d=4; Domain=example.com",
+            "e=5; Domain=other.example",
+            "f=6; Max-Age=0",
+        ] {
             answer.append(SET_COOKIE, cookie.parse().unwrap());
         }
         let mut cookies = Cookies::default();
         cookies.take(&url("https://a.example.com/x"), &answer);
         let sent = |text: &str| {
-            let header = cookies.header(&url(text)).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
+            let header = cookies
+                .header(&url(text))
+                .map(|value| value.to_str().unwrap().to_owned())
+                .unwrap_or_default();
             let mut pairs: Vec<_> = header.split("; ").map(str::to_owned).collect();
             pairs.sort();
             pairs.join("; ")

@@ -125,7 +125,9 @@ impl From<&ConnectError> for Failure {
         match error {
             ConnectError::Blocked(denial) => denial.clone().into(),
             ConnectError::Dns { .. } => Self::new(Code::Dns, error.to_string()),
-            ConnectError::Refused { .. } | ConnectError::Proxy { .. } => Self::new(Code::Connect, error.to_string()),
+            ConnectError::Refused { .. } | ConnectError::Proxy { .. } => {
+                Self::new(Code::Connect, error.to_string())
+            }
             // A handshake that is cut short may go well the next time; a certificate does not change.
             ConnectError::Tls { cut, .. } => {
                 Self { retryable: *cut, ..Self::new(Code::Tls, error.to_string()) }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::super::client::Server;
 use super::super::{Stop, terminal};
 use super::{ALL, Name, deploy, print_list};
+use crate::Sample;
 
 /// Triggers of a running host, and their addresses
 #[derive(clap::Args)]
@@ -40,6 +41,11 @@ enum What {
         /// NAMESPACE/NAME
         trigger: Name,
     },
+    /// What a trigger could list under `variables`, from a pasted address or JSON body; needs no host
+    Sample {
+        /// A URL with its query, or a body: JSON, @FILE, or - for stdin
+        sample: String,
+    },
     /// What triggers have subscribed to, and what of that is still to be ended
     Subscriptions {
         /// Forget the one of this ID, which could not be ended
@@ -64,6 +70,9 @@ const COLUMNS: [(&str, &str); 5] =
     [("NAMESPACE", "namespace"), ("NAME", "name"), ("FLOW", "flow"), ("ENABLED", "enabled"), ("URL", "url")];
 
 pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
+    if let What::Sample { sample } = &args.what {
+        return show_sample(sample, args.server.json);
+    }
     let client = args.server.connect()?;
     let switch = async |trigger: &Name, to: &str| {
         let changed = client.post(&format!("{}/{to}", trigger.path("triggers")), &Value::Null).await?;
@@ -96,8 +105,21 @@ pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
         What::Subscriptions { forget: None } => {
             print_list(args.server.json, &client.list("/subscriptions", ALL).await?, SUBSCRIPTIONS);
         }
+        What::Sample { .. } => unreachable!("it needs no host"),
         What::Enable { trigger } => switch(trigger, "enable").await?,
         What::Disable { trigger } => switch(trigger, "disable").await?,
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show_sample(text: &str, json: bool) -> Result<ExitCode, Stop> {
+    let sample = match text.contains("://") && !text.trim_start().starts_with(['{', '[', '"']) {
+        true => Sample { url: Some(text.to_owned()), ..Sample::default() },
+        false => Sample { body: Some(super::super::run::input(Some(text))?), ..Sample::default() },
+    };
+    let variables = crate::sample(&sample).map_err(Stop::wrong)?;
+    let items: Vec<Value> =
+        variables.iter().filter_map(|variable| serde_json::to_value(variable).ok()).collect();
+    print_list(json, &items, [("FROM", "from"), ("PATH", "path"), ("AS", "as"), ("VALUE", "value")]);
     Ok(ExitCode::SUCCESS)
 }

@@ -273,7 +273,8 @@ impl RunState {
 
     /// What the history does not show of the run.
     pub(crate) fn hidden(&self) -> Hidden {
-        let masked = self.flow.tasks.iter().filter_map(|task| Some((task.reference.as_str(), task.mask.as_ref()?)));
+        let masked =
+            self.flow.tasks.iter().filter_map(|task| Some((task.reference.as_str(), task.mask.as_ref()?)));
         let masks: HashMap<&str, &Mask> = masked.collect();
         match masks.is_empty() {
             true => Hidden::default(),
@@ -286,7 +287,8 @@ impl RunState {
     /// A step as the history shows it.
     pub(crate) fn shown(&self, step: StepId, hidden: &Hidden) -> Option<StepRecord> {
         let record = self.steps.get(step as usize)?.clone();
-        let task = self.flow.tasks.iter().find(|task| task.mask.is_some() && task.reference == record.reference);
+        let task =
+            self.flow.tasks.iter().find(|task| task.mask.is_some() && task.reference == record.reference);
         Some(hidden.step(record, task.and_then(|task| task.mask.as_ref())))
     }
 

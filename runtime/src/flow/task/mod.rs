@@ -240,7 +240,8 @@ impl Builder<'_> {
 
     fn mask(&mut self, node: &Node) -> Option<Mask> {
         let Data::List(items) = &node.data else {
-            self.reader.error(node.at, "`mask` is a list of places, as in `mask: [input.headers.authorization]`");
+            self.reader
+                .error(node.at, "`mask` is a list of places, as in `mask: [input.headers.authorization]`");
             return None;
         };
         let places = items.iter().map(|item| self.reader.text(item, "an element of `mask`"));

@@ -39,7 +39,13 @@ fn step() -> StepContext {
 
 /// An egress that denies everything.
 fn no_way_out() -> Arc<Egress> {
-    Arc::new(Egress::new(TenantId::default_tenant(), &[], &Quota::default(), Shared::new(vec![], None), [].into()))
+    Arc::new(Egress::new(
+        TenantId::default_tenant(),
+        &[],
+        &Quota::default(),
+        Shared::new(vec![], None),
+        [].into(),
+    ))
 }
 
 async fn start(host: &Host, plugin: &Plugin, input: &str, limits: CallLimits) -> Ended {

@@ -4,6 +4,7 @@
 mod events;
 mod flows;
 mod health;
+mod import;
 mod openapi;
 mod plugins;
 mod policy;
@@ -96,6 +97,9 @@ pub(super) async fn answer(
         Endpoint::ShowConnection => vault::show(call, VaultKind::Connection),
         Endpoint::SetConnection => vault::set(call, VaultKind::Connection).await,
         Endpoint::RemoveConnection => vault::remove(call, VaultKind::Connection).await,
+        Endpoint::TryPlugin => plugins::try_out(call).await,
+        Endpoint::ImportCurl => import::curl(call).await,
+        Endpoint::SampleTrigger => import::sample(call).await,
         Endpoint::ListTenants => tenants::list(call),
         Endpoint::ExplainPolicy => policy::explain(call).await,
         Endpoint::ExplainPolicyOf => policy::explain_body(call).await,

@@ -37,6 +37,21 @@ pub(super) async fn install(call: &mut Call<'_>) -> Outcome {
     response::json(StatusCode::CREATED, &plugin)
 }
 
+/// One real call, of no run. The body is `{"with": …}`.
+pub(super) async fn try_out(call: &mut Call<'_>) -> Outcome {
+    let body = call.json(limits::INPUT_BYTES).await?;
+    let Tried { with } = serde_json::from_value(body)
+        .map_err(|error| response::bad_request(format!("the body is not {{\"with\"}}: {error}")))?;
+    let action = call.places[0];
+    response::json(StatusCode::OK, &call.state.runtime.try_action(&call.tenant, action, with).await?)
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tried {
+    with: serde_json::Value,
+}
+
 fn named(call: &Call<'_>, name: &str) -> impl Iterator<Item = PluginView> {
     let plugins = call.state.runtime.plugins(&call.tenant);
     plugins.into_iter().filter(move |plugin| plugin.name == name)

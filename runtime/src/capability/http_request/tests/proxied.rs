@@ -30,7 +30,9 @@ async fn pass_on(mut client: TcpStream, heads: Arc<std::sync::Mutex<Vec<String>>
     let head = String::from_utf8(bytes.clone()).unwrap();
     heads.lock().unwrap().push(head.clone());
     if refuses {
-        let _ = client.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n").await;
+        let _ = client
+            .write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")
+            .await;
         return;
     }
     let to = head.split(' ').nth(1).unwrap();

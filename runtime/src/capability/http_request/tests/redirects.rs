@@ -132,15 +132,25 @@ async fn a_connection_is_used_again_after_a_redirect() {
 async fn cookies_of_an_answer_go_along_with_the_redirects_where_that_is_asked_for() {
     for asked in [true, false] {
         let server = Server::start(|seen| match seen.path() {
-            "/" => answer("302 Found", "location: /b\r\nset-cookie: session=s1; HttpOnly\r\nset-cookie: x=1; Path=/other\r\n", ""),
+            "/" => answer(
+                "302 Found",
+                "location: /b\r\nset-cookie: session=s1; HttpOnly\r\nset-cookie: x=1; Path=/other\r\n",
+                "",
+            ),
             _ => ok("end"),
         })
         .await;
         let options = SendOptions { cookies: asked, ..SendOptions::default() };
         let request = request("GET", server.url("/"), &[("cookie", "own=1")], None);
         send_with(&local(), request, options).await.unwrap();
-        let sent: Vec<_> = server.seen()[1].head.lines().filter(|line| line.starts_with("cookie:")).map(str::to_owned).collect();
-        let expected: &[&str] = if asked { &["cookie: own=1", "cookie: session=s1"] } else { &["cookie: own=1"] };
+        let sent: Vec<_> = server.seen()[1]
+            .head
+            .lines()
+            .filter(|line| line.starts_with("cookie:"))
+            .map(str::to_owned)
+            .collect();
+        let expected: &[&str] =
+            if asked { &["cookie: own=1", "cookie: session=s1"] } else { &["cookie: own=1"] };
         assert_eq!(sent, expected);
     }
 }

@@ -14,7 +14,11 @@ use super::super::tls::Roots;
 use super::*;
 
 /// A server that answers with the HTTP version that it is asked in; its certificate signs itself.
-pub(super) async fn start(names: &[&str], protocols: &[&str], alpn: &[&str]) -> (SocketAddr, CertificateDer<'static>) {
+pub(super) async fn start(
+    names: &[&str],
+    protocols: &[&str],
+    alpn: &[&str],
+) -> (SocketAddr, CertificateDer<'static>) {
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     let made = rcgen::generate_simple_self_signed(names).unwrap();
     let certificate = made.cert.der().clone();
@@ -166,7 +170,8 @@ async fn a_client_certificate_is_shown_by_its_connection_and_by_nobody_else() {
     let credentials = Credentials::of_trigger(vault, ["shop".to_owned()].into(), [].into());
     let options = SendOptions { connection: Some("shop".to_owned()), ..SendOptions::default() };
     for _ in 0..2 {
-        let sent = egress.send(get(&url), options.clone(), Some(&credentials), Instant::now() + PATIENCE).await;
+        let sent =
+            egress.send(get(&url), options.clone(), Some(&credentials), Instant::now() + PATIENCE).await;
         assert_eq!(sent.unwrap().status, 200);
         assert!(send(&egress, get(&url)).await.is_err(), "no certificate is shown without the connection");
     }

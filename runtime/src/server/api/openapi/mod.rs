@@ -268,6 +268,30 @@ fn describe(endpoint: Endpoint) -> About {
             )
         },
         Endpoint::RemoveConnection => about("Removes a connection", vec![(204, "Removed", Nothing)]),
+        Endpoint::TryPlugin => About {
+            body: Some(object_body(&["with"], json!({ "with": true }))),
+            ..about(
+                "Calls an action once, under the tenant's policy and of no run",
+                vec![(200, "What it came to", One("Trial"))],
+            )
+        },
+        Endpoint::ImportCurl => About {
+            body: Some(object_body(&["command"], json!({ "command": { "type": "string" } }))),
+            ..about(
+                "A command line of curl as a step",
+                vec![(200, "The step, and what it does otherwise", Any)],
+            )
+        },
+        Endpoint::SampleTrigger => About {
+            body: Some(object_body(
+                &[],
+                json!({
+                    "url": { "type": "string" }, "body": true,
+                    "headers": { "type": "object", "additionalProperties": { "type": "string" } },
+                }),
+            )),
+            ..about("A sample of a request as variables of a webhook", vec![(200, "The variables", Any)])
+        },
         Endpoint::ListTenants => {
             about("The tenants of this host", vec![(200, "The tenants", List("Tenant"))])
         }
@@ -286,6 +310,13 @@ fn describe(endpoint: Endpoint) -> About {
             ..about("The same, asked by body", vec![(200, "The decision", Any)])
         },
     }
+}
+
+fn object_body(required: &[&str], properties: Value) -> Value {
+    let schema = json!({
+        "type": "object", "required": required, "additionalProperties": false, "properties": properties,
+    });
+    json!({ "required": true, "content": { "application/json": { "schema": schema } } })
 }
 
 fn json_body(schema: &str) -> Value {

@@ -63,6 +63,13 @@ pub(super) fn all() -> Value {
             })),
             "clientCertificate": closed(&["certificate", "key"], json!({ "certificate": text(), "key": text() })),
         })),
+        "Trial": object(&["plugin", "status"], json!({
+            "plugin": text(), "status": { "enum": ["completed", "faulted", "suspended"] }, "output": true,
+            "paths": { "type": "array", "items": object(&["path", "type", "value"], json!({
+                "path": text(), "type": text(), "value": true,
+            })) },
+            "problem": reference("Problem"), "callback": { "type": "boolean" }, "timerMs": { "type": "integer" },
+        })),
         "Tenant": object(&["name"], json!({ "name": text() })),
         "RunSummary": object(&["id", "status"], run),
         "Run": { "allOf": [reference("RunSummary"), object(&["input", "output", "steps"], json!({
