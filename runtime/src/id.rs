@@ -24,7 +24,7 @@ pub(crate) fn is_vault_name(name: &str) -> bool {
         && name.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
 }
 
-pub(crate) use callback::{CallbackAddress, CallbackKey, CallbackTarget};
+pub(crate) use callback::{CallbackAddress, CallbackKey, CallbackTarget, PLACEHOLDER};
 
 /// Whose it is. Every key in the journal begins with it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

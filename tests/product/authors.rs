@@ -12,7 +12,7 @@ async fn an_action_on_trial_makes_one_real_call_under_the_policy_and_no_run() {
     stub.always("/x", Given::json(200, &json!({ "items": [{ "id": 7 }] })));
     let server = serve(&[]).await;
     let trial = async |action: &str, with: serde_json::Value| {
-        server.post(&format!("/api/v1/plugins/{action}/try"), &json!({ "with": with })).await
+        server.post(&format!("/api/v1/actions/{action}/try"), &json!({ "with": with })).await
     };
     for action in ["http-request", "http-request.http-request", "http-request:1.0.0"] {
         let tried = trial(action, json!({ "url": format!("{}/x", stub.url()) })).await.is(200).json();
@@ -49,7 +49,7 @@ async fn an_action_that_would_wait_is_told_that_it_is_over() {
         "unsubscribe": { "method": "DELETE", "url": format!("{}/subs/{{{{ subscribe.body.id }}}}", stub.url()) },
     });
     let tried =
-        server.post("/api/v1/plugins/http-webhook/try", &json!({ "with": with })).await.is(200).json();
+        server.post("/api/v1/actions/http-webhook/try", &json!({ "with": with })).await.is(200).json();
     assert_eq!((&tried["status"], &tried["callback"]), (&json!("suspended"), &json!(true)), "{tried}");
     assert_eq!(stub.seen("/subs/1")[0].method, "DELETE");
 }

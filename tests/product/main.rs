@@ -19,6 +19,8 @@ mod durability;
 mod egress;
 mod endurance;
 mod examples;
+mod http_faults;
+mod http_request;
 mod http_retry;
 mod http_webhook;
 mod journals;

@@ -7,6 +7,7 @@
 
 mod call;
 mod compiled;
+mod fault;
 mod folder;
 mod guest;
 mod process;
@@ -16,6 +17,7 @@ mod stub;
 mod wait;
 
 pub use call::{Answer, Broken, Call, Stream};
+pub use fault::{ANSWER, Came, Cut, Fault};
 pub use folder::Folder;
 pub use guest::{bare_probe, component_importing, core_module, probe};
 pub use process::{Output, Process};

@@ -48,7 +48,7 @@ pub struct Output {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Failure {
     /// `http-status`, or what kept the answer away: `timeout`, `dns`, `connect`, `tls`, `reset`, `blocked`,
-    /// `too-large`, `too-many-redirects`, `invalid-request`.
+    /// `too-large`, `too-many-redirects`, `invalid-request`, `rate-limited`, `quota`, `credentials`.
     pub code: String,
     /// In words.
     pub detail: String,

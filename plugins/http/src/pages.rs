@@ -179,7 +179,9 @@ fn follow(input: &mut Input<'_>, from: &str, link: &str) -> Result<(), Problem> 
     if next == from {
         return Err(Problem::communication("the next page is the same one again".to_owned()));
     }
-    if origin(&next) != origin(from) {
+    // A redirect may have led elsewhere already.
+    let asked = origin(input.url.trim());
+    if origin(&next) != asked || origin(from) != asked {
         input.headers.0.retain(|(name, _)| !is_credential(name));
         (input.basic, input.connection) = (None, None);
     }

@@ -1,5 +1,6 @@
 //! Pages of other origins that may call a webhook, as browsers ask it (CORS, Fetch standard).
 
+use flowcell_plugin_http::input::is_token_byte;
 use flowcell_sdk::prelude::*;
 
 /// How long a browser may remember what it was told.
@@ -26,6 +27,10 @@ impl Cors {
         if self.origins.is_empty() {
             return Err("`cors.origins` is empty: list an origin, such as https://shop.example.com, or leave `cors` out".into());
         }
+        let mut headers = self.headers.iter().flatten();
+        if let Some(name) = headers.find(|name| name.is_empty() || !name.bytes().all(is_token_byte)) {
+            return Err(format!("`cors.headers`: {name:?} is no name of a header"));
+        }
         match self.origins.iter().find(|origin| !is_origin(origin)) {
             Some(origin) => Err(format!(
                 "`cors.origins`: `{origin}` is no origin: write scheme, host and port alone, such as https://shop.example.com, or `*`"
@@ -34,23 +39,27 @@ impl Cors {
         }
     }
 
-    /// The headers by which a browser lets a page of the caller's origin read the answer; none where it may not.
-    pub fn headers(&self, request: &Inbound) -> Option<Vec<(&'static str, String)>> {
-        let origin = request.header("origin")?;
+    /// The headers by which a browser lets a page of the caller's origin read the answer.
+    pub fn headers(&self, request: &Inbound) -> Vec<(&'static str, String)> {
         if self.origins.iter().any(|listed| listed == "*") {
-            return Some(vec![("access-control-allow-origin", "*".to_owned())]);
+            return vec![("access-control-allow-origin", "*".to_owned())];
         }
-        self.origins
-            .iter()
-            .any(|listed| listed.eq_ignore_ascii_case(origin))
-            .then(|| vec![("access-control-allow-origin", origin.to_owned()), ("vary", "origin".to_owned())])
+        // Said to everybody: what is kept of an answer to one origin is not for another.
+        let mut headers = vec![("vary", "origin".to_owned())];
+        let listed = |origin: &&str| self.origins.iter().any(|listed| listed.eq_ignore_ascii_case(origin));
+        if let Some(origin) = request.header("origin").filter(listed) {
+            headers.push(("access-control-allow-origin", origin.to_owned()));
+        }
+        headers
     }
 
     /// The answer to a browser that asks before it sends.
     pub fn preflight(&self, request: &Inbound, methods: &[String]) -> Verdict {
         let mut headers = vec![("allow", methods.join(", "))];
-        if let Some(allowed) = self.headers(request) {
-            headers.extend(allowed);
+        let allowed = self.headers(request);
+        let is_allowed = allowed.iter().any(|(name, _)| *name == "access-control-allow-origin");
+        headers.extend(allowed);
+        if is_allowed {
             headers.push(("access-control-allow-methods", methods.join(", ")));
             let usual = || vec!["content-type".to_owned(), "authorization".to_owned()];
             headers.push((

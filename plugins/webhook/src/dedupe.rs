@@ -56,7 +56,7 @@ impl Dedupe {
     }
 }
 
-/// Lets an event that is known start nothing; `whole` is the request as an event, and `headers` are the caller's.
+/// Lets an event that is known start nothing; `known_by` is its name where a header gives one, `event` what a run would have.
 pub fn once(
     verdict: Verdict,
     (dedupe, auth): (Option<&Dedupe>, &Auth),
@@ -81,6 +81,7 @@ pub fn once(
             })?;
             match value {
                 Value::Null => None,
+                Value::String(text) if text.is_empty() => None,
                 Value::String(text) => Some(text),
                 other => Some(other.to_string()),
             }

@@ -27,7 +27,7 @@ use judge::{Event, Judgement};
 fn webhook(config: Config, request: Inbound, ctx: &mut Context) -> Result<Verdict, Problem> {
     let allowed = match &config.cors {
         Some(cors) if is_preflight(&request) => return Ok(cors.preflight(&request, &config.methods)),
-        Some(cors) => cors.headers(&request).unwrap_or_default(),
+        Some(cors) => cors.headers(&request),
         None => vec![],
     };
     let verdict = verdict(config, &request, ctx)?;

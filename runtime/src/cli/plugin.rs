@@ -87,7 +87,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Stop> {
             let trial = match action.strip_suffix(".wasm") {
                 Some(_) => try_file(Path::new(action), config.as_deref(), with).await?,
                 None => {
-                    let path = format!("/plugins/{action}/try");
+                    let path = format!("/actions/{action}/try");
                     args.server.connect()?.post(&path, &json!({ "with": with })).await?
                 }
             };

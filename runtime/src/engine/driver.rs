@@ -193,7 +193,7 @@ impl Driver {
     }
 
     fn attempt(&self, step: StepId, attempt: u32, plugin: PluginRef) -> Attempt {
-        let needs = self.ledger.state().flow().needs.clone();
+        let needs = self.ledger.state().needs(step);
         let hidden = self.ledger.state().hidden();
         Attempt { run: self.key().run, step, attempt, plugin, needs, hidden }
     }

@@ -8,7 +8,9 @@ use super::runs::storage_problem;
 use super::tenant::Tenant;
 use super::view;
 use super::waiters::Told;
-use crate::flow::Effect;
+use tokio::sync::oneshot;
+
+use crate::flow::{Effect, Event};
 use crate::id::RunId;
 use crate::journal::RunKey;
 use crate::problem::{Problem, kind};
@@ -55,16 +57,40 @@ pub(super) async fn told(
     late: impl Fn() -> Problem,
 ) -> Result<Told, Problem> {
     // Before it is looked up: what is told in between is not missed.
-    let listening = core.waiters.listener(run);
+    let listening = Listening { core, run, told: core.waiters.listener(run) };
     if let Some(told) = before(core, tenant, run, durable).await? {
         return Ok(told);
     }
-    let deadline = crate::clock::after(core.clock.now(), within);
-    tokio::select! {
-        biased;
-        told = listening => told.map_err(|_| late()),
-        () = core.clock.sleep_until(deadline) => Err(late()),
-        () = core.drained() => Err(late()),
+    match listening.told(within, late).await? {
+        reply @ Told::Reply(_) => Ok(reply),
+        // It may have answered all the same, when its first caller had gone.
+        end => Ok(before(core, tenant, run, durable).await?.unwrap_or(end)),
+    }
+}
+
+/// One who waits for what a run tells; leaves nothing behind.
+struct Listening<'a> {
+    core: &'a Core,
+    run: RunId,
+    told: oneshot::Receiver<Told>,
+}
+
+impl Listening<'_> {
+    async fn told(mut self, within: Duration, late: impl Fn() -> Problem) -> Result<Told, Problem> {
+        let deadline = crate::clock::after(self.core.clock.now(), within);
+        tokio::select! {
+            biased;
+            told = &mut self.told => told.map_err(|_| late()),
+            () = self.core.clock.sleep_until(deadline) => Err(late()),
+            () = self.core.drained() => Err(late()),
+        }
+    }
+}
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        self.told.close();
+        self.core.waiters.forget_gone(self.run);
     }
 }
 
@@ -82,7 +108,8 @@ async fn before(core: &Core, tenant: &Tenant, run: RunId, durable: bool) -> Resu
         }
     };
     let again = core.new_state(state.flow().clone(), &row.key);
-    let effects = view::effects(again, &entries)
+    // As if its caller had stayed: an answer that nobody waited for any more is the answer of the event all the same.
+    let effects = view::effects(again, &entries, |event| !matches!(event, Event::CallerLeft { .. }))
         .map_err(|error| Problem::new(kind::RUNTIME, "the first answer cannot be read", 500).detail(error))?;
     let mut told = None;
     for effect in effects {

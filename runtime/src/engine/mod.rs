@@ -220,7 +220,9 @@ impl Runtime {
         name: &str,
         document: &[u8],
     ) -> Result<(VaultView, bool), Problem> {
-        vault::set(&self.core, self.tenant(tenant)?, kind, name, document).await
+        let (core, tenant) = (self.core.clone(), self.tenant(tenant)?.clone());
+        let (name, document) = (name.to_owned(), document.to_owned());
+        carried::to_the_end(async move { vault::set(&core, &tenant, kind, &name, &document).await }).await
     }
 
     /// Removes a secret or a connection. False: there was none.
@@ -230,7 +232,8 @@ impl Runtime {
         kind: VaultKind,
         name: &str,
     ) -> Result<bool, Problem> {
-        vault::remove(&self.core, self.tenant(tenant)?, kind, name).await
+        let (core, tenant, name) = (self.core.clone(), self.tenant(tenant)?.clone(), name.to_owned());
+        carried::to_the_end(async move { vault::remove(&core, &tenant, kind, &name).await }).await
     }
 
     /// What a tenant's triggers have subscribed to, and what of that is still to be ended; oldest first.

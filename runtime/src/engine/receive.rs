@@ -137,7 +137,8 @@ impl Hook {
             started => started?,
         };
         for (name, value) in pairs(verdict.headers) {
-            if !answer.headers.iter().any(|(other, _)| *other == name) {
+            // What an answer depends on is a sum, not a choice.
+            if name == "vary" || !answer.headers.iter().any(|(other, _)| *other == name) {
                 answer.headers.push((name, value));
             }
         }

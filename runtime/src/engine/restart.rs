@@ -19,8 +19,10 @@ pub(super) fn up_to_the_failed_step(
     let failed = failed_step(old)?.id as usize;
     let mut events = vec![];
     for entry in entries {
-        let event = view::parse(entry)
-            .map_err(|reason| Problem::new(kind::RUNTIME, "the run cannot be read", 500).detail(reason))?;
+        let unreadable = |reason| Problem::new(kind::RUNTIME, "the run cannot be read", 500).detail(reason);
+        // What stood for a secret in the old run means nothing in the new one.
+        let body = fresh.with_placeholders_of(old, &entry.body);
+        let event = view::parse(&Entry { body, ..entry.clone() }).map_err(unreadable)?;
         fresh.advance(entry.at, event.clone());
         events.push((entry.at, event));
         if fresh.steps().get(failed).is_some_and(|step| !step.attempts.is_empty()) {

@@ -183,15 +183,32 @@ fn read<T: serde::de::DeserializeOwned>(document: &[u8]) -> Result<T, String> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let reason = error.into_inner().to_string();
-        let reason = match reason.split_once(": string \"").or_else(|| reason.split_once(": string `")) {
-            Some((what, _)) => format!("{what}: a text where none belongs"),
-            None => reason,
-        };
+        let reason = without_values(&reason);
         match path.as_str() {
             "." => reason,
             path => format!("`{path}`: {reason}"),
         }
     })
+}
+
+/// What is expected, and not what was there: a value in a wrong place may be a secret.
+fn without_values(reason: &str) -> String {
+    let expected = reason.split_once(", expected ").map(|(_, expected)| expected);
+    for (begins, says) in [
+        ("invalid type", "it is of another type than it may be"),
+        ("invalid value", "it is not a value that it may have"),
+        ("invalid length", "it is not as long as it may be"),
+        ("unknown variant", "it is none of what it may be"),
+    ] {
+        if reason.starts_with(begins) {
+            return match expected {
+                Some(expected) if expected.starts_with("struct ") => format!("{says}: expected is an object"),
+                Some(expected) => format!("{says}: expected is {expected}"),
+                None => says.to_owned(),
+            };
+        }
+    }
+    reason.to_owned()
 }
 
 /// Sets a secret or a connection; from the next request on it is used. True: there was none of that name.
@@ -359,7 +376,7 @@ mod tests {
             (
                 VaultKind::Connection,
                 r#"{"bearer": "s3cr3t"}"#,
-                "`bearer`: invalid type: a text where none belongs",
+                "`bearer`: it is of another type than it may be: expected is an object",
             ),
         ];
         for (kind, document, expected) in cases {

@@ -353,11 +353,18 @@ pub(super) fn fold(state: &mut RunState, entries: &[Entry]) -> Result<(), String
     Ok(())
 }
 
-/// Everything that the entries of a run asked for, of its first state.
-pub(super) fn effects(mut state: RunState, entries: &[Entry]) -> Result<Vec<Effect>, String> {
+/// Everything that these entries of a run asked for, of its first state.
+pub(super) fn effects(
+    mut state: RunState,
+    entries: &[Entry],
+    counts: impl Fn(&Event) -> bool,
+) -> Result<Vec<Effect>, String> {
     let mut effects = vec![];
     for entry in entries {
-        effects.extend(state.advance(entry.at, parse(entry)?));
+        let event = parse(entry)?;
+        if counts(&event) {
+            effects.extend(state.advance(entry.at, event));
+        }
     }
     Ok(effects)
 }

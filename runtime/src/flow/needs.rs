@@ -1,6 +1,7 @@
 //! What a document needs of its tenant's vault: the secrets and connections that it names. Only these are used for it.
 //!
-//! Names are written out, not computed, so that a deployment can tell which of them are missing.
+//! Names are written out, not computed, so that a deployment can tell which of them are missing. A `connection` that is no
+//! such name is a parameter of the plugin's own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use super::node::{self, Data, Node, Place};
 use super::reader::{Reader, nearest};
 
 /// Parameters of requests whose content is the author's own: a key `connection` in them means nothing to us.
-const CONTENT: [&str; 4] = ["body", "headers", "query", "arguments"];
+const CONTENT: [&str; 5] = ["body", "headers", "query", "arguments", "schema"];
 
 /// Names, each with the place where it stands first.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +24,11 @@ pub(crate) struct Needs {
 }
 
 impl Needs {
+    /// The same for one step, which names these connections.
+    pub fn of_step(&self, connections: &Arc<[String]>) -> Self {
+        Self { secrets: self.secrets.clone(), connections: connections.clone(), ..Self::default() }
+    }
+
     /// Those of a trigger's configuration, JSON text that was checked when it was deployed.
     pub fn of_config(text: &str) -> Self {
         let mut needing = Needing::default();
@@ -111,11 +117,26 @@ impl Needing {
         let found = if secret { &mut self.secrets } else { &mut self.connections };
         match &node.data {
             Data::Text(name) if is_name(name) => drop(found.entry(name.clone()).or_insert(node.at)),
-            Data::Text(name) => reader.error(node.at, refused(name)),
+            Data::Text(name) if secret || name.trim_start().starts_with("${") => {
+                reader.error(node.at, refused(name));
+            }
             // Several, for the time in which one takes the place of another.
             Data::List(items) if secret => items.iter().for_each(|item| self.found(reader, item, true)),
             // Another value is the plugin's to refuse.
             _ => {}
+        }
+    }
+
+    /// The names of the connections.
+    pub fn connections(&self) -> Arc<[String]> {
+        self.connections.keys().cloned().collect()
+    }
+
+    /// Takes what another one has found.
+    pub fn add(&mut self, other: Self) {
+        self.secrets.extend(other.secrets);
+        for (name, at) in other.connections {
+            self.connections.entry(name).or_insert(at);
         }
     }
 

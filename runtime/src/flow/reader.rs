@@ -3,6 +3,7 @@
 //! A reader collects every finding of a document: a method that reports one answers None and the caller reads on.
 //! Which keys exist is said by the callers; this module says how a wrong one is reported.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -289,9 +290,13 @@ impl<'a> Reader<'a> {
         self.needing(|needing, reader| needing.declare(reader, node));
     }
 
-    /// Notes what the `with` of a call needs of the vault.
-    pub(crate) fn need_in_call(&mut self, with: &Node) {
-        self.needing(|needing, reader| needing.in_call(reader, with));
+    /// Notes what the `with` of a call needs of the vault; gives its connections.
+    pub(crate) fn need_in_call(&mut self, with: &Node) -> Arc<[String]> {
+        let mut own = Needing::default();
+        own.in_call(self, with);
+        let connections = own.connections();
+        self.needing.add(own);
+        connections
     }
 
     /// Notes what the `with` of a trigger needs of the vault.

@@ -191,8 +191,16 @@ fn link_evaluate(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     evaluate.func_wrap(
         "validate",
         |mut cx: StoreContextMut<'_, CallState>, (schema, input): (String, String)| {
-            charge(&mut cx, VALIDATION_FUEL * (schema.len() + input.len()))?;
+            charge(&mut cx, schema.len() + input.len())?;
             let (judge, ..) = judge(&cx, "")?;
+            // Paid before: what runs here, no fuel ends.
+            let cost = validation_fuel(schema.len(), input.len());
+            let left = cx.get_fuel()?;
+            if cost > left {
+                let why = "the schema and the value are too large to be compared within the call's CPU time";
+                return Ok((Err(why.to_owned()),));
+            }
+            cx.set_fuel(left - cost)?;
             Ok((judge.validate(&schema, &input),))
         },
     )?;
@@ -239,7 +247,7 @@ fn link_secrets(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     secrets.func_wrap(
         "verify",
         |mut cx: StoreContextMut<'_, CallState>, (secret, options, message, signature): Parts| {
-            charge(&mut cx, message.len() + signature.len())?;
+            charge(&mut cx, PROOF_FUEL + 4 * message.len() + signature.len())?;
             let proof =
                 |(secret, options): (Arc<Secret>, _)| vault::verify(&secret, options, &message, &signature);
             Ok((named(&cx, &secret, &options)?.and_then(proof),))
@@ -248,7 +256,7 @@ fn link_secrets(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     secrets.func_wrap(
         "hmac",
         |mut cx: StoreContextMut<'_, CallState>, (secret, options, message): (String, String, Vec<u8>)| {
-            charge(&mut cx, message.len())?;
+            charge(&mut cx, PROOF_FUEL / 10 + 4 * message.len())?;
             let proof = |(secret, options): (Arc<Secret>, _)| vault::hmac(&secret, options, &message);
             Ok((named(&cx, &secret, &options)?.and_then(proof),))
         },
@@ -310,8 +318,18 @@ fn judged(cx: &StoreContextMut<'_, CallState>) -> Result<Arc<super::InboundReque
     cx.data().inbound.clone().ok_or(Misplaced("`inbound` is there in a trigger's `receive`, nowhere else"))
 }
 
-/// What validating a byte costs, about: the work is done here and not by the guest.
-const VALIDATION_FUEL: usize = 20;
+/// What validating costs at most, about: each part of the schema meets each part of the value once, since a schema of
+/// [`Evaluator::validate`] refers to nothing.
+fn validation_fuel(schema: usize, value: usize) -> u64 {
+    const BYTES_A_PART: u64 = 16;
+    const FUEL_A_MEETING: u64 = 40;
+    let parts = |bytes: usize| bytes as u64 / BYTES_A_PART + 1;
+    // A text meets a pattern byte by byte.
+    parts(schema) * parts(value) * FUEL_A_MEETING + value as u64
+}
+
+/// What checking a signature costs, beside its bytes: the elliptic curve takes some fifty microseconds.
+const PROOF_FUEL: usize = 400_000;
 
 /// Puts a host call on the guest's account: a guest that only calls the host would spend nothing otherwise.
 fn charge(cx: &mut StoreContextMut<'_, CallState>, bytes: usize) -> wasmtime::Result<()> {

@@ -177,10 +177,28 @@ pub(crate) struct Schema {
 impl Schema {
     /// The error says what is wrong with the schema.
     pub(super) fn compile(schema: &Value) -> Result<Self, String> {
+        Self::with_patterns(schema, PatternOptions::regex())
+    }
+
+    /// One whose work grows with itself and the value and no faster: it refers to nothing, which could be itself, and its
+    /// patterns are few and small.
+    pub(super) fn compile_bounded(schema: &Value) -> Result<Self, String> {
+        let mut patterns = 0;
+        bounded(schema, &mut patterns)?;
+        if patterns > PATTERNS {
+            return Err(format!("it has {patterns} patterns; at most {PATTERNS} are taken"));
+        }
+        Self::with_patterns(
+            schema,
+            PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES),
+        )
+    }
+
+    fn with_patterns(schema: &Value, patterns: PatternOptions<jsonschema::Regex>) -> Result<Self, String> {
         // Linear-time patterns only: a tenant's schema meets a stranger's values. Nothing is fetched.
         let validator = jsonschema::options()
             .with_draft(Draft::Draft202012)
-            .with_pattern_options(PatternOptions::regex())
+            .with_pattern_options(patterns)
             .build(schema)
             .map_err(|error| format!("at `{}`: {error}", error.instance_path()))?;
         Ok(Self { validator, source: schema.clone() })
@@ -212,7 +230,8 @@ impl Schema {
         let marked = parameters.filter(|(_, schema)| schema["format"] == "json-schema");
         marked
             .filter_map(|(name, _)| {
-                let why = Schema::compile(value.get(name).filter(|schema| !schema.is_null())?).err()?;
+                let why =
+                    Schema::compile_bounded(value.get(name).filter(|schema| !schema.is_null())?).err()?;
                 Some((format!("/{name}"), format!("it is not a usable JSON Schema: {why}")))
             })
             .collect()
@@ -232,6 +251,11 @@ impl Schema {
                 return errors.iter().flat_map(|error| self.findings(error)).collect();
             }
         }
+        if let ValidationErrorKind::Pattern { .. } = error.kind()
+            && let Some(about) = self.about(&error.schema_path().to_string(), &at)
+        {
+            return vec![(at, shortened(&format!("{} is not one of these: {about}", error.instance())))];
+        }
         let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() else {
             return vec![(at, shortened(&error.to_string()))];
         };
@@ -245,6 +269,42 @@ impl Schema {
             (format!("{at}/{token}"), shortened(&unknown_key(key, known)))
         };
         unexpected.iter().map(finding).collect()
+    }
+}
+
+impl Schema {
+    /// What the schema says in words of the parameter at this place, which is easier to read than a pattern.
+    fn about(&self, keyword: &str, at: &str) -> Option<&str> {
+        let (parameter, _) = keyword.rsplit_once('/')?;
+        let described = |pointer: &str| self.source.pointer(pointer)?["description"].as_str();
+        // What it refers to may have no words of its own.
+        described(parameter).or_else(|| described(&format!("/properties{at}")))
+    }
+}
+
+/// How many patterns a bounded schema may have, and how much room each of them.
+const PATTERNS: usize = 50;
+const PATTERN_BYTES: usize = 256 * 1024;
+
+/// Counts patterns; the error names what a bounded schema may not hold.
+fn bounded(schema: &Value, patterns: &mut usize) -> Result<(), String> {
+    match schema {
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                match key.as_str() {
+                    "$ref" | "$dynamicRef" | "$recursiveRef" if field.is_string() => {
+                        return Err(format!("`{key}` is not followed here: write the schema in its place"));
+                    }
+                    "pattern" => *patterns += 1,
+                    "patternProperties" => *patterns += field.as_object().map_or(0, serde_json::Map::len),
+                    _ => {}
+                }
+                bounded(field, patterns)?;
+            }
+            Ok(())
+        }
+        Value::Array(items) => items.iter().try_for_each(|item| bounded(item, patterns)),
+        _ => Ok(()),
     }
 }
 
@@ -354,6 +414,18 @@ mod tests {
         let schema = Schema::compile(&json!({ "type": "integer" })).unwrap();
         let findings = schema.validate(&json!("x".repeat(100_000))).unwrap_err();
         assert!(findings[0].1.len() < 2 * MAX_SENTENCE);
+    }
+
+    #[test]
+    fn a_bounded_schema_refers_to_nothing_and_has_few_and_small_patterns() {
+        let refused = |schema: Value| Schema::compile_bounded(&schema).unwrap_err();
+        let itself = json!({ "$defs": { "a": { "allOf": [{ "$ref": "#/$defs/a" }] } }, "$ref": "#/$defs/a" });
+        assert!(refused(itself).contains("`$ref` is not followed here"));
+        let many: Vec<Value> = (0..51).map(|n| json!({ "pattern": format!("a{n}") })).collect();
+        assert!(refused(json!({ "allOf": many })).contains("51 patterns"));
+        assert!(Schema::compile_bounded(&json!({ "pattern": "\\p{L}{500}" })).is_err());
+        let named = json!({ "properties": { "$ref": { "type": "string" } }, "pattern": "^a+$" });
+        assert!(Schema::compile_bounded(&named).is_ok());
     }
 
     #[test]

@@ -27,7 +27,9 @@ const MAX_RESULT: usize = 8 * 1024 * 1024;
 const KEPT_MEMORY: usize = 8 * 1024 * 1024;
 
 /// How many compiled schemas are kept.
-const KEPT_SCHEMAS: usize = 256;
+const KEPT_SCHEMAS: usize = 64;
+/// The longest schema that a plugin judges by.
+const SCHEMA_BYTES: usize = 64 * 1024;
 
 /// Whose sandbox: tenant, and digest of the flow's text.
 pub(crate) type Key = (TenantId, String);
@@ -95,9 +97,13 @@ impl Evaluator {
         if let Some(schema) = self.schemas().get(&digest) {
             return Ok(schema.clone());
         }
+        if text.len() > SCHEMA_BYTES {
+            return Err(format!("the schema has {} bytes; at most {SCHEMA_BYTES} are read", text.len()));
+        }
         let schema =
             serde_json::from_str(text).map_err(|error| format!("the schema is not JSON: {error}"))?;
-        let schema = Arc::new(Schema::compile(&schema).map_err(|why| format!("the schema is wrong {why}"))?);
+        let schema = Schema::compile_bounded(&schema).map_err(|why| format!("the schema is wrong {why}"))?;
+        let schema = Arc::new(schema);
         let mut schemas = self.schemas();
         if schemas.len() >= KEPT_SCHEMAS {
             schemas.clear();

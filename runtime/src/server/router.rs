@@ -120,7 +120,7 @@ pub(super) const ROUTES: &[Route] = &[
     route("GET", "/api/v1/connections/{name}", Endpoint::ShowConnection),
     route("PUT", "/api/v1/connections/{name}", Endpoint::SetConnection),
     route("DELETE", "/api/v1/connections/{name}", Endpoint::RemoveConnection),
-    route("POST", "/api/v1/plugins/{name}/try", Endpoint::TryPlugin),
+    route("POST", "/api/v1/actions/{name}/try", Endpoint::TryPlugin),
     route("POST", "/api/v1/import/curl", Endpoint::ImportCurl),
     route("POST", "/api/v1/triggers/sample", Endpoint::SampleTrigger),
     route("GET", "/api/v1/tenants", Endpoint::ListTenants),

@@ -18,6 +18,7 @@ use super::headers::{self, Dropped};
 use super::message::{BasicOption, Request, SendOptions};
 use super::target::Target;
 use crate::capability::vault::{ApiKeyPlace, Auth, Connection, Credentials, Filling, Place, Scrubber};
+use crate::config::Limits;
 
 /// A request's credentials.
 #[derive(Debug, Default)]
@@ -26,7 +27,10 @@ pub(super) struct Attached {
     connection: Option<Arc<Connection>>,
     /// User name and password, filled in.
     basic: Option<(String, String)>,
+    /// Filled in, where anything is.
     body: Option<Bytes>,
+    /// Filled in, where anything is, and whether that one holds a secret.
+    headers: Vec<(String, String, bool)>,
 }
 
 impl Attached {
@@ -35,6 +39,7 @@ impl Attached {
         request: &Request,
         options: &SendOptions,
         credentials: Option<&Credentials>,
+        (limits, body_limit): (&Limits, usize),
     ) -> Result<Self, Failure> {
         let filling = match credentials {
             Some(credentials) if !credentials.is_empty() => {
@@ -47,16 +52,26 @@ impl Attached {
             (Some(name), Some(credentials)) => Some(credentials.connection(name).map_err(missing)?),
             (Some(_), None) => return Err(missing("this call is given no connections".to_owned())),
         };
-        let basic = options.basic.as_ref().map(|BasicOption { username, password }| {
-            let filled = |text: &str| filling.text(text, Place::Header).into_owned();
-            (filled(username), filled(password))
-        });
-        let body = request.body.as_ref().filter(|body| filling.concerns(body)).map(|body| {
-            let content_type =
-                request.headers.iter().find(|(name, _)| CONTENT_TYPE == *name.to_ascii_lowercase());
-            filling.body(body, Place::of_body(content_type.map(|(_, value)| value.as_str())))
-        });
-        let attached = Self { filling, connection, basic, body };
+        let too_large = |detail: String| Failure::new(Code::TooLarge, detail);
+        let filled = |text: &str| {
+            let filled = filling.text(text, Place::Header, limits.header_bytes);
+            filled.map(Cow::into_owned).map_err(too_large)
+        };
+        let basic = match &options.basic {
+            Some(BasicOption { username, password }) => Some((filled(username)?, filled(password)?)),
+            None => None,
+        };
+        let body = match request.body.as_ref().filter(|body| filling.concerns(body)) {
+            Some(body) => {
+                let content_type =
+                    request.headers.iter().find(|(name, _)| CONTENT_TYPE == *name.to_ascii_lowercase());
+                let place = Place::of_body(content_type.map(|(_, value)| value.as_str()));
+                Some(filling.body(body, place, body_limit).map_err(too_large)?)
+            }
+            None => None,
+        };
+        let headers = filled_headers(&filling, &request.headers, limits.header_bytes)?;
+        let attached = Self { filling, connection, basic, body, headers };
         attached.check_headers(&request.headers)?;
         Ok(attached)
     }
@@ -114,16 +129,38 @@ impl Attached {
 
     /// The target as it is on the wire; messages and answers show it as the guest wrote it.
     pub(super) fn target(&self, target: Target, limit: usize) -> Result<Target, Failure> {
-        let key = self.connection.as_ref().and_then(|connection| match &connection.auth {
-            Auth::ApiKey(key) if key.place == ApiKeyPlace::Query => {
-                Some((key.name.as_str(), key.value.expose()))
-            }
-            _ => None,
-        });
+        let key = self.query_key();
         if key.is_none() && !self.filling.concerns(target.as_str().as_bytes()) {
             return Ok(target);
         }
-        target.rewritten(|rest| self.filling.text(rest, Place::Url).into_owned(), key, limit)
+        let filled = self.filling.text(target.behind_authority(), Place::Url, limit);
+        let rest = filled.map_err(Failure::invalid)?.into_owned();
+        target.rewritten(&rest, key, limit)
+    }
+
+    /// A target that an answer has led to: with the key that goes into the query, at the same origin.
+    pub(super) fn next_target(
+        &self,
+        target: Target,
+        dropped: Dropped,
+        limit: usize,
+    ) -> Result<Target, Failure> {
+        match self.query_key() {
+            Some(key) if !dropped.credentials && !target.has_parameter(key.0) => {
+                let rest = target.behind_authority().to_owned();
+                target.rewritten(&rest, Some(key), limit)
+            }
+            _ => Ok(target),
+        }
+    }
+
+    fn query_key(&self) -> Option<(&str, &str)> {
+        match self.connection.as_ref().map(|connection| &connection.auth) {
+            Some(Auth::ApiKey(key)) if key.place == ApiKeyPlace::Query => {
+                Some((key.name.as_str(), key.value.expose()))
+            }
+            _ => None,
+        }
     }
 
     /// The headers that the guest wrote, as they go on this hop.
@@ -135,14 +172,8 @@ impl Attached {
         if self.filling.is_empty() {
             return Cow::Borrowed(written);
         }
-        let filled = |(name, value): &(String, String)| {
-            if !self.filling.concerns(name.as_bytes()) && !self.filling.concerns(value.as_bytes()) {
-                return Some((name.clone(), value.clone()));
-            }
-            let fill = |text: &str| self.filling.text(text, Place::Header).into_owned();
-            (!dropped.credentials).then(|| (fill(name), fill(value)))
-        };
-        Cow::Owned(written.iter().filter_map(filled).collect())
+        let kept = self.headers.iter().filter(|(.., is_secret)| !(dropped.credentials && *is_secret));
+        Cow::Owned(kept.map(|(name, value, _)| (name.clone(), value.clone())).collect())
     }
 
     /// The body on this hop.
@@ -185,19 +216,47 @@ impl Attached {
         let mut scrubber = Scrubber::default();
         self.filling.guard(&mut scrubber);
         if let Some((username, password)) = self.basic.as_ref().filter(|_| !self.filling.is_empty()) {
-            scrubber.hide(&encoded(username, password), "***");
+            scrubber.hide(&encoded(username, password));
         }
         match self.connection.as_ref().map(|connection| &connection.auth) {
             Some(Auth::Basic(auth) | Auth::Digest(auth)) => {
                 scrubber.hide_all(auth.password.expose());
-                scrubber.hide(&encoded(&auth.username, auth.password.expose()), "***");
+                scrubber.hide(&encoded(&auth.username, auth.password.expose()));
             }
             Some(Auth::Bearer(token)) => scrubber.hide_all(token.expose()),
             Some(Auth::ApiKey(key)) => scrubber.hide_all(key.value.expose()),
+            // The token server may tell it back as well.
+            Some(Auth::OAuth2(oauth2)) => {
+                scrubber.hide_all(oauth2.client_secret.expose());
+                scrubber.hide(&encoded(&oauth2.client_id, oauth2.client_secret.expose()));
+            }
             _ => {}
         }
         scrubber
     }
+}
+
+/// The headers with the values in them, each with whether it holds one; nothing where none does.
+fn filled_headers(
+    filling: &Filling,
+    written: &[(String, String)],
+    limit: usize,
+) -> Result<Vec<(String, String, bool)>, Failure> {
+    let mut headers = Vec::new();
+    if filling.is_empty() {
+        return Ok(headers);
+    }
+    let mut left = limit;
+    for (name, value) in written {
+        if filling.concerns(name.as_bytes()) {
+            return Err(Failure::invalid("the name of a header holds a secret: it belongs in the value"));
+        }
+        let filled = filling.text(value, Place::Header, left);
+        let filled = filled.map_err(|detail| Failure::new(Code::TooLarge, detail))?.into_owned();
+        left = left.saturating_sub(name.len() + filled.len());
+        headers.push((name.clone(), filled, filling.concerns(value.as_bytes())));
+    }
+    Ok(headers)
 }
 
 fn parts<'a>(request: &'a Request, options: &'a SendOptions) -> impl Iterator<Item = &'a [u8]> + Clone {
@@ -244,10 +303,11 @@ pub(super) fn digest(
     auth: (&str, &str),
     method: &Method,
     target: &Target,
-    body: Option<&[u8]>,
 ) -> Result<HeaderValue, Failure> {
     let uri = target.uri().path_and_query().map_or("/", |uri| uri.as_str());
-    let params = PasswordParams { username: auth.0, password: auth.1, uri, method: method.as_str(), body };
+    // Without the body: `auth-int`, which few servers know, would be chosen where it is offered.
+    let params =
+        PasswordParams { username: auth.0, password: auth.1, uri, method: method.as_str(), body: None };
     let refused = |why: String| {
         Failure::new(
             Code::Credentials,

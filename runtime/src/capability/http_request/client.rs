@@ -98,7 +98,7 @@ impl Egress {
         let progress = Arc::new(Progress::default());
         let planned = self
             .plan(&request, &options)
-            .and_then(|plan| Ok((plan, Attached::of(&request, &options, credentials)?)));
+            .and_then(|plan| Ok((plan, self.attached(&request, &options, credentials)?)));
         let result = match planned {
             Ok((plan, attached)) => {
                 let until = begun.checked_add(plan.timeout).map_or(deadline, |until| until.min(deadline));
@@ -115,6 +115,16 @@ impl Egress {
             }
             failure.sent(progress.sent())
         })
+    }
+
+    fn attached(
+        &self,
+        request: &Request,
+        options: &SendOptions,
+        credentials: Option<&Credentials>,
+    ) -> Result<Attached, Failure> {
+        let body = usize::try_from(self.account.body_limit()).unwrap_or(usize::MAX);
+        Attached::of(request, options, credentials, (&self.shared.limits, body))
     }
 
     /// Everything about a request that can be wrong without asking anybody.
@@ -234,7 +244,8 @@ impl Egress {
             }
             hops.push(Hop { status: status.as_u16(), url: target.into_string() });
             body = body.filter(|_| next.body);
-            (target, method, dropped) = (next.target, next.method, next.dropped);
+            target = attached.next_target(next.target, next.dropped, limit)?;
+            (method, dropped) = (next.method, next.dropped);
         }
     }
 
@@ -267,7 +278,10 @@ fn scrubbed(result: Result<Response, Failure>, scrubber: &Scrubber) -> Result<Re
     }
     match result {
         Ok(mut response) => {
-            response.headers.iter_mut().for_each(|(_, value)| scrubber.text(value));
+            for (name, value) in &mut response.headers {
+                scrubber.text(name);
+                scrubber.text(value);
+            }
             scrubber.body(&mut response.body);
             Ok(response)
         }

@@ -39,6 +39,24 @@ pub(crate) enum Code {
     Credentials,
 }
 
+#[cfg(test)]
+impl Code {
+    const ALL: [Self; 12] = [
+        Self::Timeout,
+        Self::Dns,
+        Self::Connect,
+        Self::Tls,
+        Self::Reset,
+        Self::Blocked,
+        Self::TooLarge,
+        Self::TooManyRedirects,
+        Self::InvalidRequest,
+        Self::RateLimited,
+        Self::Quota,
+        Self::Credentials,
+    ];
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -185,4 +203,24 @@ fn innermost<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'st
         error = cause;
     }
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The interface, the SDK and the reference list what there is.
+    #[test]
+    fn every_code_is_in_the_documents() {
+        let documents = [
+            include_str!("../../../../wit/http-request.wit"),
+            include_str!("../../../../sdk/src/http/error.rs"),
+            include_str!("../../../../plugins/REFERENCE.md"),
+        ];
+        for code in Code::ALL {
+            for document in documents {
+                assert!(document.contains(&format!("`{code}`")), "{code}");
+            }
+        }
+    }
 }

@@ -75,7 +75,7 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Failure>
 }
 
 /// Headers that frame the message or speak of the connection, which are the host's.
-fn is_ours(name: &HeaderName) -> bool {
+pub(crate) fn is_ours(name: &HeaderName) -> bool {
     [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, UPGRADE, TE, TRAILER].contains(name)
         || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "http2-settings")
 }

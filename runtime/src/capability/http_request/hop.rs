@@ -65,10 +65,7 @@ impl Egress {
             }
             Auth::Digest(auth) => {
                 let auth = (auth.username.as_str(), auth.password.expose());
-                let body = out.body.map(|body| out.attached.body(body, out.dropped)).transpose()?;
-                let answered = |client: &mut _| {
-                    authorize::digest(client, auth, out.method, out.target, body.map(|body| &**body))
-                };
+                let answered = |client: &mut _| authorize::digest(client, auth, out.method, out.target);
                 let known = connection.challenge(out.target.authority(), answered).transpose()?;
                 let answer = self.exchange(generation, &out, known.as_ref()).await?;
                 let Some(mut client) = authorize::digest_challenge(answer.status(), answer.headers()) else {

@@ -34,6 +34,7 @@ mod tls;
 
 pub(crate) use client::Egress;
 pub(crate) use error::HttpError;
+pub(crate) use headers::is_ours as is_header_of_the_host;
 pub(crate) use message::{Request, SendOptions};
 pub(crate) use pool::Shared;
 pub(crate) use tls::Trusted;

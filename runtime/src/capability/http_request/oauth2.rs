@@ -123,6 +123,11 @@ fn request(oauth2: &OAuth2) -> (Vec<(String, String)>, Bytes) {
     (headers, form.finish().into())
 }
 
+/// As much of a server's words as a message needs, without what would break a line.
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
 fn read(status: u16, body: &[u8], from: &str, begun: Instant) -> Result<Token, Failure> {
     let refused = |detail: String| Failure {
         retryable: status == 429 || status >= 500,
@@ -132,9 +137,9 @@ fn read(status: u16, body: &[u8], from: &str, begun: Instant) -> Result<Token, F
         // What the standard's errors say; another body may hold anything.
         let why = match serde_json::from_slice::<Refused>(body) {
             Ok(Refused { error, error_description: Some(description) }) => {
-                format!(": {error} ({description})")
+                format!(": {} ({})", shown(&error), shown(&description))
             }
-            Ok(Refused { error, .. }) => format!(": {error}"),
+            Ok(Refused { error, .. }) => format!(": {}", shown(&error)),
             Err(_) => String::new(),
         };
         return Err(refused(format!("{from} answered {status}{why}")));

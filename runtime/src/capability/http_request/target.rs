@@ -79,17 +79,26 @@ impl Target {
         Ok(Self { url, uri, https, port, shown: None })
     }
 
+    /// Path, query and fragment.
+    pub(super) fn behind_authority(&self) -> &str {
+        &self.url[Position::BeforePath..]
+    }
+
+    /// Whether the query has a parameter of that name.
+    pub(super) fn has_parameter(&self, name: &str) -> bool {
+        self.url.query_pairs().any(|(other, _)| other == name)
+    }
+
     /// Another path and query at the same authority, and one more parameter; shown as it was.
     pub(super) fn rewritten(
         self,
-        rewrite: impl Fn(&str) -> String,
+        rest: &str,
         parameter: Option<(&str, &str)>,
         limit: usize,
     ) -> Result<Self, Failure> {
-        let mut text = self.url[..Position::BeforePath].to_owned();
-        text.push_str(&rewrite(&self.url[Position::BeforePath..]));
-        let refused =
-            |_| Failure::invalid("the URL cannot be requested with its secrets in it: it grows too long");
+        let text = format!("{}{rest}", &self.url[..Position::BeforePath]);
+        // What is wrong with it is not told: it holds the secret.
+        let refused = |_| Failure::invalid("the URL cannot be requested with its secrets in it");
         let mut url = Url::parse(&text).map_err(|_| ()).map_err(refused)?;
         if let Some((name, value)) = parameter {
             let parameter = format!("{}={}", Place::Url.write(name), Place::Url.write(value));

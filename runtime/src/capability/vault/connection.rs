@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::secret::Hidden;
+use crate::capability::http_request::is_header_of_the_host;
 use crate::config::Hosts;
 
 /// How many hosts' digest challenges are kept for one connection.
@@ -246,9 +247,13 @@ impl Auth {
                 match key.place {
                     ApiKeyPlace::Query => filled("apiKey.name", &key.name),
                     ApiKeyPlace::Header => {
-                        hyper::header::HeaderName::from_bytes(key.name.as_bytes()).map_err(|_| {
-                            format!("`apiKey.name`: `{}` is not a header's name", key.name.escape_debug())
-                        })?;
+                        let name =
+                            hyper::header::HeaderName::from_bytes(key.name.as_bytes()).map_err(|_| {
+                                format!("`apiKey.name`: `{}` is not a header's name", key.name.escape_debug())
+                            })?;
+                        if is_header_of_the_host(&name) {
+                            return Err(format!("`apiKey.name`: the header `{name}` is set by the host"));
+                        }
                         sendable("apiKey.value", key.value.expose())
                     }
                 }
@@ -340,6 +345,7 @@ mod tests {
             (json!({ "basic": { "username": "a:b", "password": "p" } }), "colon"),
             (json!({ "apiKey": { "in": "body", "name": "k", "value": "v" } }), "`body`"),
             (json!({ "apiKey": { "in": "header", "name": "a b", "value": "v" } }), "not a header's name"),
+            (json!({ "apiKey": { "in": "header", "name": "Host", "value": "v" } }), "is set by the host"),
             (
                 json!({ "oauth2": { "tokenUrl": "ftp://t", "clientId": "c", "clientSecret": "s" } }),
                 "tokenUrl",

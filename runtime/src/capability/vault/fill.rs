@@ -12,6 +12,7 @@ use url::Host;
 use super::credentials::Credentials;
 use super::scrub::Scrubber;
 use super::secret::Secret;
+use crate::id::PLACEHOLDER;
 
 /// What a URL need not encode (RFC 3986, section 2.3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -97,14 +98,22 @@ impl Filling {
         parts: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> Result<Self, String> {
         let mut secrets = Vec::new();
-        for (placeholder, name) in credentials.placeholders() {
-            let finder = memmem::Finder::new(&placeholder);
-            if parts.clone().any(|part| finder.find(part).is_some()) {
-                let secret = credentials.named(name)?;
-                secrets.push(Standing { placeholder, secret });
+        let mut found = count(PLACEHOLDER.as_bytes(), parts.clone());
+        if found > 0 {
+            for (placeholder, name) in credentials.placeholders() {
+                let occurs = count(placeholder.as_bytes(), parts.clone());
+                if occurs > 0 {
+                    found -= occurs.min(found);
+                    let secret = credentials.named(name)?;
+                    secrets.push(Standing { placeholder, secret });
+                }
             }
         }
-        Ok(Self { secrets })
+        // Sent as it is, it would be a credential that means nothing to anybody.
+        match found {
+            0 => Ok(Self { secrets }),
+            _ => Err("the request holds what stands for a secret of another run or flow: take it from `$secrets` here".to_owned()),
+        }
     }
 
     /// Whether there is nothing to fill in.
@@ -129,38 +138,46 @@ impl Filling {
         }
     }
 
-    /// A text with the values in it.
-    pub fn text<'t>(&self, text: &'t str, place: Place) -> Cow<'t, str> {
-        let mut text = Cow::Borrowed(text);
-        for Standing { placeholder, secret } in &self.secrets {
-            if text.contains(placeholder.as_str()) {
-                text = Cow::Owned(text.replace(placeholder.as_str(), &place.write(secret.value.expose())));
-            }
+    /// A text with the values in it. The error is a sentence: it grows beyond the limit, which is found before it does.
+    pub fn text<'t>(&self, text: &'t str, place: Place, limit: usize) -> Result<Cow<'t, str>, String> {
+        match self.bytes(text.as_bytes(), place, limit)? {
+            None => Ok(Cow::Borrowed(text)),
+            Some(filled) => String::from_utf8(filled).map(Cow::Owned).map_err(|error| error.to_string()),
         }
-        text
     }
 
-    /// A body with the values in it.
-    pub fn body(&self, body: &Bytes, place: Place) -> Bytes {
-        let mut body = body.clone();
+    /// A body with the values in it. The error as for a text.
+    pub fn body(&self, body: &Bytes, place: Place, limit: usize) -> Result<Bytes, String> {
+        Ok(self.bytes(body, place, limit)?.map_or_else(|| body.clone(), Bytes::from))
+    }
+
+    fn bytes(&self, text: &[u8], place: Place, limit: usize) -> Result<Option<Vec<u8>>, String> {
+        let mut filled: Option<Vec<u8>> = None;
         for Standing { placeholder, secret } in &self.secrets {
+            let now = filled.as_deref().unwrap_or(text);
             let value = place.write(secret.value.expose());
-            if let Some(replaced) = replace(&body, placeholder.as_bytes(), value.as_bytes()) {
-                body = replaced.into();
+            let count = memmem::find_iter(now, placeholder.as_bytes()).count();
+            let grown = now.len() - count * placeholder.len() + count * value.len();
+            if count > 0 && grown > limit {
+                return Err(format!(
+                    "with the secret `{}` in it {count} times it has {grown} bytes; {limit} are allowed",
+                    secret.name
+                ));
             }
+            filled = replace(now, placeholder.as_bytes(), value.as_bytes()).or(filled);
         }
-        body
+        Ok(filled)
     }
 
     /// Adds what takes the values out again, in every spelling in which they may come back.
     pub fn guard(&self, scrubber: &mut Scrubber) {
-        for Standing { placeholder, secret } in &self.secrets {
-            let value = secret.value.expose();
-            for place in Place::ALL {
-                scrubber.hide(&place.write(value), placeholder);
-            }
-        }
+        self.secrets.iter().for_each(|standing| scrubber.hide_all(standing.secret.value.expose()));
     }
+}
+
+fn count<'a>(wanted: &[u8], parts: impl Iterator<Item = &'a [u8]>) -> usize {
+    let finder = memmem::Finder::new(wanted);
+    parts.map(|part| finder.find_iter(part).count()).sum()
 }
 
 /// None where there is nothing to replace.
@@ -216,11 +233,14 @@ pub(super) mod tests {
             ("text/plain", VALUE),
             ("", VALUE),
         ] {
-            let filled = filling.body(&Bytes::from(text.clone()), Place::of_body(Some(content_type)));
+            let filled =
+                filling.body(&Bytes::from(text.clone()), Place::of_body(Some(content_type)), 1000).unwrap();
             assert_eq!(std::str::from_utf8(&filled).unwrap(), twice(once), "{content_type}");
         }
-        assert_eq!(filling.text(&text, Place::Url), twice("a%22b%26c%3Dd%20%C3%A9%2F%0A"));
-        assert_eq!(filling.text("nothing", Place::Header), "nothing");
+        assert_eq!(filling.text(&text, Place::Url, 1000).unwrap(), twice("a%22b%26c%3Dd%20%C3%A9%2F%0A"));
+        assert_eq!(filling.text("nothing", Place::Header, 0).unwrap(), "nothing");
+        let error = filling.text(&text, Place::Header, 20).unwrap_err();
+        assert_eq!(error, "with the secret `key` in it 2 times it has 26 bytes; 20 are allowed");
     }
 
     #[test]
@@ -242,6 +262,14 @@ pub(super) mod tests {
         let (placeholder, _) = credentials.placeholders().find(|(_, name)| *name == "other").unwrap();
         let error = Filling::of(&credentials, [placeholder.as_bytes()].into_iter()).unwrap_err();
         assert_eq!(error, "there is no secret `other`: set it with `flowcell secrets set other`");
+    }
+
+    #[test]
+    fn what_stands_for_a_secret_of_another_run_is_not_sent() {
+        let (credentials, _) = credentials("key", VALUE, &[]);
+        let (_, other) = self::credentials("key", VALUE, &[]);
+        let error = Filling::of(&credentials, [other.as_bytes()].into_iter()).unwrap_err();
+        assert!(error.contains("another run or flow"), "{error}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Hosts;
 
 /// The longest value.
-const VALUE_BYTES: usize = 64 * 1024;
+const VALUE_BYTES: usize = 16 * 1024;
 
 /// A text that is not shown: neither by `{:?}` nor in JSON.
 #[derive(Clone, PartialEq, Eq, Deserialize)]

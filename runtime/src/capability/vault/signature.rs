@@ -50,6 +50,13 @@ pub(crate) fn verify(
     message: &[u8],
     signature: &[u8],
 ) -> Result<bool, String> {
+    // A key of the one kind says nothing about a signature of the other. A public key above all is known to everybody: as the
+    // key of an HMAC it would prove nothing, so it is one only where it says so.
+    if options.key == KeyFormat::StandardWebhooks
+        && is_public(secret) != (options.algorithm == Algorithm::Ed25519)
+    {
+        return Ok(false);
+    }
     let key = key(secret, options)?;
     match options.algorithm {
         Algorithm::Equal => Ok(key.ct_eq(signature).into()),
@@ -86,29 +93,35 @@ fn hmac_key(algorithm: Algorithm, key: &[u8]) -> hmac::Key {
     hmac::Key::new(algorithm, key)
 }
 
+/// What a public key begins with.
+const PUBLIC: &str = "whpk_";
+/// The shortest key of the Standard Webhooks.
+const SHORTEST: usize = 16;
+
+fn is_public(secret: &Secret) -> bool {
+    secret.value.expose().starts_with(PUBLIC)
+}
+
 fn key(secret: &Secret, SignatureOptions { algorithm, key }: SignatureOptions) -> Result<Vec<u8>, String> {
     let text = secret.value.expose();
     match key {
         KeyFormat::Text => Ok(text.as_bytes().to_vec()),
         KeyFormat::StandardWebhooks => {
-            // A public key is known to all: as the key of an HMAC it would prove nothing.
-            let (prefix, other) = match algorithm {
-                Algorithm::Ed25519 => ("whpk_", "whsec_"),
-                _ => ("whsec_", "whpk_"),
-            };
-            if text.starts_with(other) {
-                return Err(format!(
-                    "the secret `{}` is `{other}…`, and this is checked with `{prefix}…`",
-                    secret.name
-                ));
-            }
+            let prefix = if algorithm == Algorithm::Ed25519 { PUBLIC } else { "whsec_" };
             let bare = text.strip_prefix(prefix).unwrap_or(text);
-            STANDARD.decode(bare).or_else(|_| STANDARD_NO_PAD.decode(bare)).map_err(|_| {
+            let decoded = STANDARD.decode(bare).or_else(|_| STANDARD_NO_PAD.decode(bare)).map_err(|_| {
                 format!(
                     "the secret `{}` is not a key of the Standard Webhooks: `whsec_` or `whpk_` and base64",
                     secret.name
                 )
-            })
+            })?;
+            match decoded.len() {
+                SHORTEST.. => Ok(decoded),
+                bytes => Err(format!(
+                    "the secret `{}` is too short a key: it has {bytes} bytes, and needs {SHORTEST}",
+                    secret.name
+                )),
+            }
         }
     }
 }
@@ -163,17 +176,26 @@ mod tests {
         let options = options(Algorithm::Ed25519, KeyFormat::StandardWebhooks);
         assert_eq!(verify(&secret(&public), options, b"message", signature.as_ref()), Ok(true));
         assert_eq!(verify(&secret(&public), options, b"massage", signature.as_ref()), Ok(false));
-        let error = verify(&secret("whpk_AAAA"), options, b"", b"").unwrap_err();
-        assert_eq!(error, "the secret `key` is not an ed25519 public key: it has 3 bytes, not 32");
+        let short = format!("whpk_{}", STANDARD.encode([1; 31]));
+        let error = verify(&secret(&short), options, b"", b"").unwrap_err();
+        assert_eq!(error, "the secret `key` is not an ed25519 public key: it has 31 bytes, not 32");
         assert!(hmac(&secret(&public), options, b"").is_err());
     }
 
     #[test]
     fn a_key_of_one_kind_checks_nothing_of_the_other() {
-        for (value, algorithm) in [("whpk_AAAA", Algorithm::HmacSha256), ("whsec_AAAA", Algorithm::Ed25519)] {
+        let bare = STANDARD.encode([1; 32]);
+        for (value, algorithm) in [
+            (format!("whpk_{bare}"), Algorithm::HmacSha256),
+            (format!("whsec_{bare}"), Algorithm::Ed25519),
+            (bare, Algorithm::Ed25519),
+        ] {
             let options = options(algorithm, KeyFormat::StandardWebhooks);
-            assert!(verify(&secret(value), options, b"", b"").unwrap_err().contains("is checked with"));
+            assert_eq!(verify(&secret(&value), options, b"", b""), Ok(false), "{value}");
         }
+        let options = options(Algorithm::HmacSha256, KeyFormat::StandardWebhooks);
+        let error = verify(&secret("whsec_"), options, b"", b"").unwrap_err();
+        assert_eq!(error, "the secret `key` is too short a key: it has 0 bytes, and needs 16");
     }
 
     #[test]

@@ -25,6 +25,7 @@ use super::definition::{Flow, ListIndex};
 use super::event::{Effect, End, EvaluationId, Event, Status, StepId, StepRecord, TimerId};
 use super::expression::Budget;
 use super::mask::{Hidden, Mask};
+use super::needs::Needs;
 use super::task::{Kind, Then, call};
 
 mod frame;
@@ -269,6 +270,31 @@ impl RunState {
     /// One record to each task that was entered, in that order.
     pub fn steps(&self) -> &[StepRecord] {
         &self.steps
+    }
+
+    /// A text of another run of the same flow, in which what stood for its secrets stands for this run's.
+    pub(crate) fn with_placeholders_of(&self, other: &Self, text: &str) -> String {
+        let mut text = text.to_owned();
+        if let (Some(own), Some(others)) = (&self.callbacks, &other.callbacks) {
+            for name in self.flow.needs.secrets.iter() {
+                text = text.replace(&others.placeholder(name), &own.placeholder(name));
+            }
+        }
+        text
+    }
+
+    /// What a step may use of the vault: the secrets of its flow, and the connections that it names itself.
+    pub(crate) fn needs(&self, step: StepId) -> Arc<Needs> {
+        let all = &self.flow.needs;
+        if all.connections.is_empty() {
+            return Arc::clone(all);
+        }
+        let reference = self.steps.get(step as usize).map(|record| record.reference.as_str());
+        let task = self.flow.tasks.iter().find(|task| Some(task.reference.as_str()) == reference);
+        match task.map(|task| &task.kind) {
+            Some(Kind::Call(call)) => Arc::new(all.of_step(&call.connections)),
+            _ => Arc::new(all.of_step(&[].into())),
+        }
     }
 
     /// What the history does not show of the run.

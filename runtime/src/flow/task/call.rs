@@ -30,6 +30,8 @@ pub(crate) struct Call {
     pub node: Option<Node>,
     /// What `with` is evaluated over, where a function is called with arguments.
     arguments: Option<Arguments>,
+    /// The connections that `with` names: this step uses these, and no other one of the flow's.
+    pub connections: Arc<[String]>,
     /// Whether `endpoint` has names in braces.
     expand: bool,
 }
@@ -114,7 +116,7 @@ fn call_function(builder: &mut Builder<'_>, function: Function, node: &Node, wit
     };
     let value = builder.reader.template(with, INSIDE);
     if !function.has_with {
-        builder.reader.need_in_call(with);
+        call.connections = builder.reader.need_in_call(with);
         call.with = value;
         call.node = Some(with.clone());
         call.at = node.at;
@@ -146,14 +148,23 @@ fn read_target(builder: &mut Builder<'_>, node: &Node, target: &str, with: Optio
         }
     };
     let with = with.map(|with| with_retries(builder, with));
+    let mut connections: Arc<[String]> = [].into();
     let template = match &with {
         Some(with) => {
-            builder.reader.need_in_call(with);
+            connections = builder.reader.need_in_call(with);
             builder.reader.template(with, INSIDE)
         }
         None => Template::literal(Value::Object(Default::default())),
     };
-    Some(Call { plugin, with: template, at: node.at, node: with, arguments: None, expand: false })
+    Some(Call {
+        plugin,
+        with: template,
+        at: node.at,
+        node: with,
+        arguments: None,
+        connections,
+        expand: false,
+    })
 }
 
 /// `with`, in which the name of a policy in `use.retries` stands for what it says: under `retry`, and under that of a request
@@ -230,6 +241,7 @@ fn http(builder: &mut Builder<'_>, node: &Node, with: Option<&Node>) -> Option<C
         at: node.at,
         node: Some(normal),
         arguments: None,
+        connections: [].into(),
         expand,
     })
 }

@@ -173,6 +173,7 @@ impl Call<'_> {
 struct Deployed<T> {
     #[serde(flatten)]
     view: T,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<Finding>,
 }
 

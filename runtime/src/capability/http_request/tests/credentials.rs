@@ -103,7 +103,7 @@ async fn a_secret_is_filled_in_on_the_way_out_and_taken_out_on_the_way_back() {
     assert_eq!(seen.header("x-key"), Some("Key s3cr3t & more"));
     assert_eq!(seen.body, br#"{"key":"s3cr3t & more"}"#);
     let told = String::from_utf8(response.body.to_vec()).unwrap();
-    assert!(told.contains(&format!("x-key: Key {p}")) && told.ends_with(&body), "{told}");
+    assert!(told.contains("x-key: Key ***") && told.ends_with(r#"{"key":"***"}"#), "{told}");
     assert!(!told.contains("s3cr3t") && !format!("{:?}", response.headers).contains("s3cr3t"), "{told}");
     assert_eq!(response.info.url, url);
 }
