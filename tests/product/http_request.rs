@@ -26,7 +26,10 @@ async fn a_wrong_method_type_or_name_is_refused_with_its_place_when_it_is_deploy
     let server = serve(&[]).await;
     for (tasks, says) in [
         (ask("url: 'http://a.example/', method: INVALID"), "`with.method`"),
-        (ask("url: 'http://a.example/', contentType: invalid, body: x"), "`with.contentType`: \"invalid\" is not one of these"),
+        (
+            ask("url: 'http://a.example/', contentType: invalid, body: x"),
+            "`with.contentType`: \"invalid\" is not one of these",
+        ),
         (ask("method: GET"), "\"url\" is a required property"),
         (ask("url: 'http://a.example/'") + "\n" + &ask("url: 'http://b.example/'"), "`ask`"),
         (ask("url: 'http://a.example/', headers: { Host: x }"), "`host`"),

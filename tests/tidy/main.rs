@@ -7,6 +7,7 @@
 mod imports;
 mod layout;
 mod rules;
+mod scenarios;
 mod source;
 mod tree;
 mod words;
@@ -41,6 +42,11 @@ fn the_map_names_every_module() {
 #[test]
 fn nothing_that_a_build_makes_is_committed() {
     none(&layout::built(&tree::committed(root())));
+}
+
+#[test]
+fn every_scenario_has_its_test() {
+    none(&scenarios::missing(root()));
 }
 
 #[test]
