@@ -268,3 +268,60 @@ async fn a_flow_that_runs_once_takes_its_secrets_from_the_configuration() {
     command.env("SHOP_KEY", CANARY).output().await.exited(0);
     assert_eq!(stub.seen("/in")[0].header("x-key"), CANARY);
 }
+
+/// What stood for the secret in the run that failed stands for it in the new one.
+#[tokio::test]
+async fn a_run_that_goes_on_at_its_failed_step_still_has_its_secrets() {
+    let stub = Stub::start().await;
+    stub.next("/in", Given::status(500));
+    // More than the host evaluates itself, so that the value is in the journal.
+    let tasks = "- make: { set: { key: '${ [$secrets.key] | join(\"\") }' } }\n\
+                 - ask: { call: http-request:1.0.0@default, with: { url: STUB/in, headers: { x-key: '${ .key }' } } }";
+    let server = serve(&[&using("two", &at(&stub, tasks))]).await;
+    set(&server, "key", CANARY, &["127.0.0.1"]).await;
+    let failed = server.run("shop/two", &json!({})).await;
+    assert_eq!(failed["status"], "faulted", "{failed}");
+    let id = failed["id"].as_str().unwrap();
+    let again = server
+        .call("POST", &format!("/api/v1/runs/{id}/restart?from=failed-step"))
+        .send()
+        .await
+        .is(202)
+        .json();
+    let run = server.wait_for(again["id"].as_str().unwrap(), "completed").await;
+    assert_ne!(run["steps"][0]["output"]["key"], failed["steps"][0]["output"]["key"]);
+    let sent: Vec<_> = stub.seen("/in").iter().map(|seen| seen.header("x-key").to_owned()).collect();
+    assert_eq!(sent, [CANARY, CANARY]);
+}
+
+/// A guest that looks through all of its memory finds nothing of what it has just sent.
+#[tokio::test]
+async fn a_guest_has_the_value_nowhere_and_uses_no_connection_of_another_step() {
+    let stub = Stub::start().await;
+    stub.always(
+        "/echo",
+        Given::json(200, &json!({ "you": CANARY, "again": format!("<{CANARY}>") })).header("x-you", CANARY),
+    );
+    let (prefix, rest) = CANARY.split_at(7);
+    let pry = format!(
+        "- pry: {{ call: flowcell-probe.pry:1.0.0@default, with: {{ url: STUB/echo, placeholder: '${{ $secrets.key }}', prefix: {prefix} }} }}"
+    );
+    let borrow = "- own: { if: 'false', call: http-request:1.0.0@default, with: { url: STUB/in, connection: shop-api } }\n\
+                  - borrow: { call: flowcell-probe.borrow:1.0.0@default, with: { url: STUB/in, name: shop-api } }";
+    let wasm = std::fs::read(flowcell_tests::probe()).expect("the probe is built");
+    let setup = FLOWCELL.serve().config(local("")).file("probe.wasm", wasm);
+    let setup = setup.file("pry.yaml", using("pry", &at(&stub, &pry)));
+    let server = setup.file("borrow.yaml", using("borrow", &at(&stub, borrow))).start().await;
+    set(&server, "key", CANARY, &["127.0.0.1"]).await;
+    let document = json!({ "hosts": ["127.0.0.1"], "bearer": { "token": CANARY } });
+    server.call("PUT", "/api/v1/connections/shop-api").json(&document).send().await.is(201);
+    let run = server.run("shop/pry", &json!({})).await;
+    let found = run["output"].as_array().unwrap_or_else(|| panic!("{run}"));
+    // It does find what it was told itself, so it has looked.
+    assert!(!found.is_empty() && !found.iter().any(|text| text.as_str().unwrap().starts_with(rest)), "{run}");
+    assert_eq!(stub.seen("/echo")[0].header("x-key"), CANARY);
+    let run = server.run("shop/borrow", &json!({})).await;
+    let detail = run["problem"]["detail"].as_str().unwrap_or_default();
+    assert!(detail.starts_with("the connection `shop-api` is not named by the step"), "{run}");
+    assert!(stub.seen("/in").is_empty());
+}

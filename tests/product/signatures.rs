@@ -222,3 +222,27 @@ async fn a_body_is_judged_by_its_schema_and_pages_by_their_origin() {
         "{problem}"
     );
 }
+
+/// The first caller did not wait long enough for it.
+#[tokio::test]
+async fn an_answer_that_came_too_late_is_given_to_who_asks_again() {
+    let stub = Stub::start().await;
+    let gate = flowcell_tests::Gate::new();
+    stub.next("/n", Given::json(200, &json!({ "n": 1 })).behind(&gate));
+    let answers = flow(
+        "answers",
+        "- ask: { call: http, with: { method: get, endpoint: STUB/n } }\n\
+         - says: { call: 'respond:1.0.0@default', with: { status: 201, body: { said: '${ .n }' } } }\n\
+         - after: { set: { internal: true } }",
+    );
+    let with = dedupe("{ from: flow, within: PT0.2S }");
+    let mut server = serve(&[&at(&stub, &answers), &hook("in", "answers", &with)]).await;
+    let url = server.hook("shop/in").await;
+    let late = send(&url, "e1", &json!({})).await.problem(504);
+    gate.open();
+    let run = late["run"].as_str().or(late["data"]["run"].as_str()).expect("the run is named").to_owned();
+    server.wait_for(&run, "completed").await;
+    let again = send(&url, "e1", &json!({})).await.is(201);
+    assert_eq!(again.json(), json!({ "said": 1 }));
+    assert_eq!((server.runs("").await.len(), stub.seen("/n").len()), (1, 1));
+}

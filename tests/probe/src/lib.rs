@@ -5,6 +5,7 @@
 mod fetch;
 mod flood;
 mod greed;
+mod pry;
 mod wait;
 
 use flowcell_sdk::prelude::*;
@@ -79,6 +80,7 @@ flowcell_sdk::plugin! {
         greed::grow, greed::recurse, greed::sleep_until, greed::spin, greed::trap,
         flood::error_flood, flood::headers_flood, flood::huge_output, flood::huge_problem, flood::log_flood, flood::stdout_flood,
         fetch::fetch, fetch::fetch_wild, fetch::fetches,
+        pry::borrow, pry::pry,
         wait::wait,
     ],
     title: "Probe",
@@ -112,6 +114,6 @@ mod tests {
         names.sort_unstable();
         let count = names.len();
         names.dedup();
-        assert_eq!((names.len(), count), (18, 18));
+        assert_eq!((names.len(), count), (20, 20));
     }
 }

@@ -178,3 +178,23 @@ fn an_answer_that_is_not_legal_is_an_error_of_its_step() {
     assert_eq!(driver.problem().kind, kind::VALIDATION);
     assert_eq!(driver.problem().data.as_ref().unwrap()["field"], "headers");
 }
+
+/// A connection is of the step that names it: another plugin of the same flow does not get to use it.
+#[test]
+fn a_step_may_use_the_connections_that_it_names_and_the_secrets_of_its_flow() {
+    let (mut driver, _) = Driver::started(
+        "use: { secrets: [key] }
+do:
+  - one: { call: 'http-request:1.0.0@default', with: { url: 'https://a.example/', connection: shop } }
+  - two: { call: 'format:1.0.0@default', with: { text: hello, body: { connection: mine } } }
+",
+        json!({}),
+    );
+    driver.answer(0, 1, json!({}));
+    let needs = |step| driver.state.needs(step);
+    assert_eq!(
+        (&*needs(0).connections, &*needs(0).secrets),
+        (&["shop".to_owned()][..], &["key".to_owned()][..])
+    );
+    assert_eq!((needs(1).connections.len(), &*needs(1).secrets), (0, &["key".to_owned()][..]));
+}
