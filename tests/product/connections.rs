@@ -48,6 +48,11 @@ async fn an_api_key_arrives_in_its_place_and_nowhere_else() {
     let seen = stub.seen("/in");
     assert_eq!((seen[0].header("x-shop-key"), seen[0].query.as_str()), ("k3y-of-shop", ""));
     assert_eq!((seen[1].header("x-shop-key"), seen[1].query.as_str()), ("", "x-shop-key=k3y-of-shop"));
+    // A link of theirs has it without what it was.
+    let linked = serve(&[&at(&stub, &ask().replace("STUB/in", "STUB/in?a=1&x-shop-key=***&b=2"))]).await;
+    connect(&linked, key("query")).await;
+    linked.run("shop/ask", &json!({})).await;
+    assert_eq!(stub.seen("/in")[2].query, "a=1&b=2&x-shop-key=k3y-of-shop");
 }
 
 /// Three runs ask for one token; after its end, or where it is refused, for one more.

@@ -273,7 +273,7 @@ async fn requests_go_through_the_operators_proxy_but_for_what_is_excepted() {
     let text = folder.write("ask.yaml", flow("ask", &at(&stub, &ask("url: STUB/in"))));
     let run = async |no_proxy: &str| {
         let config = format!(
-            "{}[proxy]\nurl = \"http://user:pass@127.0.0.1:{}\"\nno_proxy = [{no_proxy}]\n",
+            "{}[proxy]\nurl = \"http://user:p^ss@127.0.0.1:{}\"\nno_proxy = [{no_proxy}]\n",
             local(""),
             proxy.port()
         );
@@ -285,10 +285,14 @@ async fn requests_go_through_the_operators_proxy_but_for_what_is_excepted() {
     run("").await;
     let seen = proxy.all();
     assert_eq!((seen.len(), stub.connections()), (1, 0), "{seen:?}");
-    assert_eq!(seen[0].header("proxy-authorization"), "Basic dXNlcjpwYXNz");
+    assert_eq!(seen[0].header("proxy-authorization"), "Basic dXNlcjpwXnNz");
     run("\"127.0.0.0/8\"").await;
     assert_eq!((proxy.all().len(), stub.seen("/in").len()), (1, 1));
     let wrong = local("") + "[proxy]\nurl = \"socks5://s3cr3t@a\"\n";
     let refused = FLOWCELL.serve().config(wrong).refused().await.says(&["is not the address of a proxy"]);
     assert!(!refused.text().contains("s3cr3t"));
+    for wrong in ["10.0.0.0/33", "*.example.com", "a b", "http://a", "a..b", ""] {
+        let wrong = format!("{}[proxy]\nurl = \"http://a:1\"\nno_proxy = [\"{wrong}\"]\n", local(""));
+        FLOWCELL.serve().config(wrong).refused().await.says(&["`no_proxy` has", "10.0.0.0/8"]);
+    }
 }

@@ -118,6 +118,19 @@ async fn a_policy_may_have_a_name() {
         (&run["status"], attempts(&run)),
         (&json!("completed"), vec![json!(503), json!(503), Value::Null])
     );
+    // By way of a function that says nothing of it itself.
+    stub.next("/orders", Given::status(503));
+    let text = crate::documents::flow_with(
+        "ask",
+        &uses.replace("use: {", "use: { functions: { order: { call: 'http-request:1.0.0@default' } },"),
+        &at(
+            &stub,
+            "- ask: { call: order, with: { url: STUB/orders, method: POST, body: { n: 1 }, retry: gently } }",
+        ),
+    );
+    let server = serve(&[&text]).await;
+    let run = server.run("shop/ask", &json!({})).await;
+    assert_eq!(attempts(&run), vec![json!(503), Value::Null], "{run}");
     let wrong = text.replace("retry: gently", "retry: gentle");
     let put = server.call("PUT", "/api/v1/flows/shop/ask").body("application/yaml", wrong).send().await;
     let problem = put.problem(400);

@@ -42,6 +42,27 @@ async fn what_is_masked_is_sent_and_not_shown_anywhere_of_the_run() {
     }
 }
 
+/// The answer stands in the error, in the step, its attempts and the run.
+#[tokio::test]
+async fn what_is_masked_of_an_output_is_masked_in_the_error_that_came_instead() {
+    let stub = Stub::start().await;
+    stub.always("/login", Given::json(403, &json!({ "token": "t0k3n-of-theirs", "pin": "1234" })));
+    let tasks = "- first: { set: { seen: t0k3n-of-theirs } }\n\
+                 - send:\n    call: http-request:1.0.0@default\n    with: { url: STUB/login }\n\
+                 \x20   metadata: { mask: [output.body.token, output.body.pin] }";
+    let server = serve(&[&flow("masks", &at(&stub, tasks))]).await;
+    let run = server.run("shop/masks", &json!({})).await;
+    let step = &run["steps"][1];
+    assert_eq!((&run["status"], &step["status"]), (&json!("faulted"), &json!("faulted")), "{run}");
+    assert!(step["problem"]["detail"].as_str().is_some(), "{run}");
+    let id = run["id"].as_str().unwrap();
+    let events = server.get(&format!("/api/v1/runs/{id}/events")).await.text();
+    for text in [run.to_string(), events] {
+        assert!(text.contains("***") && !text.contains("t0k3n-of-theirs"), "{text}");
+    }
+    assert!(!step.to_string().contains("1234"), "{step}");
+}
+
 #[tokio::test]
 async fn a_place_that_is_none_is_refused_when_it_is_deployed() {
     let server = serve(&[]).await;

@@ -622,7 +622,7 @@ fn pages_of_another_origin_are_asked_without_credentials() {
         .expect(request("GET", "https://other.example.com/2"), answer(200).json(json!({ "items": [2] })));
     let input = json!({
         "url": URL, "pages": { "next": ".body.next", "items": ".body.items" }, "connection": "shop",
-        "headers": { "authorization": "x", "x-a": "1" },
+        "headers": { "authorization": "x", "x-a": "1", "x-key": "flowcell-secret-key-0123" },
     });
     host.run::<Plugin>("http-request", input).unwrap();
     let sent = host.sent();
@@ -631,7 +631,7 @@ fn pages_of_another_origin_are_asked_without_credentials() {
         (&json!("shop"), Some("x"))
     );
     assert_eq!((&sent[1].options["connection"], sent[1].header("authorization")), (&Value::Null, None));
-    assert_eq!(sent[1].header("x-a"), Some("1"));
+    assert_eq!((sent[1].header("x-a"), sent[1].header("x-key")), (Some("1"), None));
 }
 
 #[test]
@@ -644,6 +644,11 @@ fn pages_that_lead_nowhere_are_refused_before_anything_is_sent() {
             "`pages`: pages are read with GET",
         ),
         (json!({ "pages": { "next": ".x" } }), "`pages.next`: "),
+        (json!({ "pages": { "next": ".body.next" }, "poll": true }), "`pages`: a page is not waited for"),
+        (
+            json!({ "url": "https://api.example.com/x?a=1&p%61ge=1#b", "pages": { "parameter": { "name": "page" } } }),
+            "`pages`: `url` has the parameter `page` already",
+        ),
     ] {
         let mut whole = json!({ "url": URL });
         whole.as_object_mut().unwrap().extend(input.as_object().unwrap().clone());

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use flowcell_sdk::prelude::*;
 use flowcell_sdk::problem::kind;
+use flowcell_sdk::urlencoded;
 use serde_json::value::to_raw_value;
 
 use crate::answer::{Body, Output};
@@ -28,7 +29,7 @@ pub struct Pages {
     /// The items of a page, a list: `.body` unless said otherwise.
     #[serde(default)]
     items: Option<Expression>,
-    /// Whether this page is the last one. A page without items is, and one that is not there (404).
+    /// Whether this page is the last one. With `parameter`, a page without items is; a page that is not there (404) always is.
     #[serde(default)]
     until: Option<Expression>,
     /// How many pages at most, 1 to 1000; 100 unless said otherwise.
@@ -74,6 +75,15 @@ impl Pages {
         let refused = |why: &str| Err(Problem::validation(format!("`pages`: {why}")));
         if input.method != Method::Get {
             return refused("pages are read with GET; leave `method` out");
+        }
+        if input.poll.is_on() {
+            return refused("a page is not waited for; leave `poll` out");
+        }
+        let names = query_names(&input.url);
+        if let Some(Parameter { name, .. }) =
+            self.parameter.as_ref().filter(|parameter| names.contains(&parameter.name))
+        {
+            return refused(&format!("`url` has the parameter `{name}` already; leave it out there"));
         }
         if self.next.is_some() == self.parameter.is_some() {
             return refused("say how to get to the next page: `next` or `parameter`, one of them");
@@ -182,11 +192,16 @@ fn follow(input: &mut Input<'_>, from: &str, link: &str) -> Result<(), Problem> 
     // A redirect may have led elsewhere already.
     let asked = origin(input.url.trim());
     if origin(&next) != asked || origin(from) != asked {
-        input.headers.0.retain(|(name, _)| !is_credential(name));
+        input.headers.0.retain(|(name, value)| !is_credential(name, value));
         (input.basic, input.connection) = (None, None);
     }
     (input.url, input.query) = (Cow::Owned(next), Rows::default());
     Ok(())
+}
+
+fn query_names(url: &str) -> Vec<String> {
+    let query = url.split('#').next().and_then(|url| url.split_once('?')).map_or("", |(_, query)| query);
+    urlencoded::pairs(query).map(|(name, _)| name).collect()
 }
 
 fn kind_of(value: &Value) -> &'static str {

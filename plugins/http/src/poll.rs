@@ -41,6 +41,13 @@ struct How {
     interval: TimeSpan,
 }
 
+impl Poll {
+    /// Whether anything is asked again.
+    pub fn is_on(self) -> bool {
+        self.interval.is_some()
+    }
+}
+
 impl<'de> Deserialize<'de> for Poll {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let wrong = |_| de::Error::custom("it is true, false or { interval: a duration such as PT5S }");
@@ -94,14 +101,14 @@ impl Polling {
         // What shows who asks is for the one who was asked first.
         let is_same =
             origin(&url) == origin(input.url.trim()) && origin(&answer.url) == origin(input.url.trim());
-        let keeps = |name: &str| {
+        let keeps = |name: &str, value: &str| {
             let is_about_a_body = name.eq_ignore_ascii_case("content-type");
-            !is_about_a_body && (is_same || !location::is_credential(name))
+            !is_about_a_body && (is_same || !location::is_credential(name, value))
         };
         let basic = input.basic.as_ref().filter(|_| is_same);
         let polling = Self {
             url,
-            headers: input.headers.0.iter().filter(|(name, _)| keeps(name)).cloned().collect(),
+            headers: input.headers.0.iter().filter(|(name, value)| keeps(name, value)).cloned().collect(),
             basic: basic.map(|basic| (basic.username.clone(), basic.password.clone())),
             connection: input.connection.clone().filter(|_| is_same),
             cookies: input.cookies,

@@ -14,6 +14,7 @@ mod vault;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use url::Url;
 
 pub use allow::{AllowRule, HostPattern, HostRule, METHODS, PathPattern, Ports};
@@ -257,21 +258,42 @@ fn proxy(field: &Field<'_>) -> Result<ProxyConfig, ConfigError> {
     let section = field.section("proxy", &["url", "no_proxy"])?;
     let url = required_text(&section, "url")?;
     let field = section.get("url").expect("it is there");
-    let is_proxy =
-        Url::parse(&url).is_ok_and(|url| url.scheme() == "http" && url.host().is_some() && url.path() == "/");
-    if !is_proxy {
-        // Not quoted: it may have a password in it.
-        return Err(
-            field.error("`url` is not the address of a proxy: write it as \"http://proxy.example.com:3128\"")
-        );
-    }
-    let no_proxy = match section.get("no_proxy") {
-        Some(field) => {
-            field.list()?.iter().map(|item| Ok(item.text()?.to_owned())).collect::<Result<_, _>>()?
+    let is_proxy = |url: &Url| url.scheme() == "http" && url.host().is_some() && url.path() == "/";
+    let url = match Url::parse(&url).ok().filter(is_proxy) {
+        Some(mut url) => {
+            url.set_query(None);
+            url.set_fragment(None);
+            // As it is escaped: what goes through the proxy reads it more strictly.
+            String::from(url)
         }
+        None => {
+            // Not quoted: it may have a password in it.
+            return Err(field.error(
+                "`url` is not the address of a proxy: write it as \"http://proxy.example.com:3128\"",
+            ));
+        }
+    };
+    let no_proxy = match section.get("no_proxy") {
+        Some(field) => field.list()?.iter().map(exception).collect::<Result<_, _>>()?,
         None => Vec::new(),
     };
     Ok(ProxyConfig { url, no_proxy })
+}
+
+/// What does not go through the proxy: an address, a network, a domain with all below it, or `*`.
+fn exception(field: &Field<'_>) -> Result<String, ConfigError> {
+    let text = field.text()?;
+    let is_address = text.parse::<IpAddr>().is_ok() || text.parse::<IpNet>().is_ok();
+    let name = text.strip_prefix('.').unwrap_or(text);
+    let is_name = !name.is_empty()
+        && name.split('.').all(|label| !label.is_empty())
+        && name.chars().all(|c| c.is_alphanumeric() || ['-', '_', '.'].contains(&c));
+    if text != "*" && !is_address && !is_name {
+        return Err(field.error(format!(
+            "`no_proxy` has `{text}`: write an address, a network such as 10.0.0.0/8, a domain (it stands for all below it), or `*`"
+        )));
+    }
+    Ok(text.to_owned())
 }
 
 fn tenants(field: &Field<'_>, folder: &Path) -> Result<Vec<TenantConfig>, ConfigError> {

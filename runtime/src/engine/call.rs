@@ -1,5 +1,6 @@
 //! One attempt of a step, from the effect to the outcome: find the plugin, check its input, let the host call it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use super::tenant::Tenant;
 use super::view::RunChange;
 use crate::capability::log::LogLine;
 use crate::capability::vault::Credentials;
-use crate::flow::{Ask, Hidden, Needs, Outcome, Suspension};
+use crate::flow::{Ask, Hidden, Mask, Needs, Outcome, Suspension};
 use crate::host::{
     self, Action, CallLimits, Called, Errand, Grants, HostError, Plugin, StepContext, Surroundings,
     SwitchContext,
@@ -42,6 +43,7 @@ pub(super) struct Attempt {
     pub needs: Arc<Needs>,
     /// What of its run is not shown, in log lines neither.
     pub hidden: Hidden,
+    pub mask: Option<Mask>,
 }
 
 /// What a plugin says of a wait; wit/types.wit has the JSON.
@@ -96,8 +98,7 @@ async fn carry_out(
     };
     let ended = ended.map_err(|error| host_failed(&error))?;
     core.metrics.guest_ended(&tenant.id, &attempt.plugin.name, &ended.usage);
-    show_logs(core, tenant, attempt, &ended.logs);
-    match ended.outcome {
+    let outcome = match ended.outcome {
         host::Outcome::Done(output) => match serde_json::from_str(&output) {
             Ok(output) => Ok(Outcome::Done(output)),
             Err(error) => Err(Problem::new(kind::RUNTIME, "the plugin's output is not JSON", 500)
@@ -106,7 +107,9 @@ async fn carry_out(
         host::Outcome::Suspend { state, wake } => suspension(&attempt.plugin, &state, &wake),
         host::Outcome::Fail(problem) if ended.usage.fault.is_none() => Ok(Outcome::Failed(problem)),
         host::Outcome::Fail(problem) => Err(problem),
-    }
+    };
+    show_logs(core, tenant, attempt, &ended.logs, outcome.as_ref().ok());
+    outcome
 }
 
 /// Calls the plugin's `cancel` for a step that is over. None: what the step left in the world is undone.
@@ -127,7 +130,7 @@ pub(super) async fn undo(
         let undone = sandboxes.host.cancel(&plugin, &action.name, over, around).await;
         let undone = undone.map_err(|error| host_failed(&error))?;
         core.metrics.guest_ended(&tenant.id, &attempt.plugin.name, &undone.usage);
-        show_logs(core, tenant, &attempt, &undone.logs);
+        show_logs(core, tenant, &attempt, &undone.logs, None);
         undone.result
     };
     let problem = undo.await.err();
@@ -353,12 +356,24 @@ fn host_failed(error: &HostError) -> Problem {
     problem
 }
 
-fn show_logs(core: &Core, tenant: &Tenant, attempt: &Attempt, logs: &[LogLine]) {
+/// Shows log lines without what is masked of the run, and of what the call came to.
+fn show_logs(core: &Core, tenant: &Tenant, attempt: &Attempt, logs: &[LogLine], outcome: Option<&Outcome>) {
+    if logs.is_empty() {
+        return;
+    }
+    let mut hidden = Cow::Borrowed(&attempt.hidden);
+    if let Some(mask) = &attempt.mask {
+        match outcome {
+            Some(Outcome::Done(output)) => mask.of_output(output, hidden.to_mut()),
+            Some(Outcome::Failed(Problem { data: Some(data), .. })) => mask.of_output(data, hidden.to_mut()),
+            _ => {}
+        }
+    }
     let shown = |line: &LogLine| {
         let mut line = line.clone();
-        if !attempt.hidden.is_empty() {
-            attempt.hidden.text(&mut line.message);
-            attempt.hidden.value(&mut line.fields);
+        if !hidden.is_empty() {
+            hidden.text(&mut line.message);
+            hidden.value(&mut line.fields);
         }
         line
     };

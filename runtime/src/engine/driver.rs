@@ -194,8 +194,9 @@ impl Driver {
 
     fn attempt(&self, step: StepId, attempt: u32, plugin: PluginRef) -> Attempt {
         let needs = self.ledger.state().needs(step);
-        let hidden = self.ledger.state().hidden();
-        Attempt { run: self.key().run, step, attempt, plugin, needs, hidden }
+        let state = self.ledger.state();
+        let (hidden, mask) = (state.hidden().clone(), state.mask(step).cloned());
+        Attempt { run: self.key().run, step, attempt, plugin, needs, hidden, mask }
     }
 
     fn carry_out(&mut self, effect: Effect) {
@@ -265,8 +266,7 @@ impl Driver {
             return;
         }
         let state = self.ledger.state();
-        let hidden = state.hidden();
-        for step in changed.into_iter().filter_map(|step| state.shown(step, &hidden)) {
+        for step in changed.into_iter().filter_map(|step| state.shown(step)) {
             let (tenant, run) = (self.key().tenant.clone(), self.key().run);
             let _ = self.core.changes.send(RunChange::Step { at, tenant, run, step });
         }

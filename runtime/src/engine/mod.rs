@@ -201,9 +201,9 @@ impl Runtime {
     /// Calls an action once with this input, under the tenant's policy and quotas, and of no run. `action` is `name` or
     /// `name.action`, perhaps with `:version`. The error is that it could not be called.
     pub async fn try_action(&self, tenant: &TenantId, action: &str, input: Value) -> Result<Trial, Problem> {
-        let tenant = self.tenant(tenant)?;
-        let plugin = trial::named(self, tenant, action)?;
-        trial::call(self, tenant, plugin, input).await
+        let (runtime, tenant) = (self.clone(), self.tenant(tenant)?.clone());
+        let plugin = trial::named(self, &tenant, action)?;
+        carried::to_the_end(async move { trial::call(&runtime, &tenant, plugin, input).await }).await
     }
 
     /// What a tenant keeps of this kind, without what is secret in it, in order of the names.

@@ -31,6 +31,7 @@ pub(super) async fn call(
         plugin: plugin.clone(),
         needs: needs.clone(),
         hidden: Hidden::default(),
+        mask: None,
     };
     let ask = Ask::Start { input: Arc::new(input) };
     let end = match call::call(sandboxes, core, tenant, attempt(), ask).await {

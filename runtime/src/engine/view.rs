@@ -335,7 +335,7 @@ pub(super) fn run(row: &RunRow, state: &RunState) -> RunView {
         input: state.input().cloned().unwrap_or_default(),
         output,
         problem,
-        steps: all.filter_map(|step| state.shown(step, &hidden)).collect(),
+        steps: all.filter_map(|step| state.shown(step)).collect(),
     };
     if !hidden.is_empty() {
         hidden.value(&mut view.input);
@@ -375,16 +375,21 @@ pub(super) fn changes(
     mut state: RunState,
     entries: &[Entry],
 ) -> Result<Vec<RunChange>, String> {
-    let mut changes = vec![];
+    let mut records = vec![];
     for entry in entries {
         state.advance(entry.at, parse(entry)?);
-        let changed = state.take_changed();
-        let hidden = state.hidden();
-        for step in changed.into_iter().filter_map(|step| state.shown(step, &hidden)) {
-            let (tenant, run) = (row.key.tenant.clone(), row.key.run);
-            changes.push(RunChange::Step { at: entry.at, tenant, run, step });
-        }
+        let changed = state.take_changed().into_iter();
+        records
+            .extend(changed.filter_map(|step| Some((entry.at, state.steps().get(step as usize)?.clone()))));
     }
+    // What is masked is not shown of the time before it was either.
+    let mut changes: Vec<_> = records
+        .into_iter()
+        .map(|(at, record)| {
+            let (tenant, run) = (row.key.tenant.clone(), row.key.run);
+            RunChange::Step { at, tenant, run, step: state.as_shown(record) }
+        })
+        .collect();
     if let Some(ended_at) = row.ended_at {
         let problem = run(row, &state).problem;
         changes.push(RunChange::Run { at: ended_at, run: summary(row), problem });

@@ -1,10 +1,12 @@
 //! What of a step's input and output the history does not show: `metadata.mask` of a task.
 //!
 //! The journal keeps the values, for the run goes on with them. What is shown of the run has `***` in their places, and
-//! wherever else their texts come up: in later steps, in errors, in log lines.
+//! wherever else their texts come up: in other steps, in errors, in log lines.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use serde_json::Value;
 
 use crate::problem::Problem;
@@ -15,6 +17,9 @@ use super::event::StepRecord;
 const SHOWN: &str = "***";
 /// A text shorter than this would be found by chance.
 const SHORTEST: usize = 6;
+/// How many texts of one run are looked for, and how long they are together.
+const TEXTS: usize = 1000;
+const BYTES: usize = 64 * 1024;
 
 /// The places of one task.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,11 +54,19 @@ impl Mask {
         Ok(mask)
     }
 
-    /// Adds the texts of a step's masked values.
-    fn collect(&self, record: &StepRecord, texts: &mut Vec<String>) {
-        for (places, value) in [(&self.input, &record.input), (&self.output, &record.output)] {
-            places.iter().for_each(|place| at(value, place, &mut |value| leaves(value, texts)));
-        }
+    /// What is masked of an input.
+    pub fn of_input<'m>(&'m self, input: &'m Value, texts: &mut Hidden) {
+        self.input.iter().for_each(|place| at(input, place, &mut |value| texts.learn(value)));
+    }
+
+    /// What is masked of an output, or of what came instead of one: the data of a problem.
+    pub fn of_output(&self, output: &Value, texts: &mut Hidden) {
+        self.output.iter().for_each(|place| at(output, place, &mut |value| texts.learn(value)));
+    }
+
+    fn hide_problem(&self, problem: &mut Problem) {
+        let data = problem.data.iter_mut();
+        data.for_each(|data| self.output.iter().for_each(|place| hide_at(data, place)));
     }
 
     fn hide(&self, record: &mut StepRecord) {
@@ -62,6 +75,9 @@ impl Mask {
                 hide_at(Arc::make_mut(value), place);
             }
         }
+        record.problem.iter_mut().for_each(|problem| self.hide_problem(problem));
+        let attempts = record.attempts.iter_mut().filter_map(|attempt| attempt.problem.as_mut());
+        attempts.for_each(|problem| self.hide_problem(problem));
     }
 }
 
@@ -98,37 +114,59 @@ fn hide_at(value: &mut Value, place: &[String]) {
     }
 }
 
-fn leaves(value: &Value, texts: &mut Vec<String>) {
-    match value {
-        Value::String(text) => texts.push(text.clone()),
-        Value::Number(number) => texts.push(number.to_string()),
-        Value::Array(items) => items.iter().for_each(|item| leaves(item, texts)),
-        Value::Object(fields) => fields.values().for_each(|field| leaves(field, texts)),
-        Value::Null | Value::Bool(_) => {}
-    }
-}
-
-/// The texts that are not shown of one run.
+/// The texts that are not shown of one run. A run with more of them than are looked for shows no text at all.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hidden {
-    texts: Vec<String>,
+    texts: BTreeSet<String>,
+    bytes: usize,
+    is_full: bool,
+    finder: OnceLock<AhoCorasick>,
 }
 
 impl Hidden {
-    /// Of steps, each with the mask of its task.
-    pub fn of<'s>(steps: impl Iterator<Item = (&'s StepRecord, &'s Mask)>) -> Self {
-        let mut texts = vec![];
-        steps.for_each(|(record, mask)| mask.collect(record, &mut texts));
-        texts.retain(|text| text.len() >= SHORTEST);
-        // A longer one may hold a shorter one, of which nothing must be left.
-        texts.sort_by(|a, b| b.len().cmp(&a.len()).then(a.cmp(b)));
-        texts.dedup();
-        Self { texts }
+    /// Hides the texts of a value from now on.
+    fn learn(&mut self, value: &Value) {
+        match value {
+            _ if self.is_full => {}
+            Value::String(text) => self.learn_text(text),
+            Value::Number(number) => self.learn_text(&number.to_string()),
+            Value::Array(items) => items.iter().for_each(|item| self.learn(item)),
+            Value::Object(fields) => fields.values().for_each(|field| self.learn(field)),
+            Value::Null | Value::Bool(_) => {}
+        }
+    }
+
+    fn learn_text(&mut self, text: &str) {
+        if text.len() < SHORTEST || self.texts.contains(text) {
+            return;
+        }
+        self.bytes += text.len();
+        if self.texts.len() >= TEXTS || self.bytes > BYTES {
+            (self.is_full, self.texts) = (true, BTreeSet::new());
+        } else {
+            self.texts.insert(text.to_owned());
+        }
+        self.finder = OnceLock::new();
     }
 
     /// Whether everything is shown.
     pub fn is_empty(&self) -> bool {
-        self.texts.is_empty()
+        self.texts.is_empty() && !self.is_full
+    }
+
+    /// Finds the longest first: it may hold a shorter one, of which nothing must be left.
+    fn finder(&self) -> &AhoCorasick {
+        self.finder.get_or_init(|| {
+            let builder = AhoCorasick::builder()
+                .match_kind(MatchKind::LeftmostLongest)
+                .kind(Some(AhoCorasickKind::ContiguousNFA))
+                .build(&self.texts);
+            builder.expect("the texts are far fewer than an automaton can have")
+        })
+    }
+
+    fn is_hidden(&self, text: &str) -> bool {
+        self.is_full || self.finder().is_match(text)
     }
 
     /// A step as it is shown.
@@ -160,23 +198,37 @@ impl Hidden {
         match value {
             Value::String(text) => self.text(text),
             Value::Number(number) => {
-                let text = number.to_string();
-                if self.texts.contains(&text) {
+                if self.is_full || self.texts.contains(&number.to_string()) {
                     *value = Value::from(SHOWN);
                 }
             }
             Value::Array(items) => items.iter_mut().for_each(|item| self.value(item)),
-            Value::Object(fields) => fields.values_mut().for_each(|field| self.value(field)),
+            Value::Object(fields) => {
+                fields.values_mut().for_each(|field| self.value(field));
+                // The names of a run that shows no text are those of its flow and its services.
+                if !self.is_full && fields.keys().any(|name| self.is_hidden(name)) {
+                    let named = std::mem::take(fields).into_iter().map(|(mut name, field)| {
+                        self.text(&mut name);
+                        (name, field)
+                    });
+                    *fields = named.collect();
+                }
+            }
             Value::Null | Value::Bool(_) => {}
         }
     }
 
     /// A text as it is shown.
     pub fn text(&self, text: &mut String) {
-        for hidden in &self.texts {
-            if text.contains(hidden.as_str()) {
-                *text = text.replace(hidden.as_str(), SHOWN);
-            }
+        if self.is_full {
+            SHOWN.clone_into(text);
+        } else if !self.is_empty() && self.is_hidden(text) {
+            let mut shown = String::with_capacity(text.len());
+            self.finder().replace_all_with(text, &mut shown, |_, _, shown| {
+                shown.push_str(SHOWN);
+                true
+            });
+            *text = shown;
         }
     }
 }
@@ -190,31 +242,36 @@ mod tests {
         let mask = Mask::read(&[place]).unwrap();
         let (mut shown, mut texts) = (value.clone(), vec![]);
         hide_at(&mut shown, &mask.input[0]);
-        at(&value, &mask.input[0], &mut |value| leaves(value, &mut texts));
+        at(&value, &mask.input[0], &mut |value| texts.push(value.to_string()));
         (shown, texts)
     }
 
     #[test]
     fn a_place_is_a_path_with_stars() {
         let value = json!({ "a": { "b": "one", "c": "two" }, "d": [{ "e": "three" }, { "e": 4 }] });
+        let whole = value.to_string();
         let cases = [
-            ("input", json!("***"), &["one", "two", "three", "4"][..]),
+            ("input", json!("***"), &[&*whole][..]),
             (
                 "input.a.b",
                 json!({ "a": { "b": "***", "c": "two" }, "d": [{ "e": "three" }, { "e": 4 }] }),
-                &["one"],
+                &["\"one\""],
             ),
             (
                 "input.a.*",
                 json!({ "a": { "b": "***", "c": "***" }, "d": [{ "e": "three" }, { "e": 4 }] }),
-                &["one", "two"],
+                &["\"one\"", "\"two\""],
             ),
             (
                 "input.d.*.e",
                 json!({ "a": { "b": "one", "c": "two" }, "d": [{ "e": "***" }, { "e": "***" }] }),
-                &["three", "4"],
+                &["\"three\"", "4"],
             ),
-            ("input.d.1", json!({ "a": { "b": "one", "c": "two" }, "d": [{ "e": "three" }, "***"] }), &["4"]),
+            (
+                "input.d.1",
+                json!({ "a": { "b": "one", "c": "two" }, "d": [{ "e": "three" }, "***"] }),
+                &["{\"e\":4}"],
+            ),
             ("input.x.y", value.clone(), &[]),
         ];
         for (place, shown, texts) in cases {
@@ -241,9 +298,39 @@ mod tests {
 
     #[test]
     fn a_text_is_hidden_wherever_it_comes_up_and_short_ones_are_not() {
-        let hidden = Hidden { texts: vec!["s3cr3t-and-more".into(), "s3cr3t".into()] };
-        let mut value = json!({ "a": "the s3cr3t-and-more, the s3cr3t", "b": ["s3cr3t"], "c": "s3cr" });
+        let mut hidden = Hidden::default();
+        hidden.learn(&json!({ "a": ["s3cr3t-and-more", "s3cr3t"], "b": 1_234_567, "c": "shrt" }));
+        let mut value = json!({
+            "a": "the s3cr3t-and-more, the s3cr3t", "b": ["s3cr3t"], "c": "s3cr", "d": "shrt", "e": 1_234_567,
+            "at s3cr3t": true,
+        });
         hidden.value(&mut value);
-        assert_eq!(value, json!({ "a": "the ***, the ***", "b": ["***"], "c": "s3cr" }));
+        assert_eq!(
+            value,
+            json!({ "a": "the ***, the ***", "b": ["***"], "c": "s3cr", "d": "shrt", "e": "***", "at ***": true })
+        );
+    }
+
+    #[test]
+    fn a_run_with_too_much_to_hide_shows_no_text() {
+        for texts in
+            [(0..=TEXTS).map(|at| json!(format!("text-{at}"))).collect(), vec![json!("x".repeat(BYTES + 1))]]
+        {
+            let mut hidden = Hidden::default();
+            hidden.learn(&json!(texts[1..]));
+            assert!(!hidden.is_full);
+            hidden.learn(&texts[0]);
+            let mut value = json!({ "a": "other", "b": [7, true] });
+            hidden.value(&mut value);
+            assert_eq!(value, json!({ "a": "***", "b": ["***", true] }));
+        }
+    }
+
+    #[test]
+    fn what_came_instead_of_an_output_is_masked_like_one() {
+        let mask = Mask::read(&["output.body.pin"]).unwrap();
+        let mut problem = Problem::new("urn:x", "x", 500).data(json!({ "body": { "pin": "1234", "x": 1 } }));
+        mask.hide_problem(&mut problem);
+        assert_eq!(problem.data, Some(json!({ "body": { "pin": "***", "x": 1 } })));
     }
 }

@@ -1,8 +1,9 @@
 //! The operator's forward proxy: which requests go through it, and how. Requests of http are given to it as they are,
 //! those of https through a tunnel (RFC 9110, section 9.3.6).
 //!
-//! What a request may reach is judged before, by the addresses that the name has here; the proxy resolves it again, so that
-//! what it may reach is the proxy's to bound as well. Variables of the environment are not looked at.
+//! What a request may reach is judged before, by the addresses that the name has here. The proxy resolves the name again and
+//! may find another address: with a proxy, the inner networks have to be closed at the proxy as well. It is asked by name,
+//! for most proxies decide by names. Variables of the environment are not looked at.
 
 use std::fmt;
 use std::io;
@@ -38,8 +39,14 @@ pub(super) struct Through(Intercept);
 
 impl Proxy {
     pub(super) fn new(config: &ProxyConfig) -> Self {
-        let matcher = Matcher::builder().all(config.url.clone()).no(config.no_proxy.join(",")).build();
-        Self { matcher }
+        let builder = || Matcher::builder().all(config.url.clone());
+        let anywhere = Uri::from_static("http://flowcell.invalid/");
+        // A matcher that cannot read its proxy lets everything pass it by.
+        assert!(
+            builder().build().intercept(&anywhere).is_some(),
+            "the configuration has escaped the address of the proxy"
+        );
+        Self { matcher: builder().no(config.no_proxy.join(",")).build() }
     }
 
     /// None: that is reached directly.

@@ -1,7 +1,7 @@
 //! A URL as text, and what is meant by it: parsed once, so that policy, connection and request line see the same parts.
 
 use hyper::{Method, Uri};
-use url::{Host, Position, Url};
+use url::{Host, Position, Url, form_urlencoded};
 
 use super::error::Failure;
 use super::policy::Subject;
@@ -89,7 +89,7 @@ impl Target {
         self.url.query_pairs().any(|(other, _)| other == name)
     }
 
-    /// Another path and query at the same authority, and one more parameter; shown as it was.
+    /// Another path and query at the same authority, and a parameter, in place of one of its name; shown as it was.
     pub(super) fn rewritten(
         self,
         rest: &str,
@@ -102,10 +102,12 @@ impl Target {
         let mut url = Url::parse(&text).map_err(|_| ()).map_err(refused)?;
         if let Some((name, value)) = parameter {
             let parameter = format!("{}={}", Place::Url.write(name), Place::Url.write(value));
-            let query = match url.query().filter(|query| !query.is_empty()) {
-                Some(query) => format!("{query}&{parameter}"),
-                None => parameter,
+            let is_another = |pair: &&str| {
+                !pair.is_empty() && form_urlencoded::parse(pair.as_bytes()).all(|(other, _)| other != name)
             };
+            let kept = url.query().unwrap_or_default().split('&').filter(is_another);
+            let query: Vec<&str> = kept.chain([parameter.as_str()]).collect();
+            let query = query.join("&");
             url.set_query(Some(&query));
         }
         let target = Self::from_url(url, limit).map_err(|_| ()).map_err(refused)?;

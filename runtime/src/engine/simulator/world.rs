@@ -337,6 +337,7 @@ impl Steps for Hands {
                 plugin: "jq:1.0.0".parse().unwrap(),
                 needs: Arc::default(),
                 hidden: Hidden::default(),
+                mask: None,
             };
             match self.ask(Lease(0), &nobody, Asked::Evaluate, String::new()).await {
                 Answer::Evaluated(value) => Ok(value),

@@ -1,6 +1,8 @@
 //! A command line of curl as a step. What it means is curl's manual; what has no meaning for a step is said as a warning,
 //! and what would change the request is refused.
 
+use super::shell;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use url::form_urlencoded;
@@ -8,7 +10,8 @@ use url::form_urlencoded;
 /// The longest command line.
 const BYTES: usize = 1 << 20;
 
-/// A step that does what the command line does.
+/// A step that sends what the command line sends. What follows is a step's own way: an answer other than 2xx fails it, what
+/// may succeed later is sent again, and JSON is written anew.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Imported {
     /// The element of a task list.
@@ -37,7 +40,8 @@ struct Command {
     warnings: Vec<String>,
 }
 
-/// Reads a command line as a shell does, with line breaks behind a backslash. The error is a sentence.
+/// Reads a command line as a shell does, with line breaks behind a backslash, and with quotes of the kind `$'…'`, which
+/// browsers copy. What a shell would put a value in for is refused. The error is a sentence.
 ///
 /// ```
 /// let imported = flowcell::import_curl("curl -d a=1 https://api.example.com/x").unwrap();
@@ -50,7 +54,8 @@ pub fn curl(text: &str) -> Result<Imported, String> {
     }
     // A backslash at the end of a line joins it with the next one.
     let text = text.replace("\\\r\n", " ").replace("\\\n", " ");
-    let words = shlex::split(text.trim()).ok_or("a quote or a backslash has no end in the command line")?;
+    let text = shell::plain(text.trim())?;
+    let words = shlex::split(&text).ok_or("a quote or a backslash has no end in the command line")?;
     let mut words = words.into_iter();
     match words.next().as_deref() {
         Some("curl") => {}
@@ -134,6 +139,17 @@ const SILENT: &[&str] = &[
 ];
 const SILENT_WITH: &[&str] =
     &["--output", "--write-out", "--connect-timeout", "--limit-rate", "--retry-delay"];
+/// Headers that say how a message is sent, which a browser copies along.
+const FRAMING: &[&str] = &[
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "te",
+    "upgrade",
+    "accept-encoding",
+];
 /// Options that a step has another way for, with what that is.
 const ELSEWHERE: &[(&str, bool, &str)] = &[
     ("--insecure", false, "certificates are always checked: give the tenant a `ca` in flowcell.toml"),
@@ -186,10 +202,16 @@ impl Command {
                         "`{name} {value}` reads a file, which a step cannot: put its content there"
                     ));
                 }
-                // As curl sends it from a shell: without line breaks, unless it is binary.
-                self.data.push(if name == "--data-binary" { value } else { value.replace(['\r', '\n'], "") });
+                self.data.push(value);
             }
             "--data-raw" => self.data.push(value),
+            "--json" if value.starts_with('@') => {
+                return Err(format!(
+                    "`--json {value}` reads a file, which a step cannot: put its content there"
+                ));
+            }
+            // Several of them are one body, without anything between.
+            "--json" if self.json => self.data.last_mut().expect("there is one before").push_str(&value),
             "--json" => {
                 self.json = true;
                 self.data.push(value);
@@ -225,6 +247,10 @@ impl Command {
     fn header(&mut self, text: &str) -> Result<(), String> {
         if let Some((name, value)) = text.split_once(':') {
             let name = name.trim().to_ascii_lowercase();
+            if FRAMING.contains(&name.as_str()) {
+                self.warnings.push(format!("the header `{name}` is left out: the host writes it"));
+                return Ok(());
+            }
             // Without a value it takes one of curl's own headers away, which a step does not send.
             if !value.trim().is_empty() {
                 self.headers.push((name, value.trim().to_owned()));
@@ -300,6 +326,12 @@ impl Command {
                     .to_owned(),
             );
         }
+        if let Some(place) = expression(&Value::Object(with.clone()), "") {
+            return Err(format!(
+                "`{}` has `${{` in it, which is the beginning of an expression in a flow: import it without, and put it there by hand",
+                place.trim_start_matches('.')
+            ));
+        }
         let step = json!({ "request": { "call": "http-request:1.0.0@default", "with": with } });
         Ok(Imported { step, warnings: self.warnings })
     }
@@ -324,7 +356,6 @@ impl Command {
             self.headers.push(("accept".to_owned(), "application/json".to_owned()));
         }
         let (content_type, body) = match serde_json::from_str::<Value>(data) {
-            // `${ … }` in a body would be an expression.
             Ok(value) if is_json => ("json".to_owned(), value),
             _ if is_json => (said.unwrap_or_else(|| "application/json".to_owned()), json!(data)),
             _ if said.is_none() || essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") => {
@@ -347,6 +378,20 @@ impl Command {
         with.insert("contentType".to_owned(), json!(content_type));
         with.insert("body".to_owned(), body);
         Ok(())
+    }
+}
+
+/// Where a text would be read as an expression.
+fn expression(value: &Value, place: &str) -> Option<String> {
+    match value {
+        Value::String(text) => text.contains("${").then(|| place.to_owned()),
+        Value::Array(items) => {
+            items.iter().enumerate().find_map(|(at, item)| expression(item, &format!("{place}.{at}")))
+        }
+        Value::Object(fields) => {
+            fields.iter().find_map(|(name, field)| expression(field, &format!("{place}.{name}")))
+        }
+        _ => None,
     }
 }
 
@@ -519,6 +564,32 @@ mod tests {
     }
 
     #[test]
+    fn a_command_of_a_browser_is_sent_as_it_is() {
+        let imported = curl(
+            "curl 'https://a.example/' --compressed -L -X POST -H 'Connection: keep-alive' -H 'TE: trailers' \\\n  \
+             -H 'Content-Length: 20' -H 'Content-Type: text/plain' --data-raw $'it\\'s\\nme \\u0021'",
+        )
+        .unwrap();
+        assert_eq!(
+            imported.step["request"]["with"],
+            json!({ "url": "https://a.example/", "method": "POST", "contentType": "text/plain", "body": "it's\nme !" })
+        );
+        let left_out: Vec<_> =
+            imported.warnings.iter().filter(|warning| warning.contains("the host writes it")).collect();
+        assert_eq!(left_out.len(), 3, "{:?}", imported.warnings);
+    }
+
+    #[test]
+    fn nothing_is_taken_out_of_a_body() {
+        assert_eq!(
+            with("curl -L -H 'content-type: text/xml' -d '<a>\n</a>' https://a.example/")["body"],
+            "<a>\n</a>"
+        );
+        let body = &with("curl -L --json '{\"a\":' --json '1}' https://a.example/")["body"];
+        assert_eq!(body, &json!({ "a": 1 }));
+    }
+
+    #[test]
     fn what_a_step_does_otherwise_is_a_warning() {
         let imported =
             curl("curl -kL -x http://p:1 -H 'Authorization: Bearer t' https://a.example/").unwrap();
@@ -540,6 +611,10 @@ mod tests {
             ("curl -F f=@file a.example", "reads a file"),
             ("curl -T file a.example", "`--upload-file` has no meaning"),
             ("curl --ftp-pasv a.example", "`--ftp-pasv` has no meaning"),
+            ("curl --json @file a.example", "reads a file"),
+            ("curl -d '${ $secrets.k }' a.example", "`body` has `${` in it"),
+            ("curl -H 'a: ${ .b }' a.example", "`headers.a` has `${` in it"),
+            ("curl \"a.example/$TOKEN\"", "`$TOKEN`"),
             ("curl -Z a.example", "`-Z` has no meaning"),
             ("curl a.example -H", "`--header` needs a value"),
             ("curl -m soon a.example", "no number of seconds"),

@@ -5,6 +5,7 @@
 mod curl;
 mod paths;
 mod sample;
+mod shell;
 
 pub use curl::{Imported, curl};
 pub use paths::{Place, paths};

@@ -31,17 +31,26 @@ impl Turn<'_> {
     }
 
     pub(super) fn record_input(&mut self, input: &Arc<Value>) {
+        if let Some(mask) = &self.task().mask {
+            mask.of_input(input, &mut self.run.hidden);
+        }
         let input = self.kept(input);
         self.record().input = input;
     }
 
     pub(super) fn record_output(&mut self, output: &Arc<Value>) {
+        if let Some(mask) = &self.task().mask {
+            mask.of_output(output, &mut self.run.hidden);
+        }
         let output = self.kept(output);
         self.record().output = output;
     }
 
     /// A call's evaluated `with`. Kept whatever its size: another attempt is made with it.
     pub(crate) fn record_call(&mut self, with: Value) -> StepId {
+        if let Some(mask) = &self.task().mask {
+            mask.of_input(&with, &mut self.run.hidden);
+        }
         self.run.history_bytes = self.run.history_bytes.saturating_add(bytes(&with));
         let record = self.record();
         record.input = Arc::new(with);
@@ -51,6 +60,9 @@ impl Turn<'_> {
     pub(super) fn close_record(&mut self, step: StepId, status: Status, problem: Option<Problem>) {
         let at = self.at;
         let full = self.run.history_bytes > HISTORY_BYTES;
+        if let Some(problem) = &problem {
+            self.mask_problem(step, problem);
+        }
         let Some(record) = self.record_of(step) else {
             return;
         };
@@ -66,6 +78,13 @@ impl Turn<'_> {
         if full && record.plugin.is_some() && !record.input.is_null() {
             record.input = left_out();
         }
+    }
+
+    /// What came instead of an output is masked like one.
+    pub(crate) fn mask_problem(&mut self, step: StepId, problem: &Problem) {
+        let Some(data) = &problem.data else { return };
+        let Some(mask) = self.run.mask(step).cloned() else { return };
+        mask.of_output(data, &mut self.run.hidden);
     }
 
     /// About how long the value is as JSON text, on the event's account.

@@ -12,7 +12,7 @@
 //!
 //! What a kind of task does in its frame is in [`task`](super::task).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -88,6 +88,8 @@ pub struct RunState {
     steps: Vec<StepRecord>,
     changed: Vec<StepId>,
     history_bytes: usize,
+    /// What of the values that have passed is masked.
+    hidden: Hidden,
     /// Why the run can give no answer any more, once it cannot.
     answered: Option<String>,
     entered: u32,
@@ -172,6 +174,7 @@ impl RunState {
             steps: Vec::new(),
             changed: Vec::new(),
             history_bytes: 0,
+            hidden: Hidden::default(),
             answered: None,
             entered: 0,
         }
@@ -297,25 +300,29 @@ impl RunState {
         }
     }
 
-    /// What the history does not show of the run.
-    pub(crate) fn hidden(&self) -> Hidden {
-        let masked =
-            self.flow.tasks.iter().filter_map(|task| Some((task.reference.as_str(), task.mask.as_ref()?)));
-        let masks: HashMap<&str, &Mask> = masked.collect();
-        match masks.is_empty() {
-            true => Hidden::default(),
-            false => Hidden::of(
-                self.steps.iter().filter_map(|record| Some((record, *masks.get(record.reference.as_str())?))),
-            ),
-        }
+    /// What the history does not show of the run, as far as it has come.
+    pub(crate) fn hidden(&self) -> &Hidden {
+        &self.hidden
+    }
+
+    /// The mask of a step's task.
+    pub(crate) fn mask(&self, step: StepId) -> Option<&Mask> {
+        let record = self.steps.get(step as usize)?;
+        let task =
+            self.flow.tasks.iter().find(|task| task.mask.is_some() && task.reference == record.reference);
+        task?.mask.as_ref()
     }
 
     /// A step as the history shows it.
-    pub(crate) fn shown(&self, step: StepId, hidden: &Hidden) -> Option<StepRecord> {
-        let record = self.steps.get(step as usize)?.clone();
-        let task =
-            self.flow.tasks.iter().find(|task| task.mask.is_some() && task.reference == record.reference);
-        Some(hidden.step(record, task.and_then(|task| task.mask.as_ref())))
+    pub(crate) fn shown(&self, step: StepId) -> Option<StepRecord> {
+        let record = self.steps.get(step as usize)?;
+        Some(self.as_shown(record.clone()))
+    }
+
+    /// One of its records, perhaps of an earlier time, as the history shows it now.
+    pub(crate) fn as_shown(&self, record: StepRecord) -> StepRecord {
+        let mask = self.mask(record.id);
+        self.hidden.step(record, mask)
     }
 
     /// The steps whose records changed since this was last asked, each once, in order.

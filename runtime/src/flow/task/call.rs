@@ -114,14 +114,16 @@ fn call_function(builder: &mut Builder<'_>, function: Function, node: &Node, wit
     let Some(with) = with else {
         return call;
     };
-    let value = builder.reader.template(with, INSIDE);
     if !function.has_with {
+        let with = &with_retries(builder, with);
+        let value = builder.reader.template(with, INSIDE);
         call.connections = builder.reader.need_in_call(with);
         call.with = value;
         call.node = Some(with.clone());
         call.at = node.at;
         return call;
     }
+    let value = builder.reader.template(with, INSIDE);
     call.arguments = Some(Arguments { value, input: function.input });
     call
 }
@@ -168,9 +170,12 @@ fn read_target(builder: &mut Builder<'_>, node: &Node, target: &str, with: Optio
 }
 
 /// `with`, in which the name of a policy in `use.retries` stands for what it says: under `retry`, and under that of a request
-/// in it, such as `subscribe`.
+/// in it, such as `subscribe`. In a flow without such policies it is what the action takes it for.
 fn with_retries(builder: &mut Builder<'_>, with: &Node) -> Node {
     let mut with = with.clone();
+    if builder.uses.written_retries.is_empty() {
+        return with;
+    }
     let Data::Map(entries) = &mut with.data else { return with };
     for entry in entries {
         match &mut entry.value.data {

@@ -300,6 +300,10 @@ fn running<'t>(turn: &'t mut Turn<'_>, step: StepId, attempt: u32) -> Option<&'t
 
 fn close_attempt(turn: &mut Turn<'_>, problem: Option<Problem>) {
     let at = turn.at();
+    if let Some(problem) = &problem {
+        let step = turn.record().id;
+        turn.mask_problem(step, problem);
+    }
     if let Some(attempt) = turn.record().attempts.last_mut() {
         attempt.ended_at = Some(at);
         attempt.problem = problem;
