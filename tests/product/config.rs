@@ -7,6 +7,7 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -200,6 +201,49 @@ async fn a_certificate_makes_it_https() {
     })
     .await;
     assert_eq!(answer.is(200).text(), "ok");
+}
+
+/// A hello of TLS 1.`minor - 1` with what a server asks for: a cipher suite, groups and algorithms of signatures.
+fn hello(minor: u8) -> Vec<u8> {
+    const EXTENSIONS: [u8; 26] = [
+        0, 10, 0, 6, 0, 4, 0, 0x1d, 0, 0x17, // groups: x25519, P-256
+        0, 11, 0, 2, 1, 0, // points: uncompressed
+        0, 13, 0, 6, 0, 4, 4, 3, 8, 4, // signatures: ECDSA and RSA-PSS with SHA-256
+    ];
+    let suites = [0, 2, 0xc0, 0x2b];
+    let hello =
+        [&[3, minor][..], &[7; 32], &[0], &suites, &[1, 0], &[0, EXTENSIONS.len() as u8], &EXTENSIONS]
+            .concat();
+    let message = [&[1, 0, 0, hello.len() as u8][..], &hello].concat();
+    [&[22, 3, 1, 0, message.len() as u8][..], &message].concat()
+}
+
+/// A hello of TLS 1.1 (RFC 4346, section 7.4.1.2) gets the alert `protocol_version` (70); a callback without TLS no answer.
+#[tokio::test]
+async fn where_there_is_a_certificate_an_old_handshake_and_plain_http_are_refused() {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let setup = setup().config("[tls]\ncert = \"cert.pem\"\nkey = \"key.pem\"\n");
+    setup.folder().write("cert.pem", cert.pem());
+    setup.folder().write("key.pem", signing_key.serialize_pem());
+    let server = setup.start().await;
+    let address = server.url().trim_start_matches("https://").to_owned();
+    let said = async |sent: Vec<u8>| {
+        within("the end of the connection", async {
+            let mut tcp = TcpStream::connect(&address).await.unwrap();
+            tcp.write_all(&sent).await.unwrap();
+            // One record says it; a reset is an end as well.
+            let mut answer = vec![0; 7];
+            let read = tcp.read_exact(&mut answer).await.is_ok();
+            if read { answer } else { vec![] }
+        })
+        .await
+    };
+    let (new, old) = (said(hello(3)).await, said(hello(2)).await);
+    assert_eq!(new.first(), Some(&22), "TLS 1.2 gets a hello: {new:?}");
+    assert_eq!((old.first(), old.last()), (Some(&21), Some(&70)), "{old:?}");
+    let plain = said(b"POST /callbacks/AAAA HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec()).await;
+    assert!(!plain.starts_with(b"HTTP/"), "{}", String::from_utf8_lossy(&plain));
 }
 
 #[tokio::test]
