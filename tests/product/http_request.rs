@@ -288,10 +288,14 @@ async fn requests_go_through_the_operators_proxy_but_for_what_is_excepted() {
     assert_eq!(seen[0].header("proxy-authorization"), "Basic dXNlcjpwXnNz");
     run("\"127.0.0.0/8\"").await;
     assert_eq!((proxy.all().len(), stub.seen("/in").len()), (1, 1));
-    let wrong = local("") + "[proxy]\nurl = \"socks5://s3cr3t@a\"\n";
-    let refused = FLOWCELL.serve().config(wrong).refused().await.says(&["is not the address of a proxy"]);
-    assert!(!refused.text().contains("s3cr3t"));
-    for wrong in ["10.0.0.0/33", "*.example.com", "a b", "http://a", "a..b", ""] {
+    run("\"*\"").await;
+    assert_eq!((proxy.all().len(), stub.seen("/in").len()), (1, 2));
+    for wrong in ["socks5://s3cr3t@a", "http://s3cr3t@${HOST}:3128"] {
+        let wrong = format!("{}[proxy]\nurl = \"{wrong}\"\n", local(""));
+        let refused = FLOWCELL.serve().config(wrong).refused().await.says(&["is not the address of a proxy"]);
+        assert!(!refused.text().contains("s3cr3t"));
+    }
+    for wrong in ["10.0.0.0/33", "*.example.com", "127.1", "a b", "http://a", "a..b", ""] {
         let wrong = format!("{}[proxy]\nurl = \"http://a:1\"\nno_proxy = [\"{wrong}\"]\n", local(""));
         FLOWCELL.serve().config(wrong).refused().await.says(&["`no_proxy` has", "10.0.0.0/8"]);
     }

@@ -42,6 +42,28 @@ async fn what_is_masked_is_sent_and_not_shown_anywhere_of_the_run() {
     }
 }
 
+/// What is made of an output, and fails, tells of it as well.
+#[tokio::test]
+async fn what_is_masked_of_an_output_is_hidden_in_errors_about_it() {
+    let stub = Stub::start().await;
+    stub.always("/login", Given::json(200, &json!({ "token": "t0k3n-of-theirs" })));
+    for failing in [
+        "output: { as: '${ error(.body.token) }' }",
+        "export: { as: '${ error(.body.token) }' }",
+        "output: { as: '${ .body.token }', schema: { format: json, document: { type: integer } } }",
+    ] {
+        let tasks = format!(
+            "- send:\n    call: http-request:1.0.0@default\n    with: {{ url: STUB/login }}\n    {failing}\n\
+             \x20   metadata: {{ mask: [output.body.token] }}"
+        );
+        let server = serve(&[&flow("masks", &at(&stub, &tasks))]).await;
+        let run = server.run("shop/masks", &json!({})).await;
+        assert_eq!(run["status"], "faulted", "{failing}: {run}");
+        assert!(!run.to_string().contains("t0k3n-of-theirs"), "{failing}: {run}");
+        assert!(run["problem"].to_string().contains("***"), "{failing}: {run}");
+    }
+}
+
 /// The answer stands in the error, in the step, its attempts and the run.
 #[tokio::test]
 async fn what_is_masked_of_an_output_is_masked_in_the_error_that_came_instead() {

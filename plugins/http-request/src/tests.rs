@@ -635,6 +635,26 @@ fn pages_of_another_origin_are_asked_without_credentials() {
 }
 
 #[test]
+fn pages_of_the_same_origin_keep_the_credentials_however_it_was_written() {
+    let host = MockHost::new()
+        .with_expression(".body.next", |page| page["body"]["next"].clone())
+        .with_expression(".body.items", |page| page["body"]["items"].clone())
+        .expect(
+            request("GET", "https://b\u{fc}cher.example/x"),
+            answer(200)
+                .redirected_to("https://xn--bcher-kva.example/x", &[])
+                .json(json!({ "items": [1], "next": "/2" })),
+        )
+        .expect(request("GET", "https://xn--bcher-kva.example/2"), answer(200).json(json!({ "items": [2] })));
+    let input = json!({
+        "url": "https://b\u{fc}cher.example/x", "pages": { "next": ".body.next", "items": ".body.items" },
+        "connection": "shop",
+    });
+    host.run::<Plugin>("http-request", input).unwrap();
+    assert_eq!(host.sent()[1].options["connection"], "shop");
+}
+
+#[test]
 fn pages_that_lead_nowhere_are_refused_before_anything_is_sent() {
     for (input, says) in [
         (json!({ "pages": {} }), "`pages`: say how to get to the next page"),

@@ -10,6 +10,7 @@ use crate::base;
 use crate::body::{essence, is_json};
 use crate::charset;
 use crate::input::{As, Input, Method};
+use crate::location::origin;
 use crate::request::without_secrets;
 
 /// The output of `http-request`.
@@ -144,6 +145,12 @@ struct Info {
 }
 
 impl Output {
+    /// The origin that was asked, written as the host writes it where it answered itself.
+    pub fn asked(&self, input: &Input<'_>) -> Option<String> {
+        let has_answered_itself = self.redirects.get().trim() == "[]";
+        origin(if has_answered_itself { &self.url } else { input.url.trim() })
+    }
+
     /// The answer to a request.
     pub fn of(response: Response, redirects: Redirects, input: &Input<'_>) -> Self {
         let info: Option<Info> = serde_json::from_str(response.info_text()).ok();

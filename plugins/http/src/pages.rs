@@ -139,7 +139,7 @@ impl Turning {
             Some(next) => match next.value(&seen, ctx)? {
                 Value::Null | Value::Bool(false) => return Ok(Turn::End(true)),
                 Value::String(link) if link.trim().is_empty() => return Ok(Turn::End(true)),
-                Value::String(link) => follow(input, &page.url, &link)?,
+                Value::String(link) => follow(input, page, &link)?,
                 other => {
                     let what = format!(
                         "page {}: `pages.next` gives {}, and should be a URL",
@@ -183,14 +183,15 @@ impl Turning {
 }
 
 /// Turns the input to a link, which says all of the query. What shows who asks is for the one who was asked first.
-fn follow(input: &mut Input<'_>, from: &str, link: &str) -> Result<(), Problem> {
+fn follow(input: &mut Input<'_>, page: &Output, link: &str) -> Result<(), Problem> {
+    let from = page.url.as_str();
     let next = joined(from, link)
         .ok_or_else(|| Problem::communication(format!("the next page is at {link:?}, which is no URL")))?;
     if next == from {
         return Err(Problem::communication("the next page is the same one again".to_owned()));
     }
+    let asked = page.asked(input);
     // A redirect may have led elsewhere already.
-    let asked = origin(input.url.trim());
     if origin(&next) != asked || origin(from) != asked {
         input.headers.0.retain(|(name, value)| !is_credential(name, value));
         (input.basic, input.connection) = (None, None);

@@ -99,8 +99,8 @@ impl Polling {
             Problem::communication(format!("the answer is to be asked for at {location:?}, which is no URL"))
         })?;
         // What shows who asks is for the one who was asked first.
-        let is_same =
-            origin(&url) == origin(input.url.trim()) && origin(&answer.url) == origin(input.url.trim());
+        let first = answer.asked(input);
+        let is_same = origin(&url) == first && origin(&answer.url) == first;
         let keeps = |name: &str, value: &str| {
             let is_about_a_body = name.eq_ignore_ascii_case("content-type");
             !is_about_a_body && (is_same || !location::is_credential(name, value))

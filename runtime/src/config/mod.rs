@@ -14,6 +14,7 @@ mod vault;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use hyper::Uri;
 use ipnet::IpNet;
 use url::Url;
 
@@ -258,12 +259,17 @@ fn proxy(field: &Field<'_>) -> Result<ProxyConfig, ConfigError> {
     let section = field.section("proxy", &["url", "no_proxy"])?;
     let url = required_text(&section, "url")?;
     let field = section.get("url").expect("it is there");
-    let is_proxy = |url: &Url| url.scheme() == "http" && url.host().is_some() && url.path() == "/";
+    // What goes through the proxy reads its address as a `Uri`, more strictly.
+    let is_proxy = |url: &Url| {
+        url.scheme() == "http"
+            && url.host().is_some()
+            && url.path() == "/"
+            && url.as_str().parse::<Uri>().is_ok()
+    };
     let url = match Url::parse(&url).ok().filter(is_proxy) {
         Some(mut url) => {
             url.set_query(None);
             url.set_fragment(None);
-            // As it is escaped: what goes through the proxy reads it more strictly.
             String::from(url)
         }
         None => {
@@ -274,26 +280,31 @@ fn proxy(field: &Field<'_>) -> Result<ProxyConfig, ConfigError> {
         }
     };
     let no_proxy = match section.get("no_proxy") {
-        Some(field) => field.list()?.iter().map(exception).collect::<Result<_, _>>()?,
+        Some(field) => field.list()?.iter().map(exception).collect::<Result<Vec<_>, _>>()?.concat(),
         None => Vec::new(),
     };
     Ok(ProxyConfig { url, no_proxy })
 }
 
 /// What does not go through the proxy: an address, a network, a domain with all below it, or `*`.
-fn exception(field: &Field<'_>) -> Result<String, ConfigError> {
+fn exception(field: &Field<'_>) -> Result<Vec<String>, ConfigError> {
     let text = field.text()?;
-    let is_address = text.parse::<IpAddr>().is_ok() || text.parse::<IpNet>().is_ok();
     let name = text.strip_prefix('.').unwrap_or(text);
-    let is_name = !name.is_empty()
-        && name.split('.').all(|label| !label.is_empty())
+    let is_name = name.split('.').all(|label| !label.is_empty())
         && name.chars().all(|c| c.is_alphanumeric() || ['-', '_', '.'].contains(&c));
-    if text != "*" && !is_address && !is_name {
+    let entries = match url::Host::parse(name) {
+        _ if text == "*" => ["*", "0.0.0.0/0", "::/0"].map(str::to_owned).to_vec(),
+        _ if text.parse::<IpAddr>().is_ok() || text.parse::<IpNet>().is_ok() => vec![text.to_owned()],
+        // As a request names it, in ASCII.
+        Ok(url::Host::Domain(name)) if is_name => vec![name],
+        _ => vec![],
+    };
+    if entries.is_empty() {
         return Err(field.error(format!(
             "`no_proxy` has `{text}`: write an address, a network such as 10.0.0.0/8, a domain (it stands for all below it), or `*`"
         )));
     }
-    Ok(text.to_owned())
+    Ok(entries)
 }
 
 fn tenants(field: &Field<'_>, folder: &Path) -> Result<Vec<TenantConfig>, ConfigError> {

@@ -4,10 +4,13 @@
 //! wherever else their texts come up: in other steps, in errors, in log lines.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
+use url::form_urlencoded::byte_serialize;
 
 use crate::problem::Problem;
 
@@ -20,6 +23,8 @@ const SHORTEST: usize = 6;
 /// How many texts of one run are looked for, and how long they are together.
 const TEXTS: usize = 1000;
 const BYTES: usize = 64 * 1024;
+/// How long the pieces are by which a part of a long text is found.
+const PIECE: usize = 24;
 
 /// The places of one task.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -114,7 +119,17 @@ fn hide_at(value: &mut Value, place: &[String]) {
     }
 }
 
-/// The texts that are not shown of one run. A run with more of them than are looked for shows no text at all.
+/// The pieces of a text of more than two of them, each as long as a piece is, in whole characters.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = if text.len() > 2 * PIECE { text } else { "" };
+    std::iter::from_fn(move || {
+        let (piece, behind) = rest.split_at_checked(rest.ceil_char_boundary(PIECE))?;
+        rest = behind;
+        (piece.len() >= PIECE).then_some(piece)
+    })
+}
+
+/// The texts that are not shown of one run. A run with more of them than are looked for shows no value at all.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hidden {
     texts: BTreeSet<String>,
@@ -154,19 +169,23 @@ impl Hidden {
         self.texts.is_empty() && !self.is_full
     }
 
-    /// Finds the longest first: it may hold a shorter one, of which nothing must be left.
+    /// Finds the texts, in the spellings in which URLs, forms and messages tell them back.
     fn finder(&self) -> &AhoCorasick {
         self.finder.get_or_init(|| {
-            let builder = AhoCorasick::builder()
-                .match_kind(MatchKind::LeftmostLongest)
-                .kind(Some(AhoCorasickKind::ContiguousNFA))
-                .build(&self.texts);
-            builder.expect("the texts are far fewer than an automaton can have")
+            let mut patterns = BTreeSet::new();
+            for text in &self.texts {
+                let quoted = Value::from(text.as_str()).to_string();
+                patterns.insert(quoted[1..quoted.len() - 1].to_owned());
+                patterns.insert(utf8_percent_encode(text, NON_ALPHANUMERIC).to_string());
+                patterns.insert(byte_serialize(text.as_bytes()).collect());
+                // Messages cut a long one off.
+                patterns.extend(pieces(text).map(str::to_owned));
+                patterns.insert(text.clone());
+            }
+            let mut builder = AhoCorasick::builder();
+            let built = builder.kind(Some(AhoCorasickKind::ContiguousNFA)).build(patterns);
+            built.expect("the texts are far fewer than an automaton can have")
         })
-    }
-
-    fn is_hidden(&self, text: &str) -> bool {
-        self.is_full || self.finder().is_match(text)
     }
 
     /// A step as it is shown.
@@ -196,17 +215,18 @@ impl Hidden {
     /// A value as it is shown.
     pub fn value(&self, value: &mut Value) {
         match value {
+            Value::Null | Value::Bool(_) => {}
+            _ if self.is_full => *value = Value::from(SHOWN),
             Value::String(text) => self.text(text),
             Value::Number(number) => {
-                if self.is_full || self.texts.contains(&number.to_string()) {
+                if self.texts.contains(&number.to_string()) {
                     *value = Value::from(SHOWN);
                 }
             }
             Value::Array(items) => items.iter_mut().for_each(|item| self.value(item)),
             Value::Object(fields) => {
                 fields.values_mut().for_each(|field| self.value(field));
-                // The names of a run that shows no text are those of its flow and its services.
-                if !self.is_full && fields.keys().any(|name| self.is_hidden(name)) {
+                if fields.keys().any(|name| self.finder().is_match(name)) {
                     let named = std::mem::take(fields).into_iter().map(|(mut name, field)| {
                         self.text(&mut name);
                         (name, field)
@@ -214,7 +234,6 @@ impl Hidden {
                     *fields = named.collect();
                 }
             }
-            Value::Null | Value::Bool(_) => {}
         }
     }
 
@@ -222,14 +241,35 @@ impl Hidden {
     pub fn text(&self, text: &mut String) {
         if self.is_full {
             SHOWN.clone_into(text);
-        } else if !self.is_empty() && self.is_hidden(text) {
-            let mut shown = String::with_capacity(text.len());
-            self.finder().replace_all_with(text, &mut shown, |_, _, shown| {
-                shown.push_str(SHOWN);
-                true
-            });
-            *text = shown;
+        } else if !self.is_empty() && self.finder().is_match(text.as_str()) {
+            *text = self.without(text).unwrap_or_else(|| SHOWN.to_owned());
         }
+    }
+
+    /// The text with one mark in the place of all that overlaps. None: there is so much in it that looking for it would
+    /// take more than its length allows.
+    fn without(&self, text: &str) -> Option<String> {
+        let mut spans: Vec<Range<usize>> = vec![];
+        for (count, found) in self.finder().find_overlapping_iter(text).enumerate() {
+            if count > 1000 + 8 * text.len() {
+                return None;
+            }
+            // They come in the order of their ends, so that one may begin before others that are known.
+            let mut span = found.range();
+            while let Some(last) = spans.pop_if(|last| last.end >= span.start) {
+                span.start = span.start.min(last.start);
+            }
+            spans.push(span);
+        }
+        let mut shown = String::with_capacity(text.len());
+        let mut at = 0;
+        for span in spans {
+            shown.push_str(&text[at..span.start]);
+            shown.push_str(SHOWN);
+            at = span.end;
+        }
+        shown.push_str(&text[at..]);
+        Some(shown)
     }
 }
 
@@ -312,7 +352,34 @@ mod tests {
     }
 
     #[test]
-    fn a_run_with_too_much_to_hide_shows_no_text() {
+    fn a_text_is_hidden_in_other_spellings_in_parts_and_where_it_overlaps_another() {
+        let mut hidden = Hidden::default();
+        let token = "eyJhbGciOiJFZERTQSJ9.".repeat(10);
+        hidden.learn(&json!(["ab+c/d \"==", "https://a.example/", "/hooks/s3cr3t", token, "line\nline"]));
+        for (mut text, shown) in [
+            ("?key=ab%2Bc%2Fd%20%22%3D%3D&x".to_owned(), "?key=***&x"),
+            ("key=ab%2Bc%2Fd+%22%3D%3D".to_owned(), "key=***"),
+            (r#"{"a":"ab+c/d \"=="}"#.to_owned(), r#"{"a":"***"}"#),
+            ("at https://a.example/hooks/s3cr3t!".to_owned(), "at ***!"),
+            (r"line\nline".to_owned(), "***"),
+            (format!("{}…", &token[..2 * PIECE]), "***…"),
+        ] {
+            hidden.text(&mut text);
+            assert_eq!(text, shown);
+        }
+    }
+
+    #[test]
+    fn what_is_found_too_often_is_hidden_whole() {
+        let mut hidden = Hidden::default();
+        hidden.learn(&json!((SHORTEST..300).map(|length| "a".repeat(length)).collect::<Vec<_>>()));
+        let mut text = "b".to_owned() + &"a".repeat(5000);
+        hidden.text(&mut text);
+        assert_eq!(text, "***");
+    }
+
+    #[test]
+    fn a_run_with_too_much_to_hide_shows_nothing() {
         for texts in
             [(0..=TEXTS).map(|at| json!(format!("text-{at}"))).collect(), vec![json!("x".repeat(BYTES + 1))]]
         {
@@ -322,7 +389,7 @@ mod tests {
             hidden.learn(&texts[0]);
             let mut value = json!({ "a": "other", "b": [7, true] });
             hidden.value(&mut value);
-            assert_eq!(value, json!({ "a": "***", "b": ["***", true] }));
+            assert_eq!(value, "***");
         }
     }
 

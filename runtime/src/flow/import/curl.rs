@@ -2,6 +2,7 @@
 //! and what would change the request is refused.
 
 use super::shell;
+use crate::flow::expression::scan::program;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -37,6 +38,8 @@ struct Command {
     timeout: Option<String>,
     retries: Option<u32>,
     cookies: bool,
+    /// What the header says.
+    host: Option<String>,
     warnings: Vec<String>,
 }
 
@@ -52,8 +55,6 @@ pub fn curl(text: &str) -> Result<Imported, String> {
     if text.len() > BYTES {
         return Err(format!("the command line has {} bytes; at most {BYTES} are read", text.len()));
     }
-    // A backslash at the end of a line joins it with the next one.
-    let text = text.replace("\\\r\n", " ").replace("\\\n", " ");
     let text = shell::plain(text.trim())?;
     let words = shlex::split(&text).ok_or("a quote or a backslash has no end in the command line")?;
     let mut words = words.into_iter();
@@ -140,16 +141,8 @@ const SILENT: &[&str] = &[
 const SILENT_WITH: &[&str] =
     &["--output", "--write-out", "--connect-timeout", "--limit-rate", "--retry-delay"];
 /// Headers that say how a message is sent, which a browser copies along.
-const FRAMING: &[&str] = &[
-    "host",
-    "content-length",
-    "transfer-encoding",
-    "connection",
-    "keep-alive",
-    "te",
-    "upgrade",
-    "accept-encoding",
-];
+const FRAMING: &[&str] =
+    &["content-length", "transfer-encoding", "connection", "keep-alive", "te", "upgrade", "accept-encoding"];
 /// Options that a step has another way for, with what that is.
 const ELSEWHERE: &[(&str, bool, &str)] = &[
     ("--insecure", false, "certificates are always checked: give the tenant a `ca` in flowcell.toml"),
@@ -247,6 +240,10 @@ impl Command {
     fn header(&mut self, text: &str) -> Result<(), String> {
         if let Some((name, value)) = text.split_once(':') {
             let name = name.trim().to_ascii_lowercase();
+            if name == "host" {
+                self.host = Some(value.trim().to_owned());
+                return Ok(());
+            }
             if FRAMING.contains(&name.as_str()) {
                 self.warnings.push(format!("the header `{name}` is left out: the host writes it"));
                 return Ok(());
@@ -283,6 +280,17 @@ impl Command {
             let cleared = bare.set_username("").and_then(|()| bare.set_password(None));
             cleared.map_err(|()| "the URL cannot be read".to_owned())?;
             url = bare.into();
+        }
+        let named = url::Url::parse(&url)
+            .ok()
+            .map(|url| url[url::Position::BeforeHost..url::Position::AfterPort].to_owned());
+        if let (Some(said), Some(named)) = (&self.host, named)
+            && !said.eq_ignore_ascii_case(&named)
+        {
+            return Err(format!(
+                "the header `Host` names `{}`, and the URL `{named}`: a step asks the host of its URL",
+                said.escape_debug()
+            ));
         }
         let data = self.data.join("&");
         if self.in_query && !self.data.is_empty() {
@@ -328,7 +336,7 @@ impl Command {
         }
         if let Some(place) = expression(&Value::Object(with.clone()), "") {
             return Err(format!(
-                "`{}` has `${{` in it, which is the beginning of an expression in a flow: import it without, and put it there by hand",
+                "`{}` is `${{ … }}`, which is an expression in a flow: import it with another text, and put it there by hand",
                 place.trim_start_matches('.')
             ));
         }
@@ -356,7 +364,7 @@ impl Command {
             self.headers.push(("accept".to_owned(), "application/json".to_owned()));
         }
         let (content_type, body) = match serde_json::from_str::<Value>(data) {
-            Ok(value) if is_json => ("json".to_owned(), value),
+            Ok(value) if is_json && keeps_numbers(&value, data) => ("json".to_owned(), value),
             _ if is_json => (said.unwrap_or_else(|| "application/json".to_owned()), json!(data)),
             _ if said.is_none() || essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") => {
                 let pairs: Vec<Value> = form_urlencoded::parse(data.as_bytes())
@@ -381,10 +389,20 @@ impl Command {
     }
 }
 
+/// Whether writing the value again gives the numbers as they were: large ones and long fractions are rounded.
+fn keeps_numbers(value: &Value, text: &str) -> bool {
+    match value {
+        Value::Number(number) => text.contains(&number.to_string()),
+        Value::Array(items) => items.iter().all(|item| keeps_numbers(item, text)),
+        Value::Object(fields) => fields.values().all(|field| keeps_numbers(field, text)),
+        _ => true,
+    }
+}
+
 /// Where a text would be read as an expression.
 fn expression(value: &Value, place: &str) -> Option<String> {
     match value {
-        Value::String(text) => text.contains("${").then(|| place.to_owned()),
+        Value::String(text) => program(text).map(|_| place.to_owned()),
         Value::Array(items) => {
             items.iter().enumerate().find_map(|(at, item)| expression(item, &format!("{place}.{at}")))
         }
@@ -587,6 +605,15 @@ mod tests {
         );
         let body = &with("curl -L --json '{\"a\":' --json '1}' https://a.example/")["body"];
         assert_eq!(body, &json!({ "a": 1 }));
+        for text in ["12345678901234567890123", "[1e3]"] {
+            let with = with(&format!("curl -L --json '{text}' https://a.example/"));
+            assert_eq!((&with["contentType"], &with["body"]), (&json!("application/json"), &json!(text)));
+        }
+        let body = &with("curl -L -d 'a ${x} b' -H 'content-type: text/plain' https://a.example/")["body"];
+        assert_eq!(body, "a ${x} b");
+        let body =
+            &with("curl -L --data-raw 'a\\\nb' -H 'content-type: text/plain' https://a.exa\\\nmple/")["body"];
+        assert_eq!(body, "a\\\nb");
     }
 
     #[test]
@@ -612,8 +639,9 @@ mod tests {
             ("curl -T file a.example", "`--upload-file` has no meaning"),
             ("curl --ftp-pasv a.example", "`--ftp-pasv` has no meaning"),
             ("curl --json @file a.example", "reads a file"),
-            ("curl -d '${ $secrets.k }' a.example", "`body` has `${` in it"),
-            ("curl -H 'a: ${ .b }' a.example", "`headers.a` has `${` in it"),
+            ("curl -d '${ $secrets.k }' a.example", "`body` is `${ … }`"),
+            ("curl -H 'a: ${ .b }' a.example", "`headers.a` is `${ … }`"),
+            ("curl -H 'Host: b.example' a.example", "names `b.example`, and the URL `a.example`"),
             ("curl \"a.example/$TOKEN\"", "`$TOKEN`"),
             ("curl -Z a.example", "`-Z` has no meaning"),
             ("curl a.example -H", "`--header` needs a value"),

@@ -1,6 +1,9 @@
 //! What a shell makes of a command line beyond plain quotes: `$'…'` is written in plain quotes, and what would take its text
 //! from elsewhere is refused.
 
+/// What has a meaning to a shell behind a dollar sign, beside letters and digits.
+const SPECIAL: [char; 10] = ['_', '{', '(', '?', '$', '@', '*', '#', '!', '-'];
+
 /// The same command line in plain quotes. The error is a sentence.
 pub(super) fn plain(text: &str) -> Result<String, String> {
     let mut plain = String::with_capacity(text.len());
@@ -22,6 +25,11 @@ pub(super) fn plain(text: &str) -> Result<String, String> {
                 is_quoted = !is_quoted;
                 plain.push(c);
             }
+            // At the end of a line it joins it with the next one.
+            '\\' if rest.next_if_eq(&'\n').is_some() => {}
+            '\\' if rest.next_if_eq(&'\r').is_some() => {
+                rest.next_if_eq(&'\n');
+            }
             '\\' => {
                 plain.push(c);
                 plain.extend(rest.next());
@@ -31,9 +39,10 @@ pub(super) fn plain(text: &str) -> Result<String, String> {
                 let quoted = ansi_c(&mut rest)?;
                 plain.extend(["'", &quoted.replace('\'', "'\\''"), "'"]);
             }
-            '$' if rest.peek().is_some_and(|c| c.is_ascii_alphabetic() || ['_', '{', '('].contains(c)) => {
+            '$' if rest.peek().is_some_and(|c| c.is_ascii_alphanumeric() || SPECIAL.contains(c)) => {
+                let first = rest.next().into_iter();
                 let name: String =
-                    rest.take_while(|c| c.is_ascii_alphanumeric() || ['_', '{', '('].contains(c)).collect();
+                    first.chain(rest.take_while(|c| c.is_ascii_alphanumeric() || *c == '_')).collect();
                 return Err(format!(
                     "a shell would put a value in for `${name}`: write the value, or the text in single quotes"
                 ));
@@ -121,6 +130,8 @@ mod tests {
         for (text, says) in [
             ("a $B", "`$B`"),
             ("a \"${B}\"", "`${B`"),
+            ("a $1", "`$1`"),
+            ("a \"$?\"", "`$?`"),
             ("a $(b)", "`$(b`"),
             ("a `b`", "backticks"),
             ("a $'b", "no end"),

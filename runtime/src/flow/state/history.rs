@@ -31,26 +31,18 @@ impl Turn<'_> {
     }
 
     pub(super) fn record_input(&mut self, input: &Arc<Value>) {
-        if let Some(mask) = &self.task().mask {
-            mask.of_input(input, &mut self.run.hidden);
-        }
         let input = self.kept(input);
         self.record().input = input;
     }
 
     pub(super) fn record_output(&mut self, output: &Arc<Value>) {
-        if let Some(mask) = &self.task().mask {
-            mask.of_output(output, &mut self.run.hidden);
-        }
         let output = self.kept(output);
         self.record().output = output;
     }
 
     /// A call's evaluated `with`. Kept whatever its size: another attempt is made with it.
     pub(crate) fn record_call(&mut self, with: Value) -> StepId {
-        if let Some(mask) = &self.task().mask {
-            mask.of_input(&with, &mut self.run.hidden);
-        }
+        self.mask_input(&with);
         self.run.history_bytes = self.run.history_bytes.saturating_add(bytes(&with));
         let record = self.record();
         record.input = Arc::new(with);
@@ -77,6 +69,20 @@ impl Turn<'_> {
         }
         if full && record.plugin.is_some() && !record.input.is_null() {
             record.input = left_out();
+        }
+    }
+
+    /// What is masked of an input is hidden from here on, in errors about it as well.
+    pub(super) fn mask_input(&mut self, input: &Value) {
+        if let Some(mask) = &self.task().mask {
+            mask.of_input(input, &mut self.run.hidden);
+        }
+    }
+
+    /// The same of an output.
+    pub(super) fn mask_output(&mut self, output: &Value) {
+        if let Some(mask) = &self.task().mask {
+            mask.of_output(output, &mut self.run.hidden);
         }
     }
 

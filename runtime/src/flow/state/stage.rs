@@ -86,10 +86,16 @@ impl Turn<'_> {
             }
             Stage::Input => {
                 let raw = Arc::clone(&self.frame().raw);
+                // A call's input is its `with`.
+                let is_recorded = !matches!(task.kind, Kind::Call(_) | Kind::Respond(_));
+                if is_recorded {
+                    self.mask_input(&raw);
+                }
                 let input = self.transform_input(&task.input, &raw, "the task's input")?;
                 self.frame().input = Arc::clone(&input);
                 self.frame().stage = Stage::Body;
-                if !matches!(task.kind, Kind::Call(_) | Kind::Respond(_)) {
+                if is_recorded {
+                    self.mask_input(&input);
                     self.record_input(&input);
                 }
             }
@@ -103,7 +109,9 @@ impl Turn<'_> {
             },
             Stage::Output => {
                 let raw = Arc::clone(&self.frame().output);
+                self.mask_output(&raw);
                 let output = self.transform_output(&task.output, &raw, "the task's output")?;
+                self.mask_output(&output);
                 self.frame().output = output;
                 self.frame().stage = Stage::Export;
             }
