@@ -290,6 +290,8 @@ async fn requests_go_through_the_operators_proxy_but_for_what_is_excepted() {
     assert_eq!((proxy.all().len(), stub.seen("/in").len()), (1, 1));
     run("\"*\"").await;
     assert_eq!((proxy.all().len(), stub.seen("/in").len()), (1, 2));
+    let wrong = local("") + "[proxy]\nurl = \"http://a:1\"\nresolve = \"here\"\n";
+    FLOWCELL.serve().config(wrong).refused().await.says(&["`resolve` is `here`", "it is asked by name"]);
     for wrong in ["socks5://s3cr3t@a", "http://s3cr3t@${HOST}:3128"] {
         let wrong = format!("{}[proxy]\nurl = \"{wrong}\"\n", local(""));
         let refused = FLOWCELL.serve().config(wrong).refused().await.says(&["is not the address of a proxy"]);

@@ -69,6 +69,8 @@ pub struct ProxyConfig {
     pub url: String,
     /// Hosts, `.domains`, addresses and networks that are reached directly.
     pub no_proxy: Vec<String>,
+    /// Whether it is asked for a tunnel to the address that was judged (`resolve = "host"`), and not by name.
+    pub by_address: bool,
 }
 
 /// The URL may have a password in it.
@@ -256,7 +258,7 @@ fn tls(field: &Field<'_>, folder: &Path) -> Result<TlsConfig, ConfigError> {
 }
 
 fn proxy(field: &Field<'_>) -> Result<ProxyConfig, ConfigError> {
-    let section = field.section("proxy", &["url", "no_proxy"])?;
+    let section = field.section("proxy", &["url", "no_proxy", "resolve"])?;
     let url = required_text(&section, "url")?;
     let field = section.get("url").expect("it is there");
     // What goes through the proxy reads its address as a `Uri`, more strictly.
@@ -283,7 +285,23 @@ fn proxy(field: &Field<'_>) -> Result<ProxyConfig, ConfigError> {
         Some(field) => field.list()?.iter().map(exception).collect::<Result<Vec<_>, _>>()?.concat(),
         None => Vec::new(),
     };
-    Ok(ProxyConfig { url, no_proxy })
+    let by_address = match section
+        .get("resolve")
+        .map(|field| Ok((field.text()?.to_owned(), field)))
+        .transpose()?
+    {
+        None => false,
+        Some((text, field)) => match text.as_str() {
+            "proxy" => false,
+            "host" => true,
+            other => {
+                return Err(field.error(format!(
+                    "`resolve` is `{other}`: write \"proxy\" (it is asked by name) or \"host\" (it tunnels to the address that was judged here)"
+                )));
+            }
+        },
+    };
+    Ok(ProxyConfig { url, no_proxy, by_address })
 }
 
 /// What does not go through the proxy: an address, a network, a domain with all below it, or `*`.

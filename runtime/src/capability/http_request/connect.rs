@@ -105,7 +105,7 @@ impl Dialer {
         let https = to.scheme_str() == Some("https");
         let addresses = self.reachable(&host, port, access).await?;
         if let Some(way) = self.shared.proxy.as_ref().and_then(|proxy| proxy.way(to)) {
-            return self.through(&way, host, port, https).await;
+            return self.through(&way, (host, port), &addresses, https).await;
         }
         let stream = self.dial(&host, &addresses).await?;
         // A request is written at once; waiting for more of it only costs time.
@@ -119,16 +119,30 @@ impl Dialer {
     async fn through(
         &self,
         way: &Through,
-        host: Host<&str>,
-        port: u16,
+        (host, port): (Host<&str>, u16),
+        addresses: &[SocketAddr],
         https: bool,
     ) -> Result<Stream, ConnectError> {
         let limit = self.shared.limits.connect_timeout;
         let failed = |reason: String| ConnectError::Proxy { proxy: way.shown(), reason };
-        if !https {
+        if !https && !way.by_address {
             return way.connect(limit).await.map(Stream::Proxy).map_err(|error| failed(error.to_string()));
         }
-        let stream = way.tunnel(&format!("{host}:{port}"), limit).await.map_err(failed)?;
+        let asked = match way.by_address {
+            true => addresses.iter().map(SocketAddr::to_string).collect(),
+            false => vec![format!("{host}:{port}")],
+        };
+        let mut tunnel = Err(String::new());
+        for authority in asked {
+            tunnel = way.tunnel(&authority, limit).await;
+            if tunnel.is_ok() {
+                break;
+            }
+        }
+        let stream = tunnel.map_err(failed)?;
+        if !https {
+            return Ok(Stream::Plain(stream));
+        }
         self.handshake(host, stream).await.map(|stream| Stream::Tls(Box::new(stream)))
     }
 

@@ -1,9 +1,10 @@
 //! The operator's forward proxy: which requests go through it, and how. Requests of http are given to it as they are,
 //! those of https through a tunnel (RFC 9110, section 9.3.6).
 //!
-//! What a request may reach is judged before, by the addresses that the name has here. The proxy resolves the name again and
-//! may find another address: with a proxy, the inner networks have to be closed at the proxy as well. It is asked by name,
-//! for most proxies decide by names. Variables of the environment are not looked at.
+//! What a request may reach is judged before, by the addresses that the name has here. A proxy that is asked by name, as most
+//! want to be, resolves the name again and may find another address: then the inner networks have to be closed at the proxy
+//! as well. One with `resolve = "host"` gives a tunnel to the address that was judged, for http too. Variables of the
+//! environment are not looked at.
 
 use std::fmt;
 use std::io;
@@ -25,6 +26,7 @@ use crate::config::ProxyConfig;
 /// The proxy, and what does not go through it.
 pub(super) struct Proxy {
     matcher: Matcher,
+    by_address: bool,
 }
 
 /// It may have a password.
@@ -35,7 +37,11 @@ impl fmt::Debug for Proxy {
 }
 
 /// A request's way through the proxy.
-pub(super) struct Through(Intercept);
+pub(super) struct Through {
+    intercept: Intercept,
+    /// Whether all of it is a tunnel, to an address.
+    pub by_address: bool,
+}
 
 impl Proxy {
     pub(super) fn new(config: &ProxyConfig) -> Self {
@@ -46,38 +52,39 @@ impl Proxy {
             builder().build().intercept(&anywhere).is_some(),
             "the configuration has escaped the address of the proxy"
         );
-        Self { matcher: builder().no(config.no_proxy.join(",")).build() }
+        Self { matcher: builder().no(config.no_proxy.join(",")).build(), by_address: config.by_address }
     }
 
     /// None: that is reached directly.
     pub(super) fn way(&self, to: &Uri) -> Option<Through> {
-        self.matcher.intercept(to).map(Through)
+        let by_address = self.by_address;
+        self.matcher.intercept(to).map(|intercept| Through { intercept, by_address })
     }
 }
 
 impl Through {
     /// Where the proxy is, for messages.
     pub(super) fn shown(&self) -> String {
-        let uri = self.0.uri();
+        let uri = self.intercept.uri();
         format!("{}:{}", uri.host().unwrap_or_default(), port(uri))
     }
 
-    /// What a request of http shows the proxy.
+    /// What a request of http shows the proxy; in a tunnel it would show it to the other side.
     pub(super) fn authorization(&self) -> Option<&HeaderValue> {
-        self.0.basic_auth()
+        self.intercept.basic_auth().filter(|_| !self.by_address)
     }
 
     /// A connection with the proxy.
     pub(super) async fn connect(&self, limit: Duration) -> io::Result<TcpStream> {
-        dial(self.0.uri().clone(), limit).await
+        dial(self.intercept.uri().clone(), limit).await
     }
 
     /// A connection through the proxy with that authority, `host:port`.
     pub(super) async fn tunnel(&self, authority: &str, limit: Duration) -> Result<TcpStream, String> {
         let to = Uri::builder().scheme("https").authority(authority).path_and_query("/").build();
         let to = to.map_err(|error| error.to_string())?;
-        let mut tunnel = Tunnel::new(self.0.uri().clone(), Dial(limit));
-        if let Some(authorization) = self.0.basic_auth() {
+        let mut tunnel = Tunnel::new(self.intercept.uri().clone(), Dial(limit));
+        if let Some(authorization) = self.intercept.basic_auth() {
             tunnel = tunnel.with_auth(authorization.clone());
         }
         match timeout(limit, tunnel.call(to)).await {

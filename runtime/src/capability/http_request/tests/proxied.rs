@@ -48,9 +48,14 @@ async fn pass_on(mut client: TcpStream, heads: Arc<std::sync::Mutex<Vec<String>>
 }
 
 fn through(address: SocketAddr, no_proxy: &[&str]) -> Shared {
+    configured(address, no_proxy, false)
+}
+
+fn configured(address: SocketAddr, no_proxy: &[&str], by_address: bool) -> Shared {
     let config = ProxyConfig {
         url: format!("http://user:pass@{address}"),
         no_proxy: no_proxy.iter().map(|host| (*host).to_owned()).collect(),
+        by_address,
     };
     let shared = Shared::new(vec![], Some(&config));
     Arc::try_unwrap(shared).unwrap_or_else(|_| unreachable!("it has just been made"))
@@ -86,6 +91,32 @@ async fn a_request_of_https_goes_through_a_tunnel() {
     let head = heads.lock().unwrap()[0].clone();
     assert!(head.starts_with(&format!("CONNECT localhost:{} HTTP/1.1\r\n", server.port())), "{head}");
     assert!(head.to_lowercase().contains("proxy-authorization: basic dxnlcjpwyxnz"), "{head}");
+}
+
+/// The proxy never hears the name, so that it cannot find another address for it.
+#[tokio::test]
+async fn a_proxy_that_does_not_resolve_is_asked_for_the_address_that_was_judged() {
+    let server = Server::start(|_| ok("end")).await;
+    let (address, heads) = proxy(false).await;
+    let egress = egress_on(RULE, configured(address, &[], true));
+    assert_eq!(
+        send(&egress, post(format!("http://localhost:{}/x?y", server.address.port()), "body"))
+            .await
+            .unwrap()
+            .body,
+        "end"
+    );
+    let head = heads.lock().unwrap()[0].clone();
+    assert!(head.starts_with(&format!("CONNECT 127.0.0.1:{} HTTP/1.1\r\n", server.address.port())), "{head}");
+    let seen = server.seen().last().unwrap().clone();
+    assert!(seen.header("proxy-authorization").is_none());
+
+    let (server, certificate) = tls::start(&["localhost"], tls::BOTH, &["h2"]).await;
+    let shared = Shared { roots: tls::trusting_roots(certificate), ..configured(address, &[], true) };
+    let url = format!("https://localhost:{}/", server.port());
+    assert_eq!(send(&egress_on(RULE, shared), get(&url)).await.unwrap().body, "HTTP/2.0");
+    let head = heads.lock().unwrap().last().unwrap().clone();
+    assert!(head.starts_with(&format!("CONNECT 127.0.0.1:{} HTTP/1.1\r\n", server.port())), "{head}");
 }
 
 #[tokio::test]
