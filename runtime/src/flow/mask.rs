@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use url::form_urlencoded::byte_serialize;
 
@@ -25,6 +25,9 @@ const TEXTS: usize = 1000;
 const BYTES: usize = 64 * 1024;
 /// How long the pieces are by which a part of a long text is found.
 const PIECE: usize = 24;
+
+/// All but the unreserved characters (RFC 3986, section 2.3).
+const ENCODED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The places of one task.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -176,7 +179,7 @@ impl Hidden {
             for text in &self.texts {
                 let quoted = Value::from(text.as_str()).to_string();
                 patterns.insert(quoted[1..quoted.len() - 1].to_owned());
-                patterns.insert(utf8_percent_encode(text, NON_ALPHANUMERIC).to_string());
+                patterns.insert(utf8_percent_encode(text, &ENCODED).to_string());
                 patterns.insert(byte_serialize(text.as_bytes()).collect());
                 // Messages cut a long one off.
                 patterns.extend(pieces(text).map(str::to_owned));
@@ -355,10 +358,18 @@ mod tests {
     fn a_text_is_hidden_in_other_spellings_in_parts_and_where_it_overlaps_another() {
         let mut hidden = Hidden::default();
         let token = "eyJhbGciOiJFZERTQSJ9.".repeat(10);
-        hidden.learn(&json!(["ab+c/d \"==", "https://a.example/", "/hooks/s3cr3t", token, "line\nline"]));
+        hidden.learn(&json!([
+            "ab+c/d \"==",
+            "https://a.example/",
+            "/hooks/s3cr3t",
+            token,
+            "a-b_c.d~e f",
+            "line\nline"
+        ]));
         for (mut text, shown) in [
             ("?key=ab%2Bc%2Fd%20%22%3D%3D&x".to_owned(), "?key=***&x"),
             ("key=ab%2Bc%2Fd+%22%3D%3D".to_owned(), "key=***"),
+            ("a-b_c.d~e%20f a-b_c.d%7Ee+f".to_owned(), "*** ***"),
             (r#"{"a":"ab+c/d \"=="}"#.to_owned(), r#"{"a":"***"}"#),
             ("at https://a.example/hooks/s3cr3t!".to_owned(), "at ***!"),
             (r"line\nline".to_owned(), "***"),
