@@ -117,14 +117,7 @@ impl Turning {
         let items = match items {
             Value::Array(items) => items,
             Value::Null => vec![],
-            other => {
-                let what = format!(
-                    "page {}: `pages.items` gives {}, and should be a list",
-                    self.count,
-                    kind_of(&other)
-                );
-                return Err(Problem::new(kind::EXPRESSION, "A page cannot be read", 400).detail(what));
-            }
+            other => return Err(self.unreadable("items", &other, "a list")),
         };
         let count = items.len();
         self.items.extend(items);
@@ -140,14 +133,7 @@ impl Turning {
                 Value::Null | Value::Bool(false) => return Ok(Turn::End(true)),
                 Value::String(link) if link.trim().is_empty() => return Ok(Turn::End(true)),
                 Value::String(link) => follow(input, page, &link)?,
-                other => {
-                    let what = format!(
-                        "page {}: `pages.next` gives {}, and should be a URL",
-                        self.count,
-                        kind_of(&other)
-                    );
-                    return Err(Problem::new(kind::EXPRESSION, "A page cannot be read", 400).detail(what));
-                }
+                other => return Err(self.unreadable("next", &other, "a URL")),
             },
             None => {
                 let step = self.pages.parameter.as_ref().and_then(|parameter| parameter.step);
@@ -172,6 +158,12 @@ impl Turning {
         last.body = Body::Json(items);
         (last.encoding, last.pages, last.complete) = (None, Some(self.count), Some(complete));
         Ok(last)
+    }
+
+    fn unreadable(&self, field: &str, given: &Value, wanted: &str) -> Problem {
+        let what =
+            format!("page {}: `pages.{field}` gives {}, and should be {wanted}", self.count, kind_of(given));
+        Problem::new(kind::EXPRESSION, "A page cannot be read", 400).detail(what)
     }
 
     fn set_parameter(&self, input: &mut Input<'_>) {

@@ -63,7 +63,7 @@ impl Mask {
     }
 
     /// What is masked of an input.
-    pub fn of_input<'m>(&'m self, input: &'m Value, texts: &mut Hidden) {
+    pub fn of_input(&self, input: &Value, texts: &mut Hidden) {
         self.input.iter().for_each(|place| at(input, place, &mut |value| texts.learn(value)));
     }
 

@@ -4,11 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use hyper::Method;
 
 use super::super::client::{Server, encoded};
 use super::super::{Stop, terminal};
-use super::{ALL, print_list, read_value};
+use super::{ALL, print_list, put, read_value, remove};
 
 /// Connections of a running host: credentials for some hosts, which steps use by name and never see
 #[derive(clap::Args)]
@@ -51,16 +50,9 @@ pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
         What::Show { name } => terminal::say_json(&client.get(&path(name)).await?),
         What::Set { name, file } => {
             let document = read_value(file.as_deref(), "the connection, a JSON document")?;
-            let set = client.send(Method::PUT, &path(name), "application/json", document).await?;
-            match args.server.json {
-                true => terminal::say_json(&set),
-                false => terminal::say(&format!("set {name}")),
-            }
+            put(&args.server, &client, (&path(name), name), document).await?;
         }
-        What::Delete { name } => {
-            client.delete(&path(name)).await?;
-            terminal::note(&format!("removed {name}"));
-        }
+        What::Delete { name } => remove(&client, &path(name), name).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,7 @@ use clap::Subcommand;
 
 use super::super::client::{Server, encoded};
 use super::super::{Stop, run, terminal};
-use super::{ALL, Name, deploy, print_list};
+use super::{ALL, Name, deploy, print_list, remove};
 
 /// Flows of a running host
 #[derive(clap::Args)]
@@ -67,10 +67,7 @@ pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
                 terminal::say(&format!("deployed {}", file.display()));
             }
         }
-        What::Delete { flow } => {
-            client.delete(&flow.path("flows")).await?;
-            terminal::note(&format!("removed {flow}"));
-        }
+        What::Delete { flow } => remove(&client, &flow.path("flows"), &flow).await?,
         What::Schedules => {
             let schedules = client.list("/schedules", ALL).await?;
             let columns =

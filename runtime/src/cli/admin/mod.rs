@@ -15,7 +15,7 @@ use std::str::FromStr;
 use hyper::Method;
 use serde_json::Value;
 
-use super::client::{Client, encoded};
+use super::client::{Client, Server, encoded};
 use super::hosting::Name as DocumentName;
 use super::{Stop, terminal};
 
@@ -72,6 +72,28 @@ async fn deploy(client: &Client, file: &Path) -> Result<Value, Stop> {
         DocumentName::Trigger(namespace, name) => Name { namespace, name }.path("triggers"),
     };
     client.send(Method::PUT, &path, "application/yaml", text).await
+}
+
+/// Puts a document under a name, and says so.
+async fn put(
+    server: &Server,
+    client: &Client,
+    (path, name): (&str, &str),
+    document: String,
+) -> Result<(), Stop> {
+    let put = client.send(Method::PUT, path, "application/json", document).await?;
+    match server.json {
+        true => terminal::say_json(&put),
+        false => terminal::say(&format!("set {name}")),
+    }
+    Ok(())
+}
+
+/// Removes what has a path, and says so.
+async fn remove(client: &Client, path: &str, name: &dyn std::fmt::Display) -> Result<(), Stop> {
+    client.delete(path).await?;
+    terminal::note(&format!("removed {name}"));
+    Ok(())
 }
 
 /// What a file or standard input holds; a person at a terminal is told what is waited for.

@@ -4,12 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use hyper::Method;
 use serde_json::json;
 
+use super::super::Stop;
 use super::super::client::{Server, encoded};
-use super::super::{Stop, terminal};
-use super::{ALL, print_list, read_value};
+use super::{ALL, print_list, put, read_value, remove};
 
 /// Secrets of a running host: texts that flows use and never see
 #[derive(clap::Args)]
@@ -50,16 +49,9 @@ pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
             let value = read_value(file.as_deref(), "the value of the secret")?;
             let value = value.strip_suffix('\n').unwrap_or(&value).trim_end_matches('\r');
             let document = json!({ "value": value, "hosts": hosts }).to_string();
-            let set = client.send(Method::PUT, &path(name), "application/json", document).await?;
-            match args.server.json {
-                true => terminal::say_json(&set),
-                false => terminal::say(&format!("set {name}")),
-            }
+            put(&args.server, &client, (&path(name), name), document).await?;
         }
-        What::Delete { name } => {
-            client.delete(&path(name)).await?;
-            terminal::note(&format!("removed {name}"));
-        }
+        What::Delete { name } => remove(&client, &path(name), name).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

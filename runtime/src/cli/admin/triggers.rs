@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::super::client::Server;
 use super::super::{Stop, terminal};
-use super::{ALL, Name, deploy, print_list};
+use super::{ALL, Name, deploy, print_list, remove};
 use crate::Sample;
 
 /// Triggers of a running host, and their addresses
@@ -94,10 +94,7 @@ pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
                 terminal::say(&format!("deployed {}", file.display()));
             }
         }
-        What::Delete { trigger } => {
-            client.delete(&trigger.path("triggers")).await?;
-            terminal::note(&format!("removed {trigger}"));
-        }
+        What::Delete { trigger } => remove(&client, &trigger.path("triggers"), &trigger).await?,
         What::Subscriptions { forget: Some(id) } => {
             client.delete(&format!("/subscriptions/{id}")).await?;
             terminal::note(&format!("forgot {id}"));

@@ -31,7 +31,7 @@ pub(super) fn call<'v>(function: Function, input: &'v Value, arguments: &[Cow<'v
 }
 
 /// The name of a value's type.
-pub(super) fn type_name(value: &Value) -> &'static str {
+pub(crate) fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",

@@ -25,6 +25,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 pub(crate) use budget::Budget;
+pub(crate) use function::type_name;
 
 /// How deep a result may nest: the guest's limit, and below what every JSON reader accepts.
 const DEEPEST_RESULT: usize = 100;

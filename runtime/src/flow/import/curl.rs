@@ -1,12 +1,12 @@
 //! A command line of curl as a step. What it means is curl's manual; what has no meaning for a step is said as a warning,
 //! and what would change the request is refused.
 
-use super::shell;
-use crate::flow::expression::scan::program;
-
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use url::form_urlencoded;
+
+use super::shell;
+use crate::flow::expression::scan::program;
 
 /// The longest command line.
 const BYTES: usize = 1 << 20;
@@ -191,17 +191,13 @@ impl Command {
             "--header" => self.header(&value)?,
             "--data" | "--data-ascii" | "--data-binary" => {
                 if value.starts_with('@') {
-                    return Err(format!(
-                        "`{name} {value}` reads a file, which a step cannot: put its content there"
-                    ));
+                    return Err(reads_file(name, &value));
                 }
                 self.data.push(value);
             }
             "--data-raw" => self.data.push(value),
             "--json" if value.starts_with('@') => {
-                return Err(format!(
-                    "`--json {value}` reads a file, which a step cannot: put its content there"
-                ));
+                return Err(reads_file("--json", &value));
             }
             // Several of them are one body, without anything between.
             "--json" if self.json => self.data.last_mut().expect("there is one before").push_str(&value),
@@ -389,6 +385,10 @@ impl Command {
     }
 }
 
+fn reads_file(option: &str, value: &str) -> String {
+    format!("`{option} {value}` reads a file, which a step cannot: put its content there")
+}
+
 /// Whether writing the value again gives the numbers as they were: large ones and long fractions are rounded.
 fn keeps_numbers(value: &Value, text: &str) -> bool {
     match value {
@@ -456,9 +456,7 @@ fn rows(headers: &[(String, String)]) -> Value {
 fn urlencoded(text: &str) -> Result<String, String> {
     let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     if text.starts_with('@') || text.split_once('=').is_none() && text.contains('@') {
-        return Err(format!(
-            "`--data-urlencode {text}` reads a file, which a step cannot: put its content there"
-        ));
+        return Err(reads_file("--data-urlencode", text));
     }
     Ok(match text.split_once('=') {
         Some(("", content)) => encoded(content),
@@ -472,7 +470,7 @@ fn part(text: &str, has_parameters: bool) -> Result<Value, String> {
     let (name, rest) =
         text.split_once('=').ok_or_else(|| format!("`--form {text}` is no part: write it as name=value"))?;
     if has_parameters && rest.starts_with(['@', '<']) {
-        return Err(format!("`--form {text}` reads a file, which a step cannot: put its content there"));
+        return Err(reads_file("--form", text));
     }
     let mut part = json!({ "name": name });
     let mut pieces = rest.split(';');

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::flow::expression::type_name;
+
 /// The most places that are listed.
 const PLACES: usize = 500;
 /// The longest text that is shown of a value.
@@ -58,7 +60,7 @@ fn walk(value: &Value, path: &mut String, places: &mut Vec<Place>) {
                 path if path.starts_with('[') => format!(".{path}"),
                 path => path.to_owned(),
             };
-            places.push(Place { path, kind: kind(leaf), value: shown(leaf) });
+            places.push(Place { path, kind: type_name(leaf), value: shown(leaf) });
         }
     }
 }
@@ -70,17 +72,6 @@ pub(super) fn step(key: &str) -> String {
     match is_identifier {
         true => format!(".{key}"),
         false => format!("[{}]", Value::from(key)),
-    }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
     }
 }
 
