@@ -19,6 +19,7 @@ mod durability;
 mod egress;
 mod endurance;
 mod examples;
+mod forks;
 mod http_faults;
 mod http_request;
 mod http_retry;

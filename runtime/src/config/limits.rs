@@ -16,7 +16,7 @@ pub struct Quota {
     pub cpu: Duration,
     /// Most wall time of one call into a step, waiting for the world included.
     pub step_time: Duration,
-    /// Most runs in motion at once; more wait.
+    /// Most runs in motion at once, and steps of a `fork` beside the first at work of its run; more wait.
     pub concurrent_runs: u64,
     /// Most runs that wait or are suspended.
     pub waiting_runs: u64,

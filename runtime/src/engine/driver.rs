@@ -23,7 +23,7 @@ use super::ledger::{Gone, Ledger};
 use super::mutation::{Mutation, planted};
 use super::runs::Beginning;
 use super::steps::Evaluation;
-use super::tenant::Tenant;
+use super::tenant::{Places, Tenant};
 use super::view::{self, RunChange, RunSummary};
 use crate::flow::{CallbackNow, Effect, End, Event, RunState, Status, StepId};
 use crate::id::PluginRef;
@@ -38,6 +38,8 @@ pub(super) struct Driver {
     ledger: Ledger,
     under_way: FuturesUnordered<UnderWay>,
     aborts: HashMap<StepId, AbortHandle>,
+    /// Where its steps work.
+    places: Arc<Places>,
 }
 
 impl Driver {
@@ -51,7 +53,8 @@ impl Driver {
     ) -> Self {
         let ledger = Ledger::new(core.clone(), lease, row, state, entries);
         let (under_way, aborts) = (FuturesUnordered::new(), HashMap::new());
-        Self { core, tenant, ledger, under_way, aborts }
+        let places = Places::of_run(tenant.clone());
+        Self { core, tenant, ledger, under_way, aborts, places }
     }
 
     pub fn key(&self) -> &RunKey {
@@ -79,6 +82,10 @@ impl Driver {
         while self.ledger.has_inherited() {
             effects.retain(|effect| !effect.is_answered());
             for effect in self.ledger.state().outstanding() {
+                // The end of one branch may have cancelled another, whose step is undone by now.
+                if effect.is_answered() && !self.ledger.state().awaits(&effect) {
+                    continue;
+                }
                 match effect {
                     Effect::Undo { .. } if planted(Mutation::NoUndoing) => {}
                     call @ Effect::Call { .. } if planted(Mutation::NoInterruption) => effects.push(call),
@@ -217,7 +224,7 @@ impl Driver {
                 self.aborts.insert(step, abort);
                 let (core, tenant) = (self.core.clone(), self.tenant.clone());
                 let call = core.steps.clone().call(core, tenant, this, ask);
-                let outcome = Abortable::new(call, registration);
+                let outcome = Abortable::new(self.places.clone().work(call), registration);
                 self.under_way.push(Box::pin(async move {
                     let outcome = outcome.await.ok()?;
                     Some(Event::Answered { step, attempt, outcome })
@@ -227,6 +234,7 @@ impl Driver {
                 let this = self.attempt(step, attempt, plugin);
                 let (core, tenant) = (self.core.clone(), self.tenant.clone());
                 let undo = core.steps.clone().undo(core, tenant, this, state, reason);
+                let undo = self.places.clone().work(undo);
                 self.under_way.push(Box::pin(async move {
                     Some(Event::Undone { step, attempt, problem: undo.await })
                 }));

@@ -240,9 +240,8 @@ impl Ledger {
         let mut effects = asked.by_others;
         if !effects.is_empty() {
             // What has been overtaken is not begun.
-            let wanted = self.state.outstanding();
             effects.extend(asked.by_own);
-            effects.retain(|effect| !effect.is_answered() || wanted.contains(effect));
+            effects.retain(|effect| !effect.is_answered() || self.state.awaits(effect));
             return Ok(effects);
         }
         Ok(asked.by_own)

@@ -19,7 +19,7 @@ pub(super) struct Tenant {
     pub retention: Retention,
     pub egress: Arc<Egress>,
     pub vault: Arc<Vault>,
-    /// One for each run that may be at work at the same time.
+    /// One for each run that may be at work at the same time, and for each step beside the first of one.
     slots: Arc<Semaphore>,
     /// Runs that are not over, waiting ones too.
     open_runs: AtomicU64,
@@ -91,6 +91,35 @@ impl Tenant {
 
     pub fn open_runs(&self) -> u64 {
         self.open_runs.load(Ordering::Relaxed)
+    }
+}
+
+/// Where the steps of one run at work do so. The first has the run's own place; each further one of a `fork`, or that is
+/// undone meanwhile, takes one more of its tenant's, so that no flow is at work in more places than its tenant has.
+pub(super) struct Places {
+    tenant: Arc<Tenant>,
+    own: Semaphore,
+    /// Whoever waits for one of the tenant's: one at a time, so that other runs get theirs in between.
+    turn: Mutex<()>,
+}
+
+impl Places {
+    pub fn of_run(tenant: Arc<Tenant>) -> Arc<Self> {
+        Arc::new(Self { tenant, own: Semaphore::new(1), turn: Mutex::default() })
+    }
+
+    /// Does this work as soon as there is a place for it.
+    pub async fn work<T>(self: Arc<Self>, work: impl Future<Output = T>) -> T {
+        let further = async {
+            let _turn = self.turn.lock().await;
+            self.tenant.slot().await
+        };
+        let (_own, _further) = tokio::select! {
+            biased;
+            own = self.own.acquire() => (Some(own.expect("the semaphore is never closed")), None),
+            further = further => (None, Some(further)),
+        };
+        work.await
     }
 }
 

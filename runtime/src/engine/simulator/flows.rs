@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::flow::{Document, Flow, read};
 
-const TEXTS: [&str; 6] = [
+const TEXTS: [&str; 8] = [
     // One step after the other.
     "name: sequence, version: 1.0.0}
 do:
@@ -51,6 +51,30 @@ do:
   - pause: {wait: PT10S}
   - a: {call: 'wait:1.0.0@default', output: {as: '{list: ($input.list + [.serial])}'}}
   - b: {call: 'act:1.0.0@default', output: {as: '{list: ($input.list + [.serial])}'}}",
+    // Branches side by side, one of which is suspended, one of which rests and tries again.
+    "name: forked, version: 1.0.0}
+do:
+  - all:
+      fork:
+        branches:
+          - a: {call: 'act:1.0.0@default', output: {as: '.serial'}}
+          - b: {call: 'wait:1.0.0@default', output: {as: '.serial'}}
+          - c:
+              try: [{risky: {call: 'act:1.0.0@default', output: {as: '.serial'}}}]
+              catch: {retry: {delay: PT3S, limit: {attempt: {count: 2}}}}
+      output: {as: '{list: .}'}
+  - b: {call: 'act:1.0.0@default', output: {as: '{list: ($input.list + [.serial])}'}}",
+    // A race, in which the losers leave something behind.
+    "name: raced, version: 1.0.0}
+do:
+  - race:
+      fork:
+        compete: true
+        branches:
+          - a: {call: 'wait:1.0.0@default', output: {as: '{list: [.serial]}'}}
+          - b: {do: [{pause: {wait: PT5S}}, {act: {call: 'act:1.0.0@default', output: {as: '{list: [.serial]}'}}}]}
+          - c: {if: '${ [limit(1; repeat(1))] | length == 1 }', call: 'act:1.0.0@default', output: {as: '{list: [.serial]}'}}
+  - b: {call: 'wait:1.0.0@default', output: {as: '{list: ($input.list + [.serial])}'}}",
 ];
 
 /// Flows that nobody asks for.

@@ -113,11 +113,32 @@ do:
 }
 
 #[test]
+fn what_is_wrong_with_a_fork_is_said_at_its_place() {
+    expect(
+        "do:
+  - a: { fork: { branches: [] } }
+  - b: { fork: { compete: true } }
+  - c: { fork: { branch: [], compete: 1, branches: [ { x: { wait: PT1S, then: y } }, { y: { wait: PT1S } } ] } }
+  - d: { fork: { branches: [ { x: { wait: PT1S } }, { x: { wait: PT2S } } ] } }
+  - e: { fork: [ { x: { wait: PT1S } } ] }
+",
+        &[
+            "f:3:28: a task list needs at least one task",
+            "f:4:16: `fork` needs `branches`: the tasks that run side by side",
+            "f:5:18: unknown key `branch` in `fork`: did you mean `branches`?",
+            "f:5:39: `compete` is true or false, here is a number",
+            "f:5:79: `then` goes to `y`, which runs side by side with this branch: a branch goes on within itself, or ends",
+            "f:6:55: the name `x` is used twice in this list: `then` could not tell them apart",
+            "f:7:16: `fork` is a map, here is a list",
+        ],
+    );
+}
+
+#[test]
 fn what_the_language_has_and_we_have_not_is_named() {
     expect(
         "do:
   - a: { for: { each: x, in: .xs }, do: [] }
-  - b: { fork: { branches: [] } }
   - c: { emit: { event: {} } }
   - d: { listen: { to: {} } }
   - e: { run: { workflow: {} } }
@@ -126,12 +147,11 @@ fn what_the_language_has_and_we_have_not_is_named() {
 ",
         &[
             "f:3:10: `for` tasks are not supported yet: let a plugin work through the list",
-            "f:4:10: `fork` tasks are not supported yet: write the branches one after the other",
-            "f:5:10: `emit` tasks are not supported yet: send the event to its receiver with `call: http`",
-            "f:6:10: `listen` tasks are not supported yet: start the flow with a trigger",
-            "f:7:10: `run` tasks are not supported yet",
-            "f:8:10: `run: container` is refused: nothing runs outside a sandbox here; make it a plugin and call it as `name:1.0.0@default`",
-            "f:9:10: `run: shell` is refused: nothing runs outside a sandbox here; make it a plugin and call it as `name:1.0.0@default`",
+            "f:4:10: `emit` tasks are not supported yet: send the event to its receiver with `call: http`",
+            "f:5:10: `listen` tasks are not supported yet: start the flow with a trigger",
+            "f:6:10: `run` tasks are not supported yet",
+            "f:7:10: `run: container` is refused: nothing runs outside a sandbox here; make it a plugin and call it as `name:1.0.0@default`",
+            "f:8:10: `run: shell` is refused: nothing runs outside a sandbox here; make it a plugin and call it as `name:1.0.0@default`",
         ],
     );
     expect(
@@ -222,7 +242,7 @@ fn names_of_tasks_are_unique_and_mean_one_thing() {
             "f:5:5: `end` cannot be the name of a task: `then: end` means something else",
             "f:6:5: a task is written as `- name: { … }`, one name to a list item",
             "f:7:25: a task does one thing: `set` and `wait` stand in the same task",
-            "f:8:5: the task `e` does nothing: it needs one of `call`, `do`, `raise`, `set`, `switch`, `try` and `wait`",
+            "f:8:5: the task `e` does nothing: it needs one of `call`, `do`, `fork`, `raise`, `set`, `switch`, `try` and `wait`",
             "f:9:14: a task list needs at least one task",
         ],
     );

@@ -1,4 +1,4 @@
-//! The stack of a run: a frame to each task that was entered and not left.
+//! The stack of a branch: a frame to each task that was entered and not left.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::flow::definition::TaskIndex;
 use crate::flow::event::StepId;
-use crate::flow::task::{Task, Then, call, try_};
+use crate::flow::task::{Task, Then, call, fork, try_};
 
 use super::Turn;
 
@@ -24,6 +24,8 @@ pub(super) struct Frame {
     pub output: Arc<Value>,
     /// Where the task itself says the run goes.
     pub then: Option<Then>,
+    /// How much of values it holds that are not of the task around it, about; counted in branches only.
+    pub held: usize,
     pub body: Body,
 }
 
@@ -47,12 +49,13 @@ pub(crate) enum Body {
     /// The case that is looked at.
     Switch(usize),
     Call(call::Progress),
+    Fork(fork::Progress),
     Try(try_::Progress),
 }
 
 impl<'a> Turn<'a> {
     pub(super) fn frame(&mut self) -> &mut Frame {
-        self.run.frames.last_mut().expect("stages run with a task on the stack: go_on looks first")
+        self.here_mut().frames.last_mut().expect("stages run with a task on the stack: go_on looks first")
     }
 
     /// The task at the top of the stack.
@@ -73,6 +76,6 @@ impl<'a> Turn<'a> {
 
     /// Its step, while there is one.
     pub(crate) fn top_step(&self) -> Option<StepId> {
-        self.run.frames.last().map(|frame| frame.step)
+        self.here().frames.last().map(|frame| frame.step)
     }
 }

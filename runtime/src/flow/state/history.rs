@@ -7,8 +7,8 @@ use serde_json::Value;
 use crate::flow::event::{Status, StepId, StepRecord};
 use crate::problem::Problem;
 
-use super::Turn;
 use super::scope::size;
+use super::{Stop, Turn};
 
 /// How much of values the records of one run keep, as JSON text, about.
 const HISTORY_BYTES: usize = 16 * 1024 * 1024;
@@ -41,12 +41,15 @@ impl Turn<'_> {
     }
 
     /// A call's evaluated `with`. Kept whatever its size: another attempt is made with it.
-    pub(crate) fn record_call(&mut self, with: Value) -> StepId {
+    pub(crate) fn record_call(&mut self, with: Value) -> Result<StepId, Stop> {
         self.mask_input(&with);
-        self.run.history_bytes = self.run.history_bytes.saturating_add(bytes(&with));
+        let bytes = bytes(&with);
+        self.run.history_bytes = self.run.history_bytes.saturating_add(bytes);
         let record = self.record();
         record.input = Arc::new(with);
-        record.id
+        let step = record.id;
+        self.hold_in_branch(|_| bytes)?;
+        Ok(step)
     }
 
     pub(super) fn close_record(&mut self, step: StepId, status: Status, problem: Option<Problem>) {
@@ -94,7 +97,7 @@ impl Turn<'_> {
     }
 
     /// About how long the value is as JSON text, on the event's account.
-    pub(super) fn measure(&mut self, value: &Arc<Value>) -> usize {
+    pub(crate) fn measure(&mut self, value: &Arc<Value>) -> usize {
         match &self.measured {
             Some((known, bytes)) if Arc::ptr_eq(known, value) => *bytes,
             _ => {

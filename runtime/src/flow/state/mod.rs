@@ -3,7 +3,8 @@
 //! No clock, no chance, no input or output: the same events give the same state, which is how a run is found again
 //! after a crash. An event that does not fit (a late answer, a timer that was disarmed) changes nothing.
 //!
-//! - `frame`: the stack, one frame to each task that was entered and not left
+//! - `branch`: the lines of tasks that are under way, one but for the branches of a `fork`
+//! - `frame`: the stack of a branch, one frame to each task that was entered and not left
 //! - `stage`: moving the top of the stack forward
 //! - `unwind`: errors, timeouts, the end
 //! - `scope`: expressions and the variables they see
@@ -12,7 +13,7 @@
 //!
 //! What a kind of task does in its frame is in [`task`](super::task).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -28,6 +29,7 @@ use super::mask::{Hidden, Mask};
 use super::needs::Needs;
 use super::task::{Kind, Then, call};
 
+mod branch;
 mod frame;
 mod history;
 mod scope;
@@ -39,6 +41,7 @@ mod unwind;
 #[cfg(test)]
 mod tests;
 
+use branch::{BranchId, Branches, TRUNK};
 pub(crate) use frame::Body;
 use frame::Frame;
 use scope::Pending;
@@ -77,13 +80,10 @@ pub struct RunState {
     context: Arc<Value>,
     /// What stands in a record where there is nothing yet.
     null: Arc<Value>,
-    frames: Vec<Frame>,
+    branches: Branches,
     timers: BTreeMap<TimerId, Armed>,
     next_timer: TimerId,
     undoing: BTreeMap<StepId, Undoing>,
-    pending: Option<Pending>,
-    /// The answer to what was pending, until the stage that asked takes it.
-    answer: Option<Result<Value, String>>,
     next_evaluation: EvaluationId,
     steps: Vec<StepRecord>,
     changed: Vec<StepId>,
@@ -142,6 +142,10 @@ pub(crate) struct Turn<'a> {
     run: &'a mut RunState,
     flow: &'a Flow,
     at: Timestamp,
+    /// The one that is moved.
+    branch: BranchId,
+    /// Those that a fork has begun, and that were not moved yet.
+    begun: VecDeque<BranchId>,
     effects: Vec<Effect>,
     entered: u32,
     budget: Budget,
@@ -164,12 +168,10 @@ impl RunState {
             input: Arc::clone(&null),
             context: Arc::clone(&null),
             null,
-            frames: Vec::new(),
+            branches: Branches::new(),
             timers: BTreeMap::new(),
             next_timer: 0,
             undoing: BTreeMap::new(),
-            pending: None,
-            answer: None,
             next_evaluation: 0,
             steps: Vec::new(),
             changed: Vec::new(),
@@ -193,6 +195,8 @@ impl RunState {
             run: self,
             flow: &flow,
             at,
+            branch: TRUNK,
+            begun: VecDeque::new(),
             effects: Vec::new(),
             entered: 0,
             budget: Budget::new(BYTES_PER_EVENT),
@@ -204,13 +208,29 @@ impl RunState {
         turn.effects
     }
 
-    /// The evaluation, the calls and the timers that have no answer yet, to be issued again after a fold.
+    /// The evaluations, the calls and the timers that have no answer yet, to be issued again after a fold.
     pub fn outstanding(&self) -> Vec<Effect> {
-        let evaluation = self.pending.as_ref().map(Pending::effect);
-        let call = self.frames.last().and_then(|frame| self.running_call(frame));
+        let evaluations =
+            self.branches.iter().filter_map(|branch| branch.pending.as_ref().map(Pending::effect));
+        let calls = self.branches.leaves().filter_map(|frame| self.running_call(frame));
         let undoing = self.undoing.iter().filter_map(|(step, undoing)| undoing.effect(*step));
         let timers = self.timers.iter().map(|(timer, armed)| Effect::Timer { timer: *timer, due: armed.due });
-        evaluation.into_iter().chain(call).chain(undoing).chain(timers).collect()
+        evaluations.chain(calls).chain(undoing).chain(timers).collect()
+    }
+
+    /// Whether the answer to it is still waited for.
+    pub(crate) fn awaits(&self, effect: &Effect) -> bool {
+        match effect {
+            Effect::Evaluate { id, .. } => self.branches.iter().any(|branch| branch.asks(*id)),
+            // One attempt may ask several times: each time that its step is resumed.
+            Effect::Call { step, .. } => {
+                self.leaf(*step).and_then(|leaf| self.running_call(leaf)).as_ref() == Some(effect)
+            }
+            Effect::Undo { step, attempt, .. } => {
+                self.undoing.get(step).is_some_and(|undoing| undoing.awaits(*attempt))
+            }
+            _ => false,
+        }
     }
 
     fn running_call(&self, frame: &Frame) -> Option<Effect> {
@@ -228,8 +248,8 @@ impl RunState {
 
     /// What a request to the callback address of a step comes to now.
     pub(crate) fn callback(&self, step: StepId) -> CallbackNow {
-        match self.frames.last() {
-            Some(Frame { step: top, body: Body::Call(progress), .. }) if *top == step => progress.callback(),
+        match self.leaf(step) {
+            Some(Frame { body: Body::Call(progress), .. }) => progress.callback(),
             _ => CallbackNow::Over,
         }
     }
@@ -241,11 +261,21 @@ impl RunState {
             Some(End::Faulted(_)) => Status::Faulted,
             Some(End::Cancelled { .. }) => Status::Cancelled,
             None if matches!(self.phase, Phase::Pending) => Status::Pending,
-            None => match self.frames.last() {
-                Some(frame) => self.steps[frame.step as usize].status,
-                None => Status::Running,
-            },
+            None => self.status_under_way(),
         }
+    }
+
+    /// Of several branches the one counts that does most: one that works, one that the world must wake.
+    fn status_under_way(&self) -> Status {
+        let mut waits = None;
+        for leaf in self.branches.leaves() {
+            match self.steps[leaf.step as usize].status {
+                Status::Suspended => waits = Some(Status::Suspended),
+                Status::Waiting => waits = waits.or(Some(Status::Waiting)),
+                _ => return Status::Running,
+            }
+        }
+        waits.unwrap_or(Status::Running)
     }
 
     /// How it ended.
@@ -255,8 +285,8 @@ impl RunState {
 
     /// Whether something is asked of a guest that has not answered.
     pub(crate) fn has_work(&self) -> bool {
-        self.pending.is_some()
-            || self.frames.last().is_some_and(|frame| self.running_call(frame).is_some())
+        self.branches.iter().any(|branch| branch.pending.is_some())
+            || self.branches.leaves().any(|leaf| matches!(&leaf.body, Body::Call(call) if call.is_running))
             || self.undoing.values().any(Undoing::is_running)
     }
 
@@ -368,9 +398,15 @@ impl<'a> Turn<'a> {
             }
             (Phase::Pending, _) => false,
             (_, Event::Evaluated { id, result }) => self.evaluated(id, result),
-            (_, Event::Answered { step, attempt, outcome }) => call::answered(self, step, attempt, outcome),
-            (_, Event::Interrupted { step, attempt }) => call::interrupted(self, step, attempt),
-            (_, Event::CalledBack { step, request }) => call::called_back(self, step, &request),
+            (_, Event::Answered { step, attempt, outcome }) => {
+                self.go_to_top(step) && call::answered(self, attempt, outcome)
+            }
+            (_, Event::Interrupted { step, attempt }) => {
+                self.go_to_top(step) && call::interrupted(self, attempt)
+            }
+            (_, Event::CalledBack { step, request }) => {
+                self.go_to_top(step) && call::called_back(self, &request)
+            }
             (_, Event::CallerLeft { reason }) => {
                 self.run.answered.get_or_insert(reason);
                 false

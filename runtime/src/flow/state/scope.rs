@@ -16,14 +16,14 @@ use super::frame::{Frame, Stage};
 use super::{Body, Phase, Stop, Turn};
 
 /// The largest value that a run may hold, as JSON text, about.
-const VALUE_BYTES: usize = 32 * 1024 * 1024;
+pub(super) const VALUE_BYTES: usize = 32 * 1024 * 1024;
 /// The deepest value. The journal is JSON text, whose readers stop at 128 levels; an event adds some of its own.
 const VALUE_DEPTH: usize = 100;
 
 /// An expression that the guest was asked for.
 #[derive(Debug)]
 pub(super) struct Pending {
-    id: EvaluationId,
+    pub id: EvaluationId,
     program: String,
     input: Arc<Value>,
     variables: Value,
@@ -49,7 +49,7 @@ impl Turn<'_> {
     /// Evaluates a template with `input` as `.`; parks the run where the guest must be asked. A stage that asked is
     /// run again from its beginning and gets the answer here, so a stage evaluates once.
     pub(crate) fn evaluate(&mut self, template: &Template, input: &Arc<Value>) -> Result<Value, Stop> {
-        let value = match self.run.answer.take() {
+        let value = match self.here_mut().answer.take() {
             Some(answer) => answer.map_err(failed)?,
             None => self.evaluate_or_ask(template, input)?,
         };
@@ -86,21 +86,22 @@ impl Turn<'_> {
         };
         self.run.next_evaluation += 1;
         self.effect(pending.effect());
-        self.run.pending = Some(pending);
+        self.here_mut().pending = Some(pending);
     }
 
     /// The guest answered. False: it was not asked that.
     pub(super) fn evaluated(&mut self, id: EvaluationId, result: Result<Value, String>) -> bool {
-        if self.run.pending.as_ref().is_none_or(|pending| pending.id != id) {
+        if !self.go_to(|branch| branch.asks(id)) {
             return false;
         }
-        self.run.pending = None;
-        self.run.answer = Some(result);
+        let branch = self.here_mut();
+        branch.pending = None;
+        branch.answer = Some(result);
         true
     }
 
     fn variable(&self, name: &str) -> Option<Arc<Value>> {
-        let frame = self.run.frames.last();
+        let frame = self.here().frames.last();
         match name {
             "context" => Some(Arc::clone(&self.run.context)),
             "input" => Some(self.input_variable(frame)),
@@ -143,7 +144,8 @@ impl Turn<'_> {
 
     /// The innermost caught error of that name.
     fn caught(&self, name: &str) -> Option<Arc<Value>> {
-        self.run.frames.iter().rev().find_map(|frame| {
+        let around = self.run.branches.outwards(self.branch).flat_map(|branch| branch.frames.iter().rev());
+        around.into_iter().find_map(|frame| {
             let (Body::Try(progress), Kind::Try(task)) = (&frame.body, &self.flow.tasks[frame.task].kind)
             else {
                 return None;

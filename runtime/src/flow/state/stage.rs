@@ -29,8 +29,16 @@ impl Turn<'_> {
 
     /// Runs stages until the run is over or waits for an event.
     pub(super) fn go_on(&mut self) {
+        self.go_on_here();
+        while self.go_to_next() {
+            self.go_on_here();
+        }
+    }
+
+    /// Runs stages of this branch, and of what is around it when it ends, until something must be waited for.
+    fn go_on_here(&mut self) {
         while !matches!(self.run.phase, Phase::Over) {
-            let result = if self.run.frames.is_empty() { self.step_flow() } else { self.step_task() };
+            let result = if self.here().frames.is_empty() { self.step_flow() } else { self.step_task() };
             match result {
                 Ok(()) => {}
                 Err(Stop::Park) => return,
@@ -94,6 +102,9 @@ impl Turn<'_> {
                 let input = self.transform_input(&task.input, &raw, "the task's input")?;
                 self.frame().input = Arc::clone(&input);
                 self.frame().stage = Stage::Body;
+                if !Arc::ptr_eq(&raw, &input) {
+                    self.hold_in_branch(|turn| turn.measure(&input))?;
+                }
                 if is_recorded {
                     self.mask_input(&input);
                     self.record_input(&input);
@@ -133,11 +144,10 @@ impl Turn<'_> {
     }
 
     /// Enters the task at a position of a list; past its end the list is done.
-    fn enter(&mut self, list: ListIndex, position: usize, raw: Arc<Value>) -> Result<(), Stop> {
+    pub(super) fn enter(&mut self, list: ListIndex, position: usize, raw: Arc<Value>) -> Result<(), Stop> {
         let flow = self.flow;
         let Some(index) = flow.lists[list].get(position).copied() else {
-            self.list_done(raw);
-            return Ok(());
+            return self.list_done(raw);
         };
         self.count_task()?;
         let task = &flow.tasks[index];
@@ -159,16 +169,21 @@ impl Turn<'_> {
             cleanup: None,
         });
         self.run.changed.push(step);
-        self.run.frames.push(Frame {
+        let is_handed_on = self.here().frames.last().is_none_or(|around| Arc::ptr_eq(&around.input, &raw));
+        self.here_mut().frames.push(Frame {
             task: index,
             step,
             stage: Stage::Condition,
             input: Arc::clone(&raw),
             output: Arc::clone(&raw),
-            raw,
+            raw: Arc::clone(&raw),
             then: None,
+            held: 0,
             body: Body::Fresh,
         });
+        if !is_handed_on {
+            self.hold_in_branch(|turn| turn.measure(&raw))?;
+        }
         Ok(())
     }
 
@@ -223,13 +238,11 @@ impl Turn<'_> {
         let then = frame.then.unwrap_or(task.then);
         self.record_output(&output);
         self.close_top(status, None);
+        self.here_mut().was_skipped = status == Status::Skipped;
         match then {
             Then::Continue => self.enter(task.list, task.position + 1, output),
             Then::Task(position) => self.enter(task.list, position, output),
-            Then::Exit => {
-                self.list_done(output);
-                Ok(())
-            }
+            Then::Exit => self.list_done(output),
             Then::End => {
                 self.end_tasks(output);
                 Ok(())
@@ -237,24 +250,27 @@ impl Turn<'_> {
         }
     }
 
-    /// The list that the top of the stack runs is done.
-    fn list_done(&mut self, output: Arc<Value>) {
-        if self.run.frames.is_empty() {
-            self.run.phase = Phase::Output(output);
-            return;
+    /// The list that the top of the stack runs is done, or that of the whole branch.
+    fn list_done(&mut self, output: Arc<Value>) -> Result<(), Stop> {
+        if self.here().frames.is_empty() {
+            if !self.end_branch(&output)? {
+                self.run.phase = Phase::Output(output);
+            }
+            return Ok(());
         }
         if matches!(self.body(), Body::Try(_)) {
             try_::list_done(self);
         }
         self.set_output(output);
+        Ok(())
     }
 
-    /// `then: end`: everything that is under way ends well, with the output of the task that said so.
+    /// `then: end`: everything around ends well, with the output of the task that said so.
     fn end_tasks(&mut self, output: Arc<Value>) {
-        while !self.run.frames.is_empty() {
-            self.record_output(&output);
-            self.close_top(Status::Completed, None);
-        }
+        self.leave_all(|turn| {
+            turn.record_output(&output);
+            turn.close_top(Status::Completed, None);
+        });
         self.run.phase = Phase::Output(output);
     }
 

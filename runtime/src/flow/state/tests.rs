@@ -19,6 +19,7 @@ mod calls;
 mod data;
 mod errors;
 mod fold;
+mod forks;
 mod time;
 mod waits;
 

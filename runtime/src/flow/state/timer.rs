@@ -103,6 +103,12 @@ impl Turn<'_> {
         let Some(armed) = self.run.timers.remove(&timer) else {
             return false;
         };
+        if let (Some(step), true) = (armed.step, armed.why != Why::Undo)
+            && !self.go_to_step(step)
+        {
+            debug_assert!(false, "the timers of a step go when it is left");
+            return false;
+        }
         match (armed.step, armed.why) {
             (None, _) => self.fault(timeout("the run")),
             (Some(step), Why::Wake) => self.wake(step),
@@ -111,7 +117,7 @@ impl Turn<'_> {
                 self.raise_here(timeout("the task"));
             }
             (Some(step), Why::Deadline) => {
-                debug_assert_eq!(self.top_step(), Some(step), "only the top of the stack waits");
+                debug_assert_eq!(self.top_step(), Some(step), "only the top of a stack waits");
                 self.raise_here(timeout("the step"));
             }
             (Some(step), Why::Undo) => {
@@ -129,7 +135,7 @@ impl Turn<'_> {
     }
 
     fn wake(&mut self, step: StepId) {
-        debug_assert_eq!(self.top_step(), Some(step), "only the top of the stack sleeps");
+        debug_assert_eq!(self.top_step(), Some(step), "only the top of a stack sleeps");
         let record = self.record();
         record.status = Status::Running;
         record.due_at = None;

@@ -25,6 +25,10 @@ impl Undoing {
         self.is_running
     }
 
+    pub fn awaits(&self, attempt: u32) -> bool {
+        self.is_running && self.attempt == attempt
+    }
+
     /// What is to be done about it, unless it rests.
     pub fn effect(&self, step: StepId) -> Option<Effect> {
         self.is_running.then(|| Effect::Undo {
@@ -66,7 +70,7 @@ impl Turn<'_> {
     /// The plugin answered.
     pub(super) fn undone(&mut self, step: StepId, attempt: u32, problem: Option<Problem>) {
         let Some(undoing) = self.run.undoing.get_mut(&step) else { return };
-        if !undoing.is_running || undoing.attempt != attempt {
+        if !undoing.awaits(attempt) {
             return;
         }
         undoing.is_running = false;

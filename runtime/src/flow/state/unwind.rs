@@ -4,7 +4,8 @@ use crate::flow::event::{Effect, End, Status, StepId};
 use crate::flow::task::try_;
 use crate::problem::Problem;
 
-use super::{Body, Phase, Turn};
+use super::branch::Failed;
+use super::{Body, Branches, Phase, Turn};
 
 impl Turn<'_> {
     /// An error of the task at the top, named as its own.
@@ -15,48 +16,64 @@ impl Turn<'_> {
 
     /// Takes an error outwards, to the first `try` whose list it comes from; that one judges it when it steps next.
     pub(super) fn raise(&mut self, problem: Problem) {
-        self.run.answer = None;
-        let problem = match self.run.frames.last() {
-            Some(frame) => problem.at(&self.flow.tasks[frame.task].reference),
-            None => problem,
-        };
-        while !self.run.frames.is_empty() {
-            self.close_top(Status::Faulted, Some(problem.clone()));
-            if self.tries() {
-                try_::caught(self, problem);
-                return;
+        self.here_mut().answer = None;
+        let problem = self.at_top(problem);
+        loop {
+            while !self.here().frames.is_empty() {
+                self.close_top(Status::Faulted, Some(problem.clone()));
+                if self.tries() {
+                    try_::caught(self, problem);
+                    return;
+                }
+            }
+            match self.fail_branch(&problem) {
+                Failed::Branch => return,
+                Failed::Fork => {}
+                Failed::Run => return self.finish(End::Faulted(problem)),
             }
         }
-        self.finish(End::Faulted(problem));
     }
 
     /// Whether the top of the stack runs the list of a `try`.
     fn tries(&self) -> bool {
-        self.run.frames.last().is_some_and(
+        self.here().frames.last().is_some_and(
             |frame| matches!(&frame.body, Body::Try(progress) if progress.phase == try_::Phase::Trying),
         )
     }
 
     /// Ends the run with an error that nothing may catch.
     pub(super) fn fault(&mut self, problem: Problem) {
-        let problem = match self.run.frames.last() {
-            Some(frame) => problem.at(&self.flow.tasks[frame.task].reference),
-            None => problem,
-        };
-        while !self.run.frames.is_empty() {
-            self.close_top(Status::Faulted, Some(problem.clone()));
-        }
+        let problem = self.at_top(problem);
+        self.leave_all(|turn| turn.close_top(Status::Faulted, Some(problem.clone())));
         self.finish(End::Faulted(problem));
     }
 
-    pub(super) fn cancel(&mut self, reason: String) {
-        while !self.run.frames.is_empty() {
-            self.close_top(Status::Cancelled, None);
+    fn at_top(&self, problem: Problem) -> Problem {
+        match self.here().frames.last() {
+            Some(frame) => problem.at(&self.flow.tasks[frame.task].reference),
+            None => problem,
         }
+    }
+
+    /// Leaves what this branch does, and what is around it. What else is under way is cancelled with the forks that it
+    /// is of.
+    pub(super) fn leave_all(&mut self, mut close_top: impl FnMut(&mut Self)) {
+        loop {
+            while !self.here().frames.is_empty() {
+                close_top(self);
+            }
+            if self.leave_branch().is_none() {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn cancel(&mut self, reason: String) {
+        self.leave_all(|turn| turn.close_top(Status::Cancelled, None));
         self.finish(End::Cancelled { reason });
     }
 
-    /// Cancels everything inside of a step, which is then the top of the stack, and what it waits for itself.
+    /// Cancels everything inside of a step of this branch, which is then the top of its stack, and what it waits for itself.
     pub(super) fn cut_down_to(&mut self, step: StepId) {
         while self.top_step().is_some_and(|top| top != step) {
             self.close_top(Status::Cancelled, None);
@@ -64,11 +81,15 @@ impl Turn<'_> {
         self.drop_question();
     }
 
-    /// Takes the top off the stack. What it waits for is no longer wanted.
+    /// Takes the top off the stack. What it waits for is no longer wanted, branches neither.
     pub(super) fn close_top(&mut self, status: Status, problem: Option<Problem>) {
-        let Some(frame) = self.run.frames.pop() else {
+        let Some(frame) = self.here_mut().frames.pop() else {
             return;
         };
+        self.let_go(&frame);
+        if matches!(&frame.body, Body::Fork(_)) {
+            self.cancel_branches_of(frame.step);
+        }
         self.drop_question();
         if matches!(&frame.body, Body::Call(progress) if progress.is_running) {
             self.effect(Effect::Abort { step: frame.step });
@@ -78,14 +99,15 @@ impl Turn<'_> {
         self.close_record(frame.step, status, problem);
     }
 
-    /// Only the top of the stack asks the expression guest.
+    /// Only the top of a stack asks the expression guest.
     fn drop_question(&mut self) {
-        self.run.pending = None;
-        self.run.answer = None;
+        let branch = self.here_mut();
+        branch.pending = None;
+        branch.answer = None;
     }
 
     pub(super) fn finish(&mut self, end: End) {
-        self.drop_question();
+        self.run.branches = Branches::new();
         self.disarm_all();
         self.run.phase = Phase::Over;
         self.run.end = Some(end.clone());

@@ -305,7 +305,7 @@ impl Call {
                 Stop::from(problem.detail(message))
             })?;
         }
-        turn.record_call(with);
+        turn.record_call(with)?;
         progress::attempt(turn, &self.plugin);
         Err(Stop::Park)
     }

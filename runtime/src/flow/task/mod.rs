@@ -12,6 +12,7 @@ use super::template::Template;
 
 pub(crate) mod call;
 pub(crate) mod do_;
+pub(crate) mod fork;
 pub(crate) mod raise;
 pub(crate) mod reply;
 pub(crate) mod respond;
@@ -64,6 +65,7 @@ pub(crate) enum Then {
 pub(crate) enum Kind {
     Call(Box<call::Call>),
     Do(do_::Do),
+    Fork(fork::Fork),
     Raise(raise::Raise),
     Respond(respond::Respond),
     Set(set::Set),
@@ -78,6 +80,7 @@ impl Kind {
         match self {
             Self::Call(_) | Self::Respond(_) => "call",
             Self::Do(_) => "do",
+            Self::Fork(_) => "fork",
             Self::Raise(_) => "raise",
             Self::Set(_) => "set",
             Self::Switch(_) => "switch",
@@ -100,6 +103,7 @@ impl Kind {
         match self {
             Self::Call(call) => call.step(turn),
             Self::Do(do_) => do_.step(turn),
+            Self::Fork(fork) => fork.step(turn),
             Self::Raise(raise) => raise.step(turn),
             Self::Respond(respond) => respond.step(turn),
             Self::Set(set) => set.step(turn),
@@ -110,12 +114,28 @@ impl Kind {
     }
 }
 
+/// Names that `then` may say.
+#[derive(Clone, Copy)]
+pub(crate) struct Names<'n> {
+    /// The tasks of the list.
+    own: &'n [&'n str],
+    /// Those that run side by side with it, to which nothing goes.
+    beside: &'n [&'n str],
+}
+
+impl<'n> Names<'n> {
+    fn of_list(own: &'n [&'n str]) -> Self {
+        Self { own, beside: &[] }
+    }
+}
+
 /// Keys of every task.
 const COMMON: &[&str] = &["if", "input", "output", "export", "timeout", "then", "metadata"];
 /// The key that says the kind, and the keys that come with it.
 const KINDS: &[(&str, &[&str])] = &[
     ("call", &["with"]),
     ("do", &[]),
+    ("fork", &[]),
     ("raise", &[]),
     ("set", &[]),
     ("switch", &[]),
@@ -126,7 +146,6 @@ const KINDS: &[(&str, &[&str])] = &[
 const LATER: &[(&str, &str)] = &[
     ("emit", "send the event to its receiver with `call: http`"),
     ("for", "let a plugin work through the list"),
-    ("fork", "write the branches one after the other"),
     ("listen", "start the flow with a trigger"),
     ("run", ""),
 ];
@@ -136,29 +155,55 @@ const DIRECTIVES: &[&str] = &["continue", "exit", "end"];
 impl Builder<'_> {
     /// Reads a list of tasks; `pointer` is its JSON pointer in the document.
     pub(crate) fn task_list(&mut self, node: &Node, pointer: &str) -> Option<ListIndex> {
+        let entries = self.named_tasks(node)?;
+        let names: Vec<&str> = entries.iter().flatten().map(|entry| entry.key.as_str()).collect();
+        let list = self.new_list();
+        for (position, entry) in entries.iter().enumerate() {
+            let Some(entry) = entry else { continue };
+            self.add_task(list, entry, reference(pointer, position, entry), Names::of_list(&names));
+        }
+        Some(list)
+    }
+
+    /// Reads tasks that run side by side: each is a list of its own.
+    pub(crate) fn branches(&mut self, node: &Node, pointer: &str) -> Option<Vec<ListIndex>> {
+        let entries = self.named_tasks(node)?;
+        let names: Vec<&str> = entries.iter().flatten().map(|entry| entry.key.as_str()).collect();
+        let mut lists = Vec::new();
+        for (position, entry) in entries.iter().enumerate() {
+            let Some(entry) = entry else { continue };
+            let list = self.new_list();
+            let names = Names { own: &[entry.key.as_str()], beside: &names };
+            self.add_task(list, entry, reference(pointer, position, entry), names);
+            lists.push(list);
+        }
+        Some(lists)
+    }
+
+    fn named_tasks<'n>(&mut self, node: &'n Node) -> Option<Vec<Option<&'n Entry>>> {
         let items = self.reader.list(node, "a task list")?;
         if items.is_empty() {
             self.reader.error(node.at, "a task list needs at least one task");
             return None;
         }
         let entries: Vec<Option<&Entry>> = items.iter().map(|item| self.named(item, "a task")).collect();
-        let names: Vec<&str> = entries.iter().flatten().map(|entry| entry.key.as_str()).collect();
         self.check_names(&entries);
-        let list = self.lists.len();
+        Some(entries)
+    }
+
+    fn new_list(&mut self) -> ListIndex {
         self.lists.push(Vec::new());
-        for (position, entry) in entries.iter().enumerate() {
-            let Some(entry) = entry else { continue };
-            let escaped = entry.key.replace('~', "~0").replace('/', "~1");
-            let reference = format!("{pointer}/{position}/{escaped}");
-            // Positions count what could be read: a finding keeps the flow from running anyway.
-            let position = self.lists[list].len();
-            if let Some(task) = self.task(entry, reference, list, position, &names) {
-                let index = self.tasks.len();
-                self.tasks.push(task);
-                self.lists[list].push(index);
-            }
+        self.lists.len() - 1
+    }
+
+    fn add_task(&mut self, list: ListIndex, entry: &Entry, reference: String, names: Names<'_>) {
+        // Positions count what could be read: a finding keeps the flow from running anyway.
+        let position = self.lists[list].len();
+        if let Some(task) = self.task(entry, reference, list, position, names) {
+            let index = self.tasks.len();
+            self.tasks.push(task);
+            self.lists[list].push(index);
         }
-        Some(list)
     }
 
     /// The one entry of `- name: {…}`.
@@ -198,7 +243,7 @@ impl Builder<'_> {
         reference: String,
         list: ListIndex,
         position: usize,
-        names: &[&str],
+        names: Names<'_>,
     ) -> Option<Task> {
         let entries = self.reader.entries(&entry.value, "a task")?;
         let (kind, extra) = self.kind_of(entry, entries)?;
@@ -313,11 +358,12 @@ impl Builder<'_> {
         self.reader.error(entry.at, message);
     }
 
-    fn kind(&mut self, kind: &str, fields: Fields<'_>, reference: &str, names: &[&str]) -> Option<Kind> {
+    fn kind(&mut self, kind: &str, fields: Fields<'_>, reference: &str, names: Names<'_>) -> Option<Kind> {
         let node = fields.get(kind)?;
         match kind {
             "call" => call::read(self, node, fields),
             "do" => do_::read(self, node, reference).map(Kind::Do),
+            "fork" => fork::read(self, node, reference).map(Kind::Fork),
             "raise" => raise::read(self, node).map(Kind::Raise),
             "set" => set::read(self, node).map(Kind::Set),
             "switch" => switch::read(self, node, names).map(Kind::Switch),
@@ -328,7 +374,7 @@ impl Builder<'_> {
     }
 
     /// `continue`, `exit`, `end` or the name of a task of the same list.
-    pub(crate) fn then(&mut self, node: &Node, names: &[&str]) -> Option<Then> {
+    pub(crate) fn then(&mut self, node: &Node, names: Names<'_>) -> Option<Then> {
         let text = self.reader.text(node, "`then`")?;
         match text {
             "continue" => return Some(Then::Continue),
@@ -336,18 +382,31 @@ impl Builder<'_> {
             "end" => return Some(Then::End),
             _ => {}
         }
-        if let Some(position) = names.iter().position(|name| *name == text) {
+        if let Some(position) = names.own.iter().position(|name| *name == text) {
             return Some(Then::Task(position));
         }
-        let candidates = names.iter().chain(DIRECTIVES).copied();
+        if names.beside.contains(&text) {
+            let message = format!(
+                "`then` goes to `{text}`, which runs side by side with this branch: a branch goes on within itself, or ends"
+            );
+            self.reader.error(node.at, message);
+            return None;
+        }
+        let candidates = names.own.iter().chain(DIRECTIVES).copied();
         let hint = match nearest(text, candidates) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("there are {}", listed(names)),
+            None => format!("there are {}", listed(names.own)),
         };
         let message = format!("`then` goes to `{text}`, which is no task of this list: {hint}");
         self.reader.error(node.at, message);
         None
     }
+}
+
+/// The JSON pointer of a task in a list.
+fn reference(list: &str, position: usize, task: &Entry) -> String {
+    let escaped = task.key.replace('~', "~0").replace('/', "~1");
+    format!("{list}/{position}/{escaped}")
 }
 
 /// A field that is there must have been readable.

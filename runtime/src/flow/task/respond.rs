@@ -104,7 +104,7 @@ impl Respond {
             let data = serde_json::json!({ "field": field });
             Stop::from(problem.detail(format!("`{field}`: {message}")).data(data))
         })?;
-        let step = turn.record_call(with);
+        let step = turn.record_call(with)?;
         match turn.take_reply() {
             Ok(()) => turn.effect(Effect::Reply { step, reply }),
             Err(reason) => turn.record().problem = Some(conflict(&reason)),

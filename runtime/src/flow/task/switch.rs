@@ -6,7 +6,7 @@ use crate::flow::reader::{INSIDE, Keys};
 use crate::flow::state::{Body, Next, Stop, Turn, truthy};
 use crate::flow::template::Template;
 
-use super::Then;
+use super::{Names, Then};
 
 #[derive(Debug)]
 pub(crate) struct Switch {
@@ -22,7 +22,7 @@ pub(crate) struct Case {
 
 const CASE: Keys<'_> = Keys { known: &["when", "then"], later: &[] };
 
-pub(super) fn read(builder: &mut Builder<'_>, node: &Node, names: &[&str]) -> Option<Switch> {
+pub(super) fn read(builder: &mut Builder<'_>, node: &Node, names: Names<'_>) -> Option<Switch> {
     let items = builder.reader.list(node, "`switch`")?;
     if items.is_empty() {
         builder.reader.error(node.at, "`switch` needs at least one case");
@@ -49,7 +49,7 @@ pub(super) fn read(builder: &mut Builder<'_>, node: &Node, names: &[&str]) -> Op
     (cases.len() == items.len()).then_some(Switch { cases })
 }
 
-fn read_case(builder: &mut Builder<'_>, entry: &Entry, names: &[&str]) -> Option<Case> {
+fn read_case(builder: &mut Builder<'_>, entry: &Entry, names: Names<'_>) -> Option<Case> {
     let fields = builder.reader.map(&entry.value, "a case", &CASE)?;
     let when = fields.get("when").map(|node| builder.reader.expression(node, "`when`", INSIDE));
     let Some(then) = fields.get("then") else {

@@ -23,6 +23,32 @@ do:
   - again: { call: 'tool:1.0.0@default', if: .sorted == null }
 ";
 
+const FORKED: &str = "timeout: { after: PT1H }
+do:
+  - guard:
+      try:
+        - both:
+            fork:
+              branches:
+                - one: { call: 'tool:1.0.0@default', with: { n: '${ .n }' } }
+                - two:
+                    timeout: { after: PT20S }
+                    do:
+                      - race:
+                          fork:
+                            compete: true
+                            branches:
+                              - fast: { call: 'tool:1.0.0@default' }
+                              - slow: { wait: PT30S }
+                              - odd: { set: { sorted: '${ [1] | sort_by(.) }' } }
+                      - then: { call: 'tool:1.0.0@default' }
+                - three: { call: 'respond:1.0.0@default', with: { body: '${ . }' } }
+      catch:
+        retry: { delay: PT2S, limit: { attempt: { count: 2, duration: PT30S } } }
+        do: [ { handled: { call: 'tool:1.0.0@default' } } ]
+  - again: { call: 'tool:1.0.0@default' }
+";
+
 /// An event that may or may not fit.
 fn event() -> impl Strategy<Value = Event> {
     let problem = prop_oneof![
@@ -64,8 +90,11 @@ fn event() -> impl Strategy<Value = Event> {
 
 proptest! {
     #[test]
-    fn a_fold_gives_the_state_that_the_steps_gave(events in prop::collection::vec((event(), 0u64..40), 0..60)) {
-        let (mut driver, _) = Driver::started(RICH, json!({"n": 1}));
+    fn a_fold_gives_the_state_that_the_steps_gave(
+        text in prop_oneof![Just(RICH), Just(FORKED)],
+        events in prop::collection::vec((event(), 0u64..40), 0..60),
+    ) {
+        let (mut driver, _) = Driver::started(text, json!({"n": 1}));
         let mut finished = 0;
         for (event, seconds) in events {
             let effects = driver.later(seconds).take(event);
@@ -77,10 +106,10 @@ proptest! {
         }
         prop_assert_eq!(finished, usize::from(driver.state.status().is_final()));
 
-        let mut folded = RunState::new(flow(RICH), RunId::from_bytes([7; 16]));
+        let mut folded = RunState::new(flow(text), RunId::from_bytes([7; 16]));
         for (at, event) in &driver.events {
-            let text = serde_json::to_string(event).unwrap();
-            folded.advance(*at, serde_json::from_str(&text).unwrap());
+            let entry = serde_json::to_string(event).unwrap();
+            folded.advance(*at, serde_json::from_str(&entry).unwrap());
         }
         prop_assert_eq!(folded.outstanding(), driver.state.outstanding());
         prop_assert_eq!(folded.steps(), driver.state.steps());

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::flow::event::{
     ATTEMPTS_PER_STEP, Ask, AttemptRecord, Effect, HOST_DEATHS_PER_STEP, LEFT_BYTES_PER_STEP, Outcome,
-    SUSPENSIONS_PER_STEP, Status, StepId, Suspension,
+    SUSPENSIONS_PER_STEP, Status, Suspension,
 };
 use crate::flow::state::{Body, Turn, timeout};
 use crate::flow::task::Kind;
@@ -30,6 +30,10 @@ pub(crate) struct Progress {
     deaths: u32,
     suspensions: u32,
     left_bytes: usize,
+    /// Of what the last wait left and was woken by.
+    held_bytes: usize,
+    /// Of the callback that came early.
+    early_bytes: usize,
     /// Attempts since the step began or was suspended.
     tries: u32,
     /// The step's own end is known.
@@ -141,8 +145,8 @@ fn ask(turn: &mut Turn<'_>, plugin: &PluginRef) {
 }
 
 /// A plugin answered. False: nobody waits for that answer, or the run waits on.
-pub(crate) fn answered(turn: &mut Turn<'_>, step: StepId, attempt: u32, outcome: Outcome) -> bool {
-    let Some(progress) = running(turn, step, attempt) else {
+pub(crate) fn answered(turn: &mut Turn<'_>, attempt: u32, outcome: Outcome) -> bool {
+    let Some(progress) = running(turn, attempt) else {
         return false;
     };
     progress.is_running = false;
@@ -183,6 +187,8 @@ fn suspended(turn: &mut Turn<'_>, suspension: Suspension) -> bool {
     let at = turn.at();
     let Body::Call(progress) = turn.body() else { return false };
     progress.suspensions += 1;
+    let held = suspension.state.len();
+    let before = std::mem::replace(&mut progress.held_bytes, held);
     progress.left_bytes = progress.left_bytes.saturating_add(suspension.state.len());
     let refused = progress.refusal(&suspension);
     let timer = suspension.timer_ms.map(Duration::from_millis);
@@ -197,6 +203,8 @@ fn suspended(turn: &mut Turn<'_>, suspension: Suspension) -> bool {
     (progress.tries, progress.deaths) = (0, 0);
     let refused =
         refused.map(|detail| Problem::new(kind::RUNTIME, "the step cannot be suspended", 500).detail(detail));
+    turn.let_go_in_branch(before);
+    let refused = refused.or(turn.hold_in_branch(|_| held).err().map(|problem| *problem));
     // However much calls back: it had no more time than that.
     if let Some(problem) = refused.or_else(|| is_over.then(|| timeout("the step"))) {
         close_attempt(turn, Some(problem.clone()));
@@ -210,17 +218,33 @@ fn suspended(turn: &mut Turn<'_>, suspension: Suspension) -> bool {
 }
 
 /// A request came to the step's callback address. False: the run waits on, or nobody wants the request.
-pub(crate) fn called_back(turn: &mut Turn<'_>, step: StepId, request: &Value) -> bool {
-    if turn.top_step() == Some(step)
-        && let Body::Call(progress) = turn.body()
+pub(crate) fn called_back(turn: &mut Turn<'_>, request: &Value) -> bool {
+    if let Body::Call(progress) = turn.body()
         && progress.callback() == CallbackNow::Wanted
     {
         let mut event = request.clone();
         event["kind"] = json!("callback");
-        progress.early = Some(Arc::new(event));
+        let event = Arc::new(event);
+        progress.early = Some(Arc::clone(&event));
+        if let Err(problem) = hold_event(turn, &event) {
+            turn.raise_here(*problem);
+            return true;
+        }
         take_early(turn);
     }
     false
+}
+
+fn hold_event(turn: &mut Turn<'_>, event: &Arc<Value>) -> Result<(), Box<Problem>> {
+    let mut bytes = 0;
+    turn.hold_in_branch(|turn| {
+        bytes = turn.measure(event);
+        bytes
+    })?;
+    if let Body::Call(progress) = turn.body() {
+        progress.early_bytes = bytes;
+    }
+    Ok(())
 }
 
 /// Resumes a step that waits for a callback with one that is there.
@@ -229,6 +253,7 @@ fn take_early(turn: &mut Turn<'_>) -> bool {
     let wanted = progress.waits() && progress.held.as_ref().is_some_and(|held| held.suspension.callback);
     match progress.early.take_if(|_| wanted) {
         Some(event) => {
+            progress.held_bytes += std::mem::take(&mut progress.early_bytes);
             resume(turn, event);
             true
         }
@@ -260,8 +285,8 @@ pub(crate) fn host_stopped() -> Problem {
 }
 
 /// The host died during an attempt. False: nobody waits for that attempt.
-pub(crate) fn interrupted(turn: &mut Turn<'_>, step: StepId, attempt: u32) -> bool {
-    let Some(progress) = running(turn, step, attempt) else {
+pub(crate) fn interrupted(turn: &mut Turn<'_>, attempt: u32) -> bool {
+    let Some(progress) = running(turn, attempt) else {
         return false;
     };
     progress.is_running = false;
@@ -288,10 +313,7 @@ fn again(turn: &mut Turn<'_>) {
     }
 }
 
-fn running<'t>(turn: &'t mut Turn<'_>, step: StepId, attempt: u32) -> Option<&'t mut Progress> {
-    if turn.top_step() != Some(step) {
-        return None;
-    }
+fn running<'t>(turn: &'t mut Turn<'_>, attempt: u32) -> Option<&'t mut Progress> {
     match turn.body() {
         Body::Call(progress) if progress.is_running && progress.attempt == attempt => Some(progress),
         _ => None,

@@ -1,0 +1,263 @@
+//! The branches of a run: the run's own line of tasks, and one to each branch of a `fork` that is under way. An event is
+//! taken by one of them; a turn moves that one until it waits, then those that it has begun.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::flow::definition::ListIndex;
+use crate::flow::event::{EvaluationId, Status, StepId};
+use crate::flow::task::fork::{self, BranchEnd};
+use crate::problem::{Problem, kind};
+
+use super::frame::Frame;
+use super::scope::{Pending, VALUE_BYTES};
+use super::{Body, RunState, Stop, Turn};
+
+/// The ordinal of a branch in its run.
+pub(super) type BranchId = u32;
+
+/// The run's own line of tasks.
+pub(super) const TRUNK: BranchId = 0;
+/// How much of values the branches of one run may hold at the same time, as JSON text, about. One value may have half
+/// of that.
+const HELD_BYTES: usize = 2 * VALUE_BYTES;
+
+/// A line of tasks: one frame to each that was entered and not left.
+#[derive(Debug, Default)]
+pub(super) struct Branch {
+    /// None: the trunk.
+    of: Option<Parent>,
+    pub frames: Vec<Frame>,
+    pub pending: Option<Pending>,
+    /// The answer to what was pending, until the stage that asked takes it.
+    pub answer: Option<Result<Value, String>>,
+    /// Whether its last task was skipped.
+    pub was_skipped: bool,
+}
+
+impl Branch {
+    /// Whether it waits for the answer to this question.
+    pub fn asks(&self, id: EvaluationId) -> bool {
+        self.pending.as_ref().is_some_and(|pending| pending.id == id)
+    }
+}
+
+/// The fork that a branch is of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parent {
+    branch: BranchId,
+    fork: StepId,
+    /// The branch's position among its siblings.
+    position: usize,
+}
+
+/// Those of a run. The trunk is always there.
+#[derive(Debug)]
+pub(super) struct Branches {
+    all: BTreeMap<BranchId, Branch>,
+    next: BranchId,
+    /// How much of values they hold, about.
+    held: usize,
+}
+
+impl Branches {
+    pub fn new() -> Self {
+        Self { all: BTreeMap::from([(TRUNK, Branch::default())]), next: TRUNK + 1, held: 0 }
+    }
+
+    /// In the order in which they began.
+    pub fn iter(&self) -> impl Iterator<Item = &Branch> {
+        self.all.values()
+    }
+
+    /// The tops of the stacks that wait for something else than their own branches.
+    pub fn leaves(&self) -> impl Iterator<Item = &Frame> {
+        self.iter().filter_map(|branch| branch.frames.last()).filter(|top| !matches!(top.body, Body::Fork(_)))
+    }
+
+    pub fn get(&self, id: BranchId) -> &Branch {
+        self.all
+            .get(&id)
+            .expect("a turn stands in a branch that is there: whoever ends one moves on to its fork")
+    }
+
+    fn get_mut(&mut self, id: BranchId) -> &mut Branch {
+        self.all
+            .get_mut(&id)
+            .expect("a turn stands in a branch that is there: whoever ends one moves on to its fork")
+    }
+
+    /// From a branch outwards to the trunk.
+    pub fn outwards(&self, from: BranchId) -> impl Iterator<Item = &Branch> {
+        let of = |id: &BranchId| self.get(*id).of.map(|parent| parent.branch);
+        std::iter::successors(Some(from), of).map(|id| self.get(id))
+    }
+
+    fn find(&self, wanted: impl Fn(&Branch) -> bool) -> Option<BranchId> {
+        self.all.iter().find_map(|(id, branch)| wanted(branch).then_some(*id))
+    }
+}
+
+impl RunState {
+    /// The step at the top of a branch, if it is at the top of one.
+    pub(super) fn leaf(&self, step: StepId) -> Option<&Frame> {
+        self.branches.leaves().find(|frame| frame.step == step)
+    }
+}
+
+impl Turn<'_> {
+    /// The branch that is moved.
+    pub(super) fn here(&self) -> &Branch {
+        self.run.branches.get(self.branch)
+    }
+
+    pub(super) fn here_mut(&mut self) -> &mut Branch {
+        self.run.branches.get_mut(self.branch)
+    }
+
+    /// Moves the branch from now on in which the step is at the top.
+    pub(super) fn go_to_top(&mut self, step: StepId) -> bool {
+        self.go_to(|branch| branch.frames.last().is_some_and(|top| top.step == step))
+    }
+
+    /// The same, wherever in a branch the step is.
+    pub(super) fn go_to_step(&mut self, step: StepId) -> bool {
+        self.go_to(|branch| branch.frames.iter().any(|frame| frame.step == step))
+    }
+
+    pub(super) fn go_to(&mut self, wanted: impl Fn(&Branch) -> bool) -> bool {
+        let found = self.run.branches.find(wanted);
+        self.branch = found.unwrap_or(self.branch);
+        found.is_some()
+    }
+
+    /// Goes on with a branch that was begun and not moved yet.
+    pub(super) fn go_to_next(&mut self) -> bool {
+        while let Some(next) = self.begun.pop_front() {
+            if self.run.branches.all.contains_key(&next) {
+                self.branch = next;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Begins one branch for each of these lists, with the input of the task at the top.
+    pub(crate) fn fork(&mut self, lists: &[ListIndex]) -> Result<(), Stop> {
+        let input = self.input();
+        let (branch, fork) = (self.branch, self.frame().step);
+        for (position, list) in lists.iter().enumerate() {
+            let branches = &mut self.run.branches;
+            let id = branches.next;
+            branches.next += 1;
+            let of = Some(Parent { branch, fork, position });
+            branches.all.insert(id, Branch { of, ..Branch::default() });
+            self.begun.push_back(id);
+            self.branch = id;
+            self.enter(*list, 0, Arc::clone(&input))?;
+        }
+        self.branch = branch;
+        Ok(())
+    }
+
+    /// The list of this branch is done: goes on with the fork that it is of. False: this is the trunk.
+    pub(super) fn end_branch(&mut self, output: &Arc<Value>) -> Result<bool, Stop> {
+        let was_skipped = self.here().was_skipped;
+        let Some(parent) = self.leave_branch() else { return Ok(false) };
+        let output = Arc::clone(output);
+        let bytes = self.measure(&output);
+        let end = if was_skipped { BranchEnd::Skipped(output) } else { BranchEnd::Completed(output) };
+        fork::branch_ended(self, parent.position, end);
+        self.hold(bytes)?;
+        Ok(true)
+    }
+
+    /// An error has left the last task of this branch.
+    pub(super) fn fail_branch(&mut self, problem: &Problem) -> Failed {
+        match self.leave_branch() {
+            None => Failed::Run,
+            Some(parent) if fork::branch_ended(self, parent.position, BranchEnd::Failed(problem.clone())) => {
+                Failed::Branch
+            }
+            Some(_) => Failed::Fork,
+        }
+    }
+
+    /// Goes on with the fork that this branch is of, and forgets the branch. None: this is the trunk.
+    pub(super) fn leave_branch(&mut self) -> Option<Parent> {
+        let parent = self.here().of?;
+        self.run.branches.all.remove(&self.branch);
+        self.branch = parent.branch;
+        Some(parent)
+    }
+
+    /// Cancels what is left of the branches of the task at the top.
+    pub(crate) fn cancel_branches(&mut self) {
+        let fork = self.frame().step;
+        self.cancel_branches_of(fork);
+    }
+
+    pub(super) fn cancel_branches_of(&mut self, fork: StepId) {
+        let here = self.branch;
+        while self.go_to(|branch| branch.of.is_some_and(|parent| parent.fork == fork)) {
+            while !self.here().frames.is_empty() {
+                self.close_top(Status::Cancelled, None);
+            }
+            self.leave_branch();
+        }
+        self.branch = here;
+    }
+
+    /// Counts what a task of a branch holds, until it is left. The trunk is counted by its values alone: it holds as
+    /// many as tasks are nested.
+    pub(crate) fn hold_in_branch(
+        &mut self,
+        bytes: impl FnOnce(&mut Self) -> usize,
+    ) -> Result<(), Box<Problem>> {
+        if self.here().of.is_none() {
+            return Ok(());
+        }
+        let bytes = bytes(self);
+        self.hold(bytes)
+    }
+
+    fn hold(&mut self, bytes: usize) -> Result<(), Box<Problem>> {
+        self.frame().held += bytes;
+        self.run.branches.held += bytes;
+        if self.run.branches.held <= HELD_BYTES {
+            return Ok(());
+        }
+        let problem = Problem::new(kind::RUNTIME, "the branches of a run hold too much", 413)
+            .detail(format!(
+                "what the branches of this run hold at the same time has more than {HELD_BYTES} bytes as JSON: keep \
+                 less of it, or run fewer side by side"
+            ))
+            .data(serde_json::json!({ "code": "too-large" }));
+        Err(Box::new(problem))
+    }
+
+    /// The task at the top holds that no more.
+    pub(crate) fn let_go_in_branch(&mut self, bytes: usize) {
+        if self.here().of.is_some() {
+            self.frame().held -= bytes;
+            self.run.branches.held -= bytes;
+        }
+    }
+
+    /// A task is left.
+    pub(super) fn let_go(&mut self, frame: &Frame) {
+        self.run.branches.held -= frame.held;
+    }
+}
+
+/// What an error has ended that left the last task of a branch.
+pub(super) enum Failed {
+    /// Nothing but the branch.
+    Branch,
+    /// The fork that it is of.
+    Fork,
+    /// The run.
+    Run,
+}
