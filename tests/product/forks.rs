@@ -107,3 +107,35 @@ async fn branches_are_at_work_in_no_more_places_than_the_tenant_has() {
         assert!(stub.most_at_once() <= places, "{} with {places} places", stub.most_at_once());
     }
 }
+
+/// What the other branches had begun has gone on in the old run: a new one could neither count it as done nor begin it again.
+#[tokio::test]
+async fn a_run_is_begun_again_at_a_failed_branch_only_when_no_other_was_at_work() {
+    let (stub, gate) = (Stub::start().await, Gate::new());
+    stub.always("/charge", Given::status(200).behind(&gate));
+    stub.next("/mail", Given::status(400)).next("/late", Given::status(400));
+    let tasks = "- both:
+    fork:
+      branches:
+        - charge: { call: http-request:1.0.0@default, with: { url: STUB/charge, method: POST } }
+        - mail: { call: http-request:1.0.0@default, with: { url: STUB/mail } }";
+    let alone = "- both:
+    fork:
+      branches:
+        - quick: { set: { done: true } }
+        - late: { call: http-request:1.0.0@default, with: { url: STUB/late }, output: { as: .status } }";
+    let server = serve(&[&flow("pays", &at(&stub, tasks)), &flow("alone", &at(&stub, alone))]).await;
+    let restart = async |run: &str| {
+        server.call("POST", &format!("/api/v1/runs/{run}/restart?from=failed-step")).send().await
+    };
+    let run = server.begin("shop/pays", &json!({})).await;
+    server.wait_for(&run, "faulted").await;
+    let refused = restart(&run).await.problem(409);
+    let detail = refused["detail"].as_str().unwrap();
+    assert!(detail.starts_with("other branches of its `fork` were at work when the step began"), "{refused}");
+    let run = server.begin("shop/alone", &json!({})).await;
+    server.wait_for(&run, "faulted").await;
+    let again = restart(&run).await.is(202).json();
+    let again = server.wait_for(again["id"].as_str().unwrap(), "completed").await;
+    assert_eq!(again["output"], json!([{ "done": true }, 200]));
+}

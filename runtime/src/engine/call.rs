@@ -1,6 +1,7 @@
 //! One attempt of a step, from the effect to the outcome: find the plugin, check its input, let the host call it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -328,9 +329,17 @@ pub(super) async fn evaluate(
 ) -> Result<Value, String> {
     let Evaluation { flow_digest, program, input, variables } = evaluation;
     let key = (tenant.id.clone(), flow_digest);
-    let (input, variables) = (json_text(&input), json_text(&variables));
+    // Made where it is evaluated, so that a run with many questions waits with none of their texts.
+    let (input, variables) = (json_text(&input), variables_text(&variables));
     let text = sandboxes.evaluator.evaluate(&key, &program, &input, &variables, limits(tenant)).await?;
     serde_json::from_str(&text).map_err(|error| format!("the result is not JSON: {error}"))
+}
+
+/// The variables as a JSON object.
+fn variables_text(variables: &[(String, Arc<Value>)]) -> String {
+    let all: BTreeMap<&str, &Value> =
+        variables.iter().map(|(name, value)| (name.as_str(), &**value)).collect();
+    serde_json::to_string(&all).expect("variables are JSON")
 }
 
 /// JSON text. A value's own `to_string` says the same by way of a formatter, in twice the time.

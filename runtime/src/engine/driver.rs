@@ -11,11 +11,12 @@ use std::sync::Arc;
 
 use futures_channel::mpsc::UnboundedReceiver;
 use futures_util::StreamExt as _;
-use futures_util::future::{AbortHandle, Abortable};
+use futures_util::future::{AbortHandle, Abortable, Aborted};
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::oneshot;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::call::Attempt;
 use super::core::{Core, Delivery};
@@ -29,8 +30,27 @@ use crate::flow::{CallbackNow, Effect, End, Event, RunState, Status, StepId};
 use crate::id::PluginRef;
 use crate::journal::{Lease, RunKey, RunRow, StorageError};
 
-/// Something under way: the event it ends in, or none when it was aborted.
-type UnderWay = Pin<Box<dyn Future<Output = Option<Event>> + Send>>;
+/// Something under way.
+type UnderWay = Pin<Box<dyn Future<Output = Ended> + Send>>;
+
+/// What has come of something under way.
+enum Ended {
+    /// This has happened.
+    In(Event),
+    /// The answer to a question of this edition of the state.
+    Evaluated { edition: u64, question: Effect, result: Result<Value, String> },
+    /// Nobody wants it.
+    Aborted,
+}
+
+/// What a run is told next.
+enum Next {
+    Delivery(Delivery),
+    /// Something that nobody wants has ended.
+    Nothing,
+    /// The host does not speak to this run any more.
+    Forgotten,
+}
 
 pub(super) struct Driver {
     core: Arc<Core>,
@@ -38,6 +58,10 @@ pub(super) struct Driver {
     ledger: Ledger,
     under_way: FuturesUnordered<UnderWay>,
     aborts: HashMap<StepId, AbortHandle>,
+    /// Whether several things may be under way at the same time: none of them stands still then because of another one.
+    has_branches: bool,
+    /// Whoever speaks to the run is heard before what is under way ends, the next time.
+    hears_first: bool,
     /// Where its steps work.
     places: Arc<Places>,
 }
@@ -54,7 +78,8 @@ impl Driver {
         let ledger = Ledger::new(core.clone(), lease, row, state, entries);
         let (under_way, aborts) = (FuturesUnordered::new(), HashMap::new());
         let places = Places::of_run(tenant.clone());
-        Self { core, tenant, ledger, under_way, aborts, places }
+        let has_branches = ledger.state().flow().has_branches();
+        Self { core, tenant, ledger, under_way, aborts, has_branches, hears_first: false, places }
     }
 
     pub fn key(&self) -> &RunKey {
@@ -122,20 +147,14 @@ impl Driver {
                     None => return,
                 }
             } else {
-                tokio::select! {
-                    biased;
-                    Some(ended) = self.under_way.next() => match ended {
-                        Some(event) => Delivery::Event(event),
-                        None => {
-                            effects = vec![];
-                            continue;
-                        }
-                    },
-                    delivery = inbox.next() => match delivery {
-                        Some(delivery) => delivery,
-                        // The same, seen in the middle of something.
-                        None => return,
-                    },
+                match self.next(&mut inbox).await {
+                    Next::Delivery(delivery) => delivery,
+                    Next::Nothing => {
+                        effects = vec![];
+                        continue;
+                    }
+                    // As for a run that is parked, seen in the middle of something.
+                    Next::Forgotten => return,
                 }
             };
             let taken = match delivery {
@@ -151,6 +170,43 @@ impl Driver {
                 Ok(effects) => effects,
                 Err(Gone) => return self.core.retire(self.key(), inbox),
             };
+        }
+    }
+
+    /// What happens next. Whoever speaks to the run and what is under way are heard in turns: neither waits for the end of
+    /// the other, however much there is.
+    async fn next(&mut self, inbox: &mut UnboundedReceiver<Delivery>) -> Next {
+        let heard = |delivery: Option<Delivery>| delivery.map_or(Next::Forgotten, Next::Delivery);
+        self.hears_first = !self.hears_first;
+        if self.hears_first {
+            tokio::select! {
+                biased;
+                delivery = inbox.next() => heard(delivery),
+                Some(ended) = self.under_way.next() => self.come_of(ended),
+            }
+        } else {
+            tokio::select! {
+                biased;
+                Some(ended) = self.under_way.next() => self.come_of(ended),
+                delivery = inbox.next() => heard(delivery),
+            }
+        }
+    }
+
+    fn come_of(&self, ended: Ended) -> Next {
+        match ended {
+            Ended::In(event) => Next::Delivery(Delivery::Event(event)),
+            Ended::Aborted => Next::Nothing,
+            Ended::Evaluated { edition, question, result } => {
+                let Effect::Evaluate { id, .. } = question else { return Next::Nothing };
+                // What another host has appended may have made another question of that number.
+                let is_asked =
+                    edition == self.ledger.edition() || self.ledger.state().outstanding().contains(&question);
+                if !is_asked {
+                    return Next::Nothing;
+                }
+                Next::Delivery(Delivery::Event(Event::Evaluated { id, result }))
+            }
         }
     }
 
@@ -211,12 +267,15 @@ impl Driver {
             return;
         }
         match effect {
-            Effect::Evaluate { id, program, input, variables } => {
+            Effect::Evaluate { ref program, ref input, ref variables, .. } => {
                 let flow_digest = self.ledger.row().flow.digest.clone();
+                let (program, input, variables) = (program.clone(), input.clone(), variables.clone());
                 let evaluation = Evaluation { flow_digest, program, input, variables };
                 let result = self.core.steps.clone().evaluate(self.tenant.clone(), evaluation);
-                self.under_way
-                    .push(Box::pin(async move { Some(Event::Evaluated { id, result: result.await }) }));
+                let (edition, result) = (self.ledger.edition(), self.places.clone().work(result));
+                self.begin(
+                    async move { Ended::Evaluated { edition, question: effect, result: result.await } },
+                );
             }
             Effect::Call { step, attempt, plugin, ask } => {
                 let this = self.attempt(step, attempt, plugin);
@@ -225,19 +284,19 @@ impl Driver {
                 let (core, tenant) = (self.core.clone(), self.tenant.clone());
                 let call = core.steps.clone().call(core, tenant, this, ask);
                 let outcome = Abortable::new(self.places.clone().work(call), registration);
-                self.under_way.push(Box::pin(async move {
-                    let outcome = outcome.await.ok()?;
-                    Some(Event::Answered { step, attempt, outcome })
-                }));
+                self.begin(async move {
+                    match outcome.await {
+                        Ok(outcome) => Ended::In(Event::Answered { step, attempt, outcome }),
+                        Err(Aborted) => Ended::Aborted,
+                    }
+                });
             }
             Effect::Undo { step, attempt, plugin, state, reason } => {
                 let this = self.attempt(step, attempt, plugin);
                 let (core, tenant) = (self.core.clone(), self.tenant.clone());
                 let undo = core.steps.clone().undo(core, tenant, this, state, reason);
                 let undo = self.places.clone().work(undo);
-                self.under_way.push(Box::pin(async move {
-                    Some(Event::Undone { step, attempt, problem: undo.await })
-                }));
+                self.begin(async move { Ended::In(Event::Undone { step, attempt, problem: undo.await }) });
             }
             Effect::Abort { step } => {
                 if let Some(abort) = self.aborts.remove(&step) {
@@ -250,6 +309,22 @@ impl Driver {
             Effect::Reply { reply, .. } => self.core.waiters.reply(self.key().run, reply),
             Effect::Finish(end) => self.core.waiters.finish(self.key().run, end),
         }
+    }
+
+    /// Where there are branches, each thing under way is a task of its own, which goes on while another's answer is
+    /// committed; otherwise nothing is under way then, and the way of one more task is saved.
+    fn begin(&mut self, work: impl Future<Output = Ended> + Send + 'static) {
+        if !self.has_branches {
+            return self.under_way.push(Box::pin(work));
+        }
+        let task = AbortOnDropHandle::new(tokio::spawn(work));
+        self.under_way.push(Box::pin(async move {
+            task.await.unwrap_or_else(|error| match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The host is stopping.
+                Err(_) => Ended::Aborted,
+            })
+        }));
     }
 
     fn announce_run(&self, at: Timestamp, status: Status) {

@@ -35,6 +35,8 @@ pub(super) struct Ledger {
     inherited: bool,
     /// What became of a callback that was not taken after all.
     refused: Option<CallbackNow>,
+    /// How often the state was made anew.
+    edition: u64,
 }
 
 /// The journal does not take this run's entries any more: somebody else has it, or the host is stopping.
@@ -70,6 +72,7 @@ impl Ledger {
             fired: vec![],
             inherited,
             refused: None,
+            edition: 0,
         }
     }
 
@@ -88,6 +91,11 @@ impl Ledger {
     /// Whether what the run asks for is this host's to do: no other host is at work on it.
     pub fn is_own(&self) -> bool {
         self.row.owner.is_none_or(|owner| owner == self.lease)
+    }
+
+    /// Another number each time that the state was made anew: what an id stands for may be something else since.
+    pub fn edition(&self) -> u64 {
+        self.edition
     }
 
     /// Whether this host still has the lease under which it began with the run.
@@ -259,6 +267,7 @@ impl Ledger {
             }
         };
         let mut asked = Asked::default();
+        self.edition += 1;
         self.state = self.core.new_state(self.state.flow().clone(), &key);
         let known = self.committed;
         let mut has_rested = false;

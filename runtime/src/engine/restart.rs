@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 
 use super::view;
-use crate::flow::{End, Event, RunState, Status, StepRecord};
+use crate::flow::{End, Event, RunState, Status, StepId, StepRecord};
 use crate::journal::Entry;
 use crate::problem::{Problem, kind};
 
@@ -29,6 +29,10 @@ pub(super) fn up_to_the_failed_step(
             break;
         }
     }
+    // What the other branches had begun by then, the old run has carried on with: it cannot be both done and begun again.
+    if fresh.is_busy_beside(failed as StepId) {
+        return Err(not_from_there("other branches of its `fork` were at work when the step began"));
+    }
     let last = events.last().map_or(now, |(at, _)| *at);
     for (at, _) in &mut events {
         *at = at.checked_add(now.duration_since(last)).unwrap_or(now);
@@ -45,8 +49,13 @@ fn failed_step(old: &RunState) -> Result<&StepRecord, Problem> {
         (&other.kind, &other.title, other.status, &other.detail)
             == (&problem.kind, &problem.title, problem.status, &problem.detail)
     };
+    // Another step may have failed in the same words, and been caught.
+    let here = |step: &StepRecord| problem.instance.as_ref().is_none_or(|place| *place == step.reference);
     let ended_it = |step: &&StepRecord| {
-        step.status == Status::Faulted && !step.attempts.is_empty() && step.problem.as_ref().is_some_and(same)
+        step.status == Status::Faulted
+            && !step.attempts.is_empty()
+            && step.problem.as_ref().is_some_and(same)
+            && here(step)
     };
     old.steps()
         .iter()

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::call::Attempt;
 use super::core::Core;
 use super::tenant::Tenant;
-use crate::flow::{Ask, Outcome};
+use crate::flow::{Ask, Outcome, Variables};
 use crate::problem::Problem;
 
 /// An expression that is not evaluated natively.
@@ -17,8 +17,8 @@ pub(super) struct Evaluation {
     /// Of the flow's text: what is compiled for one is kept for all its runs.
     pub flow_digest: String,
     pub program: String,
-    pub input: Value,
-    pub variables: Value,
+    pub input: Arc<Value>,
+    pub variables: Variables,
 }
 
 /// Each of these ends in an answer, whatever goes wrong. A future that is dropped leaves nothing running on this host.

@@ -1,8 +1,8 @@
 //! A tenant in this process: its egress, its quotas, and what of them is used.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use governor::{DefaultDirectRateLimiter, Quota as Rate, RateLimiter};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
@@ -94,18 +94,25 @@ impl Tenant {
     }
 }
 
-/// Where the steps of one run at work do so. The first has the run's own place; each further one of a `fork`, or that is
+/// Where what a run has under way is at work. The first has the run's own place; each further one of a `fork`, or that is
 /// undone meanwhile, takes one more of its tenant's, so that no flow is at work in more places than its tenant has.
 pub(super) struct Places {
     tenant: Arc<Tenant>,
     own: Semaphore,
+    /// Those of the tenant that it has now: one less than are at work.
+    further: std::sync::Mutex<Vec<OwnedSemaphorePermit>>,
     /// Whoever waits for one of the tenant's: one at a time, so that other runs get theirs in between.
     turn: Mutex<()>,
 }
 
 impl Places {
     pub fn of_run(tenant: Arc<Tenant>) -> Arc<Self> {
-        Arc::new(Self { tenant, own: Semaphore::new(1), turn: Mutex::default() })
+        Arc::new(Self {
+            tenant,
+            own: Semaphore::new(1),
+            further: std::sync::Mutex::default(),
+            turn: Mutex::default(),
+        })
     }
 
     /// Does this work as soon as there is a place for it.
@@ -114,12 +121,29 @@ impl Places {
             let _turn = self.turn.lock().await;
             self.tenant.slot().await
         };
-        let (_own, _further) = tokio::select! {
+        tokio::select! {
             biased;
-            own = self.own.acquire() => (Some(own.expect("the semaphore is never closed")), None),
-            further = further => (None, Some(further)),
-        };
+            own = self.own.acquire() => own.expect("the semaphore is never closed").forget(),
+            further = further => self.further().push(further),
+        }
+        let _place = Place(&self);
         work.await
+    }
+
+    fn further(&self) -> MutexGuard<'_, Vec<OwnedSemaphorePermit>> {
+        self.further.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One that is taken.
+struct Place<'p>(&'p Places);
+
+impl Drop for Place<'_> {
+    /// The tenant gets one back first: a run with one thing under way has its own place and no other.
+    fn drop(&mut self) {
+        if self.0.further().pop().is_none() {
+            self.0.own.add_permits(1);
+        }
     }
 }
 

@@ -97,6 +97,11 @@ impl CallSite<'_> {
 }
 
 impl Flow {
+    /// Whether several things of one run may be under way at the same time.
+    pub(crate) fn has_branches(&self) -> bool {
+        self.tasks.iter().any(|task| matches!(task.kind, Kind::Fork(_)))
+    }
+
     /// Every plugin call, in the order of the text.
     pub(crate) fn calls(&self) -> impl Iterator<Item = CallSite<'_>> {
         self.tasks.iter().filter_map(|task| match &task.kind {

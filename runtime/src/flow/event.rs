@@ -18,6 +18,9 @@ pub type TimerId = u32;
 /// The ordinal of an evaluation in its run.
 pub type EvaluationId = u32;
 
+/// What an expression sees beside its input. Shared, as several questions of one run may be open.
+pub type Variables = Arc<[(String, Arc<Value>)]>;
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -153,9 +156,9 @@ pub enum Effect {
         /// One jq program for everything that is needed at this point.
         program: String,
         /// The value of `.`.
-        input: Value,
-        /// An object: variable names without `$`, and their values.
-        variables: Value,
+        input: Arc<Value>,
+        /// Variable names without `$`, and their values.
+        variables: Variables,
     },
     /// Call a plugin's action and come back with [`Event::Answered`].
     Call {

@@ -32,7 +32,7 @@ pub use document::{Document, read};
 pub(crate) use event::ATTEMPTS_TO_UNDO;
 pub use event::{
     Ask, AttemptRecord, CleanupRecord, Effect, End, Event, Outcome, Reply, Status, StepId, StepRecord,
-    Suspension, TimerId,
+    Suspension, TimerId, Variables,
 };
 pub use finding::{Finding, Severity};
 pub use import::{Imported, Place, Sample, SampleVariable, curl as import_curl, paths, sample};

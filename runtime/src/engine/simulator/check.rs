@@ -170,6 +170,15 @@ impl Checker {
                 return Err(format!("{}: step {} was not undone: {:?}", key.run, step.id, step.cleanup));
             }
         }
+        for step in told.state.steps().iter().filter(|step| step.kind == "set") {
+            let mark = step.output.get("mark").and_then(serde_json::Value::as_str);
+            if mark.is_some_and(|mark| mark != step.name) {
+                return Err(format!(
+                    "{}: step {} has the answer to another's question: {}",
+                    key.run, step.name, step.output
+                ));
+            }
+        }
         self.output(&told)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::flow::{Document, Flow, read};
 
-const TEXTS: [&str; 8] = [
+const TEXTS: [&str; 9] = [
     // One step after the other.
     "name: sequence, version: 1.0.0}
 do:
@@ -75,6 +75,27 @@ do:
           - b: {do: [{pause: {wait: PT5S}}, {act: {call: 'act:1.0.0@default', output: {as: '{list: [.serial]}'}}}]}
           - c: {if: '${ [limit(1; repeat(1))] | length == 1 }', call: 'act:1.0.0@default', output: {as: '{list: [.serial]}'}}
   - b: {call: 'wait:1.0.0@default', output: {as: '{list: ($input.list + [.serial])}'}}",
+    // Branches that ask the guest at the same time, after something that another host may be told.
+    "name: asked, version: 1.0.0}
+do:
+  - all:
+      fork:
+        branches:
+          - first:
+              do:
+                - pause: {wait: PT3S}
+                - a: {set: '${ [limit(1; repeat(\"mark-a\"))] }'}
+                - b: {set: '${ [limit(1; repeat(\"mark-b\"))] }'}
+          - second:
+              do:
+                - hook: {call: 'wait:1.0.0@default', output: {as: '.serial'}}
+                - c: {set: '${ [limit(1; repeat(\"mark-c\"))] }'}
+                - d: {set: '${ [limit(1; repeat(\"mark-d\"))] }'}
+          - third:
+              do:
+                - e: {set: '${ [limit(1; repeat(\"mark-e\"))] }'}
+                - f: {set: '${ [limit(1; repeat(\"mark-f\"))] }'}
+  - last: {set: {list: []}}",
 ];
 
 /// Flows that nobody asks for.

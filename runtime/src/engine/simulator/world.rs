@@ -59,7 +59,8 @@ enum Asked {
     Start,
     Resume,
     Undo,
-    Evaluate,
+    /// With this answer.
+    Evaluate(Value),
 }
 
 enum Answer {
@@ -179,7 +180,7 @@ impl Call {
             Asked::Start => "start",
             Asked::Resume => "resume",
             Asked::Undo => "undo",
-            Asked::Evaluate => "evaluate",
+            Asked::Evaluate(_) => "evaluate",
         };
         let (run, step) = self.step;
         format!("host {} {what} {run} {step}.{}", self.host, self.attempt)
@@ -203,8 +204,8 @@ impl Answer {
 
 impl State {
     fn decide(&mut self, call: &Call, chance: &mut Chance, kind: bool) -> Answer {
-        match call.asked {
-            Asked::Evaluate => Answer::Evaluated(json!(true)),
+        match &call.asked {
+            Asked::Evaluate(answer) => Answer::Evaluated(answer.clone()),
             Asked::Undo if kind || !chance.once_in(3) => {
                 self.undone.insert(call.step);
                 Answer::Undone(None)
@@ -236,6 +237,12 @@ impl State {
             _ => done,
         }
     }
+}
+
+/// The mark in a program, which is in its answer as well.
+fn marked(program: &str) -> Option<&str> {
+    let (_, mark) = program.split_once("\"mark-")?;
+    mark.split('"').next()
 }
 
 fn suspension(serial: u64, chance: &mut Chance) -> Suspension {
@@ -328,8 +335,13 @@ impl Steps for Hands {
         })
     }
 
-    fn evaluate(self: Arc<Self>, _: Arc<Tenant>, _: Evaluation) -> BoxFuture<'static, Result<Value, String>> {
+    fn evaluate(
+        self: Arc<Self>,
+        _: Arc<Tenant>,
+        evaluation: Evaluation,
+    ) -> BoxFuture<'static, Result<Value, String>> {
         Box::pin(async move {
+            let answer = marked(&evaluation.program).map_or(json!(true), |mark| json!({ "mark": mark }));
             let nobody = Attempt {
                 run: RunId::from_bytes([0; 16]),
                 step: 0,
@@ -339,7 +351,7 @@ impl Steps for Hands {
                 hidden: Hidden::default(),
                 mask: None,
             };
-            match self.ask(Lease(0), &nobody, Asked::Evaluate, String::new()).await {
+            match self.ask(Lease(0), &nobody, Asked::Evaluate(answer), String::new()).await {
                 Answer::Evaluated(value) => Ok(value),
                 _ => unreachable!("an evaluation is answered with a value"),
             }

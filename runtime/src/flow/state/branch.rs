@@ -12,7 +12,7 @@ use crate::flow::task::fork::{self, BranchEnd};
 use crate::problem::{Problem, kind};
 
 use super::frame::Frame;
-use super::scope::{Pending, VALUE_BYTES};
+use super::scope::{Pending, VALUE_BYTES, admit, too_large};
 use super::{Body, RunState, Stop, Turn};
 
 /// The ordinal of a branch in its run.
@@ -144,6 +144,24 @@ impl Turn<'_> {
         false
     }
 
+    /// The task that the next one of this branch is inside of.
+    pub(super) fn around(&self) -> Option<&Frame> {
+        let branch = self.here();
+        branch.frames.last().or_else(|| self.run.branches.get(branch.of?.branch).frames.last())
+    }
+
+    /// The outputs of branches as one value, which is a copy of them.
+    pub(crate) fn gather(&mut self, outputs: Vec<Arc<Value>>) -> Result<Arc<Value>, Box<Problem>> {
+        let bytes = outputs.iter().map(|output| self.measure(output)).sum();
+        self.budget.charge(bytes);
+        if bytes > VALUE_BYTES {
+            return Err(Box::new(too_large()));
+        }
+        let output = Value::Array(outputs.into_iter().map(Arc::unwrap_or_clone).collect());
+        admit(&output)?;
+        Ok(Arc::new(output))
+    }
+
     /// Begins one branch for each of these lists, with the input of the task at the top.
     pub(crate) fn fork(&mut self, lists: &[ListIndex]) -> Result<(), Stop> {
         let input = self.input();
@@ -166,11 +184,14 @@ impl Turn<'_> {
     pub(super) fn end_branch(&mut self, output: &Arc<Value>) -> Result<bool, Stop> {
         let was_skipped = self.here().was_skipped;
         let Some(parent) = self.leave_branch() else { return Ok(false) };
+        let is_handed_on = Arc::ptr_eq(&self.frame().input, output);
+        if !is_handed_on {
+            let bytes = self.measure(output);
+            self.hold(bytes)?;
+        }
         let output = Arc::clone(output);
-        let bytes = self.measure(&output);
         let end = if was_skipped { BranchEnd::Skipped(output) } else { BranchEnd::Completed(output) };
         fork::branch_ended(self, parent.position, end);
-        self.hold(bytes)?;
         Ok(true)
     }
 
@@ -216,16 +237,29 @@ impl Turn<'_> {
         &mut self,
         bytes: impl FnOnce(&mut Self) -> usize,
     ) -> Result<(), Box<Problem>> {
-        if self.here().of.is_none() {
-            return Ok(());
+        self.count_in_branch(bytes);
+        self.check_held()
+    }
+
+    /// The same where nothing can be refused; the next one who looks does.
+    pub(crate) fn count_in_branch(&mut self, bytes: impl FnOnce(&mut Self) -> usize) {
+        if self.here().of.is_some() {
+            let bytes = bytes(self);
+            self.count(bytes);
         }
-        let bytes = bytes(self);
-        self.hold(bytes)
+    }
+
+    fn count(&mut self, bytes: usize) {
+        self.frame().held += bytes;
+        self.run.branches.held += bytes;
     }
 
     fn hold(&mut self, bytes: usize) -> Result<(), Box<Problem>> {
-        self.frame().held += bytes;
-        self.run.branches.held += bytes;
+        self.count(bytes);
+        self.check_held()
+    }
+
+    pub(super) fn check_held(&self) -> Result<(), Box<Problem>> {
         if self.run.branches.held <= HELD_BYTES {
             return Ok(());
         }

@@ -58,6 +58,11 @@ impl<'a> Turn<'a> {
         self.here_mut().frames.last_mut().expect("stages run with a task on the stack: go_on looks first")
     }
 
+    /// What comes next for the task at the top, if there is one.
+    pub(super) fn frame_stage(&self) -> Option<Stage> {
+        self.here().frames.last().map(|frame| frame.stage)
+    }
+
     /// The task at the top of the stack.
     pub(crate) fn task(&mut self) -> &'a Task {
         let flow = self.flow;

@@ -205,7 +205,10 @@ impl RunState {
         if turn.take(event) {
             turn.go_on();
         }
-        turn.effects
+        let mut effects = turn.effects;
+        // What was asked for a branch that another one has cancelled by now.
+        effects.retain(|effect| !matches!(effect, Effect::Evaluate { .. }) || self.awaits(effect));
+        effects
     }
 
     /// The evaluations, the calls and the timers that have no answer yet, to be issued again after a fold.
@@ -216,6 +219,12 @@ impl RunState {
         let undoing = self.undoing.iter().filter_map(|(step, undoing)| undoing.effect(*step));
         let timers = self.timers.iter().map(|(timer, armed)| Effect::Timer { timer: *timer, due: armed.due });
         evaluations.chain(calls).chain(undoing).chain(timers).collect()
+    }
+
+    /// Whether a call of another step is begun and has not ended.
+    pub(crate) fn is_busy_beside(&self, step: StepId) -> bool {
+        let begun = |leaf: &Frame| matches!(&leaf.body, Body::Call(call) if call.attempt > 0);
+        self.branches.leaves().any(|leaf| leaf.step != step && begun(leaf))
     }
 
     /// Whether the answer to it is still waited for.
@@ -267,6 +276,9 @@ impl RunState {
 
     /// Of several branches the one counts that does most: one that works, one that the world must wake.
     fn status_under_way(&self) -> Status {
+        if self.branches.iter().any(|branch| branch.pending.is_some()) {
+            return Status::Running;
+        }
         let mut waits = None;
         for leaf in self.branches.leaves() {
             match self.steps[leaf.step as usize].status {

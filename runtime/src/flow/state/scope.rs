@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::flow::event::{Effect, EvaluationId};
+use crate::flow::event::{Effect, EvaluationId, Variables};
 use crate::flow::needs;
 use crate::flow::task::{Kind, try_};
 use crate::flow::template::{Evaluation, Scope, Template};
@@ -26,7 +26,9 @@ pub(super) struct Pending {
     pub id: EvaluationId,
     program: String,
     input: Arc<Value>,
-    variables: Value,
+    variables: Variables,
+    /// Of an export: the context that it was asked over.
+    context: Option<Arc<Value>>,
 }
 
 impl Pending {
@@ -34,8 +36,8 @@ impl Pending {
         Effect::Evaluate {
             id: self.id,
             program: self.program.clone(),
-            input: Value::clone(&self.input),
-            variables: self.variables.clone(),
+            input: Arc::clone(&self.input),
+            variables: Arc::clone(&self.variables),
         }
     }
 }
@@ -69,21 +71,19 @@ impl Turn<'_> {
             Evaluation::Value(value) => Ok(value),
             Evaluation::Failed(reason) => Err(failed(reason).into()),
             Evaluation::Guest => {
-                let variables: Map<String, Value> =
-                    bindings.iter().map(|(name, value)| ((*name).to_owned(), Value::clone(value))).collect();
+                let variables = bindings.iter().map(|(name, value)| ((*name).to_owned(), Arc::clone(value)));
+                let variables = variables.collect();
                 self.ask(template.program(), input, variables);
                 Err(Stop::Park)
             }
         }
     }
 
-    fn ask(&mut self, program: String, input: &Arc<Value>, variables: Map<String, Value>) {
-        let pending = Pending {
-            id: self.run.next_evaluation,
-            program,
-            input: Arc::clone(input),
-            variables: Value::Object(variables),
-        };
+    fn ask(&mut self, program: String, input: &Arc<Value>, variables: Variables) {
+        let is_export = self.frame_stage() == Some(Stage::Export);
+        let context = is_export.then(|| Arc::clone(&self.run.context));
+        let pending =
+            Pending { id: self.run.next_evaluation, program, input: Arc::clone(input), variables, context };
         self.run.next_evaluation += 1;
         self.effect(pending.effect());
         self.here_mut().pending = Some(pending);
@@ -94,9 +94,13 @@ impl Turn<'_> {
         if !self.go_to(|branch| branch.asks(id)) {
             return false;
         }
+        let context = Arc::clone(&self.run.context);
         let branch = self.here_mut();
-        branch.pending = None;
-        branch.answer = Some(result);
+        let asked_over = branch.pending.take().and_then(|pending| pending.context);
+        // Another branch has exported meanwhile, and is not to be undone by this one: it is asked anew.
+        if asked_over.is_none_or(|asked_over| Arc::ptr_eq(&asked_over, &context)) {
+            branch.answer = Some(result);
+        }
         true
     }
 
@@ -209,11 +213,17 @@ fn failed(reason: String) -> Problem {
 pub(crate) fn admit(value: &Value) -> Result<(), Box<Problem>> {
     let detail = match size(value, VALUE_DEPTH) {
         None => format!("a value is nested more than {VALUE_DEPTH} levels deep"),
-        Some(bytes) if bytes > VALUE_BYTES => format!("a value has more than {VALUE_BYTES} bytes as JSON"),
+        Some(bytes) if bytes > VALUE_BYTES => return Err(Box::new(too_large())),
         Some(_) => return Ok(()),
     };
-    let problem = Problem::new(kind::RUNTIME, "a value is too large", 413).detail(detail);
-    Err(Box::new(problem))
+    Err(Box::new(Problem::new(kind::RUNTIME, TOO_LARGE, 413).detail(detail)))
+}
+
+const TOO_LARGE: &str = "a value is too large";
+
+pub(super) fn too_large() -> Problem {
+    let detail = format!("a value has more than {VALUE_BYTES} bytes as JSON");
+    Problem::new(kind::RUNTIME, TOO_LARGE, 413).detail(detail)
 }
 
 /// About how long the value is as JSON text; None where it is nested deeper than that.

@@ -120,6 +120,7 @@ impl Turn<'_> {
             },
             Stage::Output => {
                 let raw = Arc::clone(&self.frame().output);
+                self.check_held()?;
                 self.mask_output(&raw);
                 let output = self.transform_output(&task.output, &raw, "the task's output")?;
                 self.mask_output(&output);
@@ -169,7 +170,7 @@ impl Turn<'_> {
             cleanup: None,
         });
         self.run.changed.push(step);
-        let is_handed_on = self.here().frames.last().is_none_or(|around| Arc::ptr_eq(&around.input, &raw));
+        let is_handed_on = self.around().is_some_and(|around| Arc::ptr_eq(&around.input, &raw));
         self.here_mut().frames.push(Frame {
             task: index,
             step,
@@ -218,8 +219,12 @@ impl Turn<'_> {
 
     fn set_output(&mut self, output: Arc<Value>) {
         let frame = self.frame();
-        frame.output = output;
+        let is_handed_on = Arc::ptr_eq(&frame.input, &output);
+        frame.output = Arc::clone(&output);
         frame.stage = Stage::Output;
+        if !is_handed_on {
+            self.count_in_branch(|turn| turn.measure(&output));
+        }
     }
 
     /// An answer from outside is the raw output of the task.

@@ -320,6 +320,7 @@ impl Call {
         let input = turn.input();
         let value = Arc::new(turn.evaluate(&arguments.value, &input)?);
         turn.validate(arguments.input.schema.as_ref(), &value, "the function's arguments")?;
+        turn.hold_in_branch(|turn| turn.measure(&value))?;
         if let Body::Call(progress) = turn.body() {
             progress.arguments = Some(Arc::clone(&value));
         }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::flow::definition::{Builder, ListIndex};
 use crate::flow::node::Node;
 use crate::flow::reader::Keys;
-use crate::flow::state::{Body, Next, Stop, Turn, admit};
+use crate::flow::state::{Body, Next, Stop, Turn};
 use crate::problem::Problem;
 
 #[derive(Debug)]
@@ -77,10 +77,7 @@ impl Fork {
             return Err(Stop::Park);
         }
         let outputs = std::mem::take(&mut progress.outputs);
-        let outputs = outputs.into_iter().flatten().map(Arc::unwrap_or_clone).collect();
-        let output = Value::Array(outputs);
-        admit(&output)?;
-        Ok(Next::Done(Arc::new(output)))
+        Ok(Next::Done(turn.gather(outputs.into_iter().flatten().collect())?))
     }
 
     fn begin(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {

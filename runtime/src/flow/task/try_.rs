@@ -47,6 +47,8 @@ pub(crate) struct Progress {
     retries: u32,
     began: Timestamp,
     problem: Option<Problem>,
+    /// How much the last error holds, about.
+    held_bytes: usize,
     /// The error as a value, while it is in scope.
     pub error: Option<Arc<Value>>,
 }
@@ -154,8 +156,14 @@ impl Try {
     pub(super) fn step(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {
         if !matches!(turn.body(), Body::Try(_)) {
             let began = turn.at();
-            *turn.body() =
-                Body::Try(Progress { phase: Phase::Trying, retries: 0, began, problem: None, error: None });
+            *turn.body() = Body::Try(Progress {
+                phase: Phase::Trying,
+                retries: 0,
+                began,
+                problem: None,
+                held_bytes: 0,
+                error: None,
+            });
             return self.attempt(turn);
         }
         let input = turn.input();
@@ -255,6 +263,15 @@ impl Try {
 pub(crate) fn caught(turn: &mut Turn<'_>, problem: Problem) {
     turn.disarm_own_attempt();
     let error = Arc::new(serde_json::to_value(&problem).unwrap_or_default());
+    let mut bytes = 0;
+    turn.count_in_branch(|turn| {
+        bytes = turn.measure(&error);
+        bytes
+    });
+    if let Body::Try(progress) = turn.body() {
+        let before = std::mem::replace(&mut progress.held_bytes, bytes);
+        turn.let_go_in_branch(before);
+    }
     if let Body::Try(progress) = turn.body() {
         progress.phase = Phase::When;
         progress.problem = Some(problem);

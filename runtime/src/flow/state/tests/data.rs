@@ -230,7 +230,10 @@ fn a_program_that_is_not_native_goes_to_the_guest_once_per_stage() {
     let [Effect::Evaluate { id: 0, input, variables, .. }] = &effects[..] else {
         panic!("{:?}", driver.lines(&effects));
     };
-    assert_eq!((input, variables), (&json!([2, 1]), &json!({"context": null})));
+    assert_eq!(
+        (&**input, &**variables),
+        (&json!([2, 1]), &[("context".to_owned(), Arc::new(json!(null)))][..])
+    );
     assert_eq!(driver.state.outstanding(), effects);
     let result = Ok(json!({"n": ["1", "2"], "m": null}));
     assert!(driver.take(Event::Evaluated { id: 1, result: result.clone() }).is_empty());

@@ -349,7 +349,103 @@ fn what_branches_hold_at_the_same_time_is_bounded() {
     let problem = driver.problem();
     assert_eq!(problem.status, 413);
     assert!(problem.detail.as_ref().unwrap().contains("run fewer side by side"), "{problem}");
-    assert_eq!(problem.instance.as_deref(), Some("/do/0/all/fork/branches/3/b3/do/1/rest"));
+    assert_eq!(problem.instance.as_deref(), Some("/do/0/all/fork/branches/3/b3/do/0/grow"));
+}
+
+/// A branch that goes round hands each time something else to itself.
+#[test]
+fn what_a_branch_hands_to_itself_is_held() {
+    let twenty = [".text"; 20].join(", ");
+    let branch = |name: usize| {
+        let output = format!("output: {{ as: '${{ {{text: .text, all: [{twenty}]}} }}' }}");
+        format!("{{ b{name}: {{ wait: PT1H, {output}, then: b{name} }} }}")
+    };
+    let branches: Vec<String> = (0..8).map(branch).collect();
+    let flow = format!("do: [ {{ all: {{ fork: {{ branches: [ {} ] }} }} }} ]", branches.join(", "));
+    let (mut driver, effects) = Driver::started(&flow, json!({ "text": "x".repeat(1 << 20) }));
+    assert_eq!(effects.len(), 8);
+    for timer in 0..4 {
+        driver.take(Event::Fired { timer });
+    }
+    assert_eq!(driver.problem().status, 413);
+}
+
+#[test]
+fn errors_and_arguments_are_held_too() {
+    let text = "x".repeat(20 << 20);
+    let branches: Vec<String> = (0..8)
+        .map(|name| {
+            let rest = "catch: { retry: { delay: PT1H } }";
+            format!("{{ b{name}: {{ try: [ {{ work: {{ call: 'tool:1.0.0@default' }} }} ], {rest} }} }}")
+        })
+        .collect();
+    let flow = format!("do: [ {{ all: {{ fork: {{ branches: [ {} ] }} }} }} ]", branches.join(", "));
+    let (mut driver, effects) = Driver::started(&flow, json!({}));
+    assert_eq!(effects.len(), 8);
+    for step in 9..13 {
+        driver.fail(step, 1, communication(503).data(json!(text)));
+    }
+    // Counted when the error is caught, and seen by whoever holds more next.
+    driver.answer(13, 1, json!(text));
+    assert_eq!(driver.state.steps()[13].problem.as_ref().unwrap().status, 413);
+}
+
+#[test]
+fn an_export_over_a_context_that_another_branch_has_changed_is_asked_anew() {
+    let export =
+        |name: &str| format!("export: {{ as: '${{ $context + {{{name}: ([3, 1] | sort_by(.))}} }}' }}");
+    let flow = format!(
+        "do: [ {{ both: {{ fork: {{ branches: [ {{ a: {{ set: {{ x: 1 }}, {} }} }}, {{ b: {{ set: {{ x: 2 }}, {} }} }} ] }} }} }},
+               {{ tell: {{ set: '${{ $context }}' }} }} ]",
+        export("a"),
+        export("b")
+    );
+    let (mut driver, effects) = Driver::started(&flow, json!({}));
+    assert_eq!(effects.len(), 2);
+    driver.take(Event::Evaluated { id: 0, result: Ok(json!({"a": [1, 3]})) });
+    // It was asked before the other one had exported.
+    let effects = driver.take(Event::Evaluated { id: 1, result: Ok(json!({"b": [1, 3]})) });
+    let [Effect::Evaluate { id: 2, variables, .. }] = &effects[..] else {
+        panic!("{:?}", driver.lines(&effects))
+    };
+    assert_eq!(*variables[0].1, json!({"a": [1, 3]}));
+    let both = json!({"a": [1, 3], "b": [1, 3]});
+    let effects = driver.take(Event::Evaluated { id: 2, result: Ok(both.clone()) });
+    assert_eq!(driver.lines(&effects), [format!("completed {both}")]);
+}
+
+#[test]
+fn what_is_asked_for_a_branch_that_has_lost_is_not_asked() {
+    let flow = "do: [ { race: { fork: { compete: true, branches: [
+      { slow: { if: '[limit(1; repeat(1))] | length == 1', wait: PT1S } }, { fast: { set: { won: true } } } ] } } } ]";
+    let (driver, effects) = Driver::started(flow, json!({}));
+    assert_eq!(driver.lines(&effects), ["completed {\"won\":true}"]);
+}
+
+#[test]
+fn a_race_as_a_switch_holds_nothing_of_those_that_are_skipped() {
+    let names: Vec<String> =
+        (0..7).map(|name| format!("{{ b{name}: {{ if: '.kind == {name}', wait: PT1H }} }}")).collect();
+    let flow =
+        format!("do: [ {{ one: {{ fork: {{ compete: true, branches: [ {} ] }} }} }} ]", names.join(", "));
+    let (driver, effects) = Driver::started(&flow, json!({ "kind": 6, "text": "x".repeat(12 << 20) }));
+    assert_eq!((effects.len(), driver.state.status()), (1, Status::Waiting));
+}
+
+#[test]
+fn outputs_that_are_too_large_together_are_refused() {
+    let names: Vec<String> = (0..7).map(|name| format!("{{ b{name}: {{ set: '${{ . }}' }} }}")).collect();
+    let flow = format!("do: [ {{ all: {{ fork: {{ branches: [ {} ] }} }} }} ]", names.join(", "));
+    let (driver, _) = Driver::started(&flow, json!({ "text": "x".repeat(6 << 20) }));
+    assert_eq!((driver.problem().status, driver.problem().title.as_str()), (413, "a value is too large"));
+}
+
+#[test]
+fn a_run_that_asks_for_its_fork_is_running_whatever_else_waits() {
+    let flow = "do: [ { outer: { fork: { branches: [ { rest: { wait: PT1H } },
+      { inner: { fork: { branches: [ { x: { set: { n: 1 } } } ] }, output: { as: '${ [3, 1] | sort_by(.) }' } } } ] } } } ]";
+    let (driver, effects) = Driver::started(flow, json!({}));
+    assert_eq!((effects.len(), driver.state.status()), (2, Status::Running));
 }
 
 #[test]
