@@ -24,9 +24,10 @@ pub use cli::main;
 pub use clock::Clock;
 pub use config::{AllowRule, Config, ConfigError, Quota, Retention, TenantConfig, TlsConfig};
 pub use engine::{
-    Answer, Callback, Data, DeployError, FlowView, Hook, Inbound, List, OpenError, Options, PluginView,
-    RunChange, RunFilter, RunSummary, RunView, Runtime, ScheduleView, SubscriptionView, Trial, TrialEnd,
-    TriggerView, VaultKind, VaultView, backup,
+    Answer, AuditEntry, AuditFilter, AuditView, Callback, Caller, Data, Deed, DeployError, FlowView, Hook,
+    Inbound, List, NewToken, OpenError, Options, PluginView, Role, RunChange, RunFilter, RunSummary, RunView,
+    Runtime, ScheduleView, SubscriptionView, TokenView, Trial, TrialEnd, TriggerView, VaultKind, VaultView,
+    backup,
 };
 pub use flow::{
     AttemptRecord, CleanupRecord, Document, Finding, Flow, Imported, Place, Sample, SampleVariable, Severity,

@@ -40,6 +40,7 @@ mod secrets;
 mod signatures;
 mod steps;
 mod subscriptions;
+mod tokens;
 mod webhook;
 
 use flowcell_tests::Product;

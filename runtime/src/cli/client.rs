@@ -33,7 +33,7 @@ pub(super) struct Server {
     /// The host's address [default: the one in the data folder, else http://127.0.0.1:8080]
     #[arg(long, global = true, value_name = "URL")]
     server: Option<String>,
-    /// The operator's token
+    /// The operator's token, or one that `flowcell tokens create` gave
     // One of 64 tokens begins with a hyphen.
     #[arg(
         long,

@@ -10,7 +10,8 @@ use super::sources::{self, Sources};
 use super::{Stop, terminal};
 use crate::server::{self, Access, ListenError, Listener};
 use crate::{
-    Clock, Config, Data, DeployError, Document, Finding, Flow, FlowId, Options, Runtime, Severity, TenantId,
+    Clock, Config, Data, Deed, DeployError, Document, Finding, Flow, FlowId, Options, Problem, Runtime,
+    Severity, TenantId,
 };
 
 /// A host that is open and not yet serving.
@@ -127,8 +128,15 @@ pub(super) async fn install(
 ) -> Result<(), Stop> {
     known(runtime, tenant)?;
     for sources::Plugin { path, wasm } in plugins {
-        let installed = runtime.install_plugin(tenant, wasm).await;
-        installed.map_err(|problem| Stop::wrong(format!("{}: {problem}", path.display())))?;
+        let failed = |problem: Problem| Stop::wrong(format!("{}: {problem}", path.display()));
+        let before = runtime.plugins(tenant);
+        let plugin = runtime.install_plugin(tenant, wasm).await.map_err(failed)?;
+        if !before.iter().any(|known| known.digest == plugin.digest) {
+            let deed = by_command_line("InstallPlugin", format!("{}:{}", plugin.name, plugin.version));
+            let entry = runtime.audit(tenant, deed).await.map_err(failed)?;
+            let detail = format!("digest {}", plugin.digest);
+            runtime.audit_end(entry, 201, Some(&detail)).await.map_err(failed)?;
+        }
     }
     Ok(())
 }
@@ -154,10 +162,36 @@ pub(super) async fn deploy_documents(
     tenant: &TenantId,
     documents: Vec<Document>,
 ) -> Result<(), Stop> {
-    runtime.deploy(tenant, documents).await.map_err(|error| match error {
+    let failed = |problem: Problem| Stop::wrong(problem.to_string());
+    let mut entries = vec![];
+    for document in documents.iter().filter(|document| !runtime.holds(tenant, document)) {
+        entries.push(runtime.audit(tenant, deed(document)).await.map_err(failed)?);
+    }
+    let deployed = runtime.deploy(tenant, documents).await.map_err(|error| match error {
         DeployError::Findings(findings) => Stop::wrong(sources::lines(&findings)),
-        DeployError::Problem(problem) => Stop::wrong(problem.to_string()),
-    })
+        DeployError::Problem(problem) => failed(problem),
+    });
+    let (status, detail) = match &deployed {
+        Ok(()) => (200, None),
+        Err(stop) => (400, Some(stop.text.as_str())),
+    };
+    for entry in entries {
+        runtime.audit_end(entry, status, detail).await.map_err(failed)?;
+    }
+    deployed
+}
+
+/// What a start does with a document, in the words of the API.
+fn deed(document: &Document) -> Deed {
+    let (action, target) = match Name::of(document) {
+        Name::Flow(namespace, name) => ("PutFlow", format!("{namespace}/{name}")),
+        Name::Trigger(namespace, name) => ("PutTrigger", format!("{namespace}/{name}")),
+    };
+    by_command_line(action, target)
+}
+
+fn by_command_line(action: &str, target: String) -> Deed {
+    Deed { actor: "command line".to_owned(), role: None, from: None, action: action.to_owned(), target }
 }
 
 /// A flow that was deployed, and does not run: a newer version of it, from an earlier deployment, does.

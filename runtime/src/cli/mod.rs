@@ -52,6 +52,8 @@ enum Command {
     Secrets(admin::secrets::Args),
     Connections(admin::connections::Args),
     Tenants(admin::tenants::Args),
+    Tokens(admin::tokens::Args),
+    Audit(admin::audit::Args),
     Policy(admin::policy::Args),
     Import(import::Args),
 }
@@ -72,6 +74,8 @@ impl Command {
             Self::Secrets(args) => admin::secrets::run(args).await,
             Self::Connections(args) => admin::connections::run(args).await,
             Self::Tenants(args) => admin::tenants::run(args).await,
+            Self::Tokens(args) => admin::tokens::run(args).await,
+            Self::Audit(args) => admin::audit::run(args).await,
             Self::Policy(args) => admin::policy::run(args).await,
             Self::Import(args) => import::run(args).await,
         }
@@ -175,6 +179,11 @@ mod tests {
             "flowcell connections set shop shop.json",
             "flowcell connections show shop --json",
             "flowcell tenants list",
+            "flowcell tokens list --json",
+            "flowcell tokens show ci",
+            "flowcell tokens create ci --role editor --expires P90D",
+            "flowcell tokens delete ci --operator",
+            "flowcell audit list --actor ci --action PutFlow --since 2026-01-01T00:00:00Z --denied --limit 5",
             "flowcell import curl curl --json",
             "flowcell plugin try http-request --with {}",
             "flowcell triggers sample https://x.example/?a=1",
@@ -198,6 +207,8 @@ mod tests {
             "flowcell flows show",
             "flowcell flows show a/b/c",
             "flowcell triggers enable",
+            "flowcell tokens create ci",
+            "flowcell tokens create ci --role king",
             "flowcell flows list --server a --data b",
             "flowcell demo --log-format xml",
         ] {

@@ -127,6 +127,26 @@ fn parse_host(name: &str, whole: &str) -> Result<Host, String> {
     }
 }
 
+/// As a sentence of the audit log says it.
+impl fmt::Display for AllowRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rule = match self {
+            Self::Network(network) => return write!(f, "network {network}"),
+            Self::Host(rule) => rule,
+        };
+        write!(f, "host {}", rule.host)?;
+        if let Ports::These(ports) = &rule.ports {
+            write!(f, " ports {ports:?}")?;
+        }
+        if let Some(methods) = &rule.methods {
+            write!(f, " methods {methods:?}")?;
+        }
+        let Some(paths) = &rule.paths else { return Ok(()) };
+        let paths: Vec<String> = paths.iter().map(ToString::to_string).collect();
+        write!(f, " paths {paths:?}")
+    }
+}
+
 impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -86,6 +86,7 @@ pub(super) struct Metrics {
     guest_peak_memory: Family<PluginLabels, Histogram, fn() -> Histogram>,
     sandbox_faults: Family<FaultLabels, Counter>,
     journal_failures: Counter,
+    denials: Counter,
     journal_commits: Counter,
     journal_transactions: Counter,
     open_runs: Family<OfTenant, Gauge>,
@@ -112,6 +113,7 @@ impl Metrics {
             guest_peak_memory: Family::new_with_constructor(memory),
             sandbox_faults: Family::default(),
             journal_failures: Counter::default(),
+            denials: Counter::default(),
             journal_commits: Counter::default(),
             journal_transactions: Counter::default(),
             open_runs: Family::default(),
@@ -121,6 +123,11 @@ impl Metrics {
             egress_bytes: Family::default(),
         };
         registry.register("runs_started", "Runs accepted and journalled", metrics.runs_started.clone());
+        registry.register(
+            "api_denials",
+            "Requests of the API that its token does not open",
+            metrics.denials.clone(),
+        );
         registry.register("runs_ended", "Runs that are over, by how they ended", metrics.runs_ended.clone());
         registry.register("steps", "Attempts of steps, by outcome", metrics.steps.clone());
         registry.register("step_seconds", "How long an attempt of a step took", metrics.step_seconds.clone());
@@ -216,6 +223,10 @@ impl Metrics {
     pub fn hook_answered(&self, tenant: &TenantId, status: u16) {
         let labels = HookLabels { tenant: tenant.to_string(), status: status.into() };
         self.hooks.get_or_create(&labels).inc();
+    }
+
+    pub fn denied(&self) {
+        self.denials.inc();
     }
 
     pub fn journal_failed(&self) {

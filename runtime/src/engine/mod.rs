@@ -5,6 +5,8 @@
 //! effects of `advance` -> journal -> … -> the answer. A timer joins the same path through [`scheduler`] and
 //! [`core::Core::deliver`]. This module knows nothing of HTTP servers, terminals or SQL.
 
+mod access;
+mod audit;
 mod call;
 mod callback;
 mod carried;
@@ -43,14 +45,16 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub use self::access::{Caller, NewToken, TokenView};
+pub use self::audit::{AuditEntry, AuditFilter, AuditView, Deed};
 pub use self::callback::Callback;
 pub use self::deploy::DeployError;
 pub use self::open::backup;
 pub use self::options::{Data, OpenError, Options};
 pub use self::receive::{Answer, Hook, Inbound};
 pub use self::view::{
-    FlowView, List, PluginView, RunChange, RunFilter, RunSummary, RunView, ScheduleView, SubscriptionView,
-    Trial, TrialEnd, TriggerView, VaultKind, VaultView,
+    FlowView, List, PluginView, Role, RunChange, RunFilter, RunSummary, RunView, ScheduleView,
+    SubscriptionView, Trial, TrialEnd, TriggerView, VaultKind, VaultView,
 };
 
 use self::core::{Core, Lifetime};
@@ -167,6 +171,19 @@ impl Runtime {
     pub fn triggers(&self, tenant: &TenantId) -> Vec<TriggerView> {
         let catalog = self.core.catalog.read().expect("no panic while held");
         catalog.triggers(tenant).map(|trigger| trigger.view(&self.core.base_url)).collect()
+    }
+
+    /// Whether exactly this is deployed.
+    pub fn holds(&self, tenant: &TenantId, document: &Document) -> bool {
+        let catalog = self.core.catalog.read().expect("no panic while held");
+        match document {
+            Document::Flow(flow) => catalog
+                .flow(tenant, &flow.id.namespace, &flow.id.name, Some(&flow.id.version))
+                .is_some_and(|deployed| deployed.flow.id == flow.id),
+            Document::Trigger(trigger) => catalog
+                .trigger(tenant, &trigger.namespace, &trigger.name)
+                .is_some_and(|deployed| deployed.document.source == trigger.source),
+        }
     }
 
     /// Switches a trigger on or off. None: there is no such trigger.

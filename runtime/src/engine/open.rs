@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Runtime;
+use super::audit;
 use super::catalog::Deployed;
 use super::core::{Core, Parts};
 use super::deploy;
@@ -97,6 +98,11 @@ pub(super) async fn open(options: Options) -> Result<Runtime, OpenError> {
     load_deployed(&runtime).await?;
     // Last: a host that cannot start takes nothing from one that runs.
     lease::join(&runtime.core).await.map_err(journal_error)?;
+    for tenant in &options.config.tenants {
+        let id = TenantId::from(tenant.name.as_str());
+        let told = audit::grants(&runtime.core, &id, &tenant.allow).await;
+        told.map_err(|problem| OpenError::Journal(problem.to_string()))?;
+    }
     Ok(runtime)
 }
 

@@ -4,6 +4,8 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+use governor::clock::DefaultClock;
+use governor::state::keyed::HashMapStateStore;
 use governor::{DefaultDirectRateLimiter, Quota as Rate, RateLimiter};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
@@ -12,6 +14,11 @@ use crate::capability::vault::Vault;
 use crate::config::{Quota, Retention, TenantConfig};
 use crate::id::TenantId;
 use crate::problem::{Problem, kind};
+
+/// Of one kind and one caller.
+const DENIALS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(5).expect("not zero");
+/// When it is looked whose denials were so long ago that they need not be remembered.
+const DENIALS_REMEMBERED: usize = 1_000;
 
 pub(super) struct Tenant {
     pub id: TenantId,
@@ -24,6 +31,8 @@ pub(super) struct Tenant {
     /// Runs that are not over, waiting ones too.
     open_runs: AtomicU64,
     inbound: DefaultDirectRateLimiter,
+    /// How often the same denial is journalled, by who was denied what.
+    denials: RateLimiter<(String, String), HashMapStateStore<(String, String)>, DefaultClock>,
     /// Whoever changes what is deployed: one at a time.
     pub deploying: Mutex<()>,
     /// Whoever changes what is in the vault: one at a time.
@@ -41,6 +50,7 @@ impl Tenant {
             ),
             open_runs: AtomicU64::new(open_runs),
             inbound: RateLimiter::direct(Rate::per_second(per_second)),
+            denials: RateLimiter::hashmap(Rate::per_minute(DENIALS_PER_MINUTE)),
             deploying: Mutex::default(),
             vault_turn: Mutex::default(),
             quota,
@@ -63,6 +73,14 @@ impl Tenant {
                 self.quota.requests_per_second, self.id
             ))
         })
+    }
+
+    /// Whether a denial is journalled, or is one of too many of its kind.
+    pub fn admits_denial(&self, actor: &str, action: &str) -> bool {
+        if self.denials.len() > DENIALS_REMEMBERED {
+            self.denials.retain_recent();
+        }
+        self.denials.check_key(&(actor.to_owned(), action.to_owned())).is_ok()
     }
 
     /// Counts one more run, before it is journalled; the error is the answer for one too many.

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::flow::{Effect, End, Event, Place, RunState, Status, StepRecord};
 use crate::id::{RunId, TenantId};
-pub use crate::journal::VaultKind;
 use crate::journal::{Entry, RunRow, SubscriptionPhase as SubscriptionStatus};
+pub use crate::journal::{Role, VaultKind};
 use crate::problem::Problem;
 
 /// A deployed flow.

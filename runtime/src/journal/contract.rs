@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 
 use super::record::{
-    Batch, Entry, FlowRow, Lease, OriginalRow, Phase, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow,
-    SubscriptionPhase, SubscriptionRow, TriggerRow, VaultKind, VaultRow, Write,
+    AuditQuery, AuditRow, Batch, Entry, FlowRow, Lease, OriginalRow, Phase, PluginRow, Role, RunKey,
+    RunQuery, RunRow, ScheduleRow, SubscriptionPhase, SubscriptionRow, TokenRow, TriggerRow, VaultKind,
+    VaultRow, Write,
 };
 use super::rows::{
     Folder, NOBODY, append, at, commit, created, entries, entry, flow, run, started, status, timer,
@@ -64,6 +65,8 @@ on_every_store! {
     editing_a_trigger_keeps_its_token
     a_removed_trigger_is_gone
     what_is_secret_is_kept_by_kind_and_name
+    a_token_is_found_by_its_digest_until_it_is_removed
+    an_audit_log_is_read_from_the_newest_and_forgets_the_oldest
     an_event_begins_a_run_once_in_its_time
     a_plugin_is_kept_in_each_version
     a_subscription_is_changed_by_one_at_a_time
@@ -534,6 +537,78 @@ fn what_is_secret_is_kept_by_kind_and_name(store: &dyn Storage) {
     };
     commit(store, vec![remove("acme", "zoo"), remove("nobody", "shop")]).unwrap();
     assert_eq!(store.vault().unwrap(), [again, rows[2].clone(), rows[3].clone()]);
+}
+
+fn a_token_is_found_by_its_digest_until_it_is_removed(store: &dyn Storage) {
+    let row = |tenant: Option<&str>, name: &str, digest: u8| TokenRow {
+        tenant: tenant.map(TenantId::from),
+        name: name.into(),
+        digest: [digest; 32],
+        role: if tenant.is_none() { Role::Operator } else { Role::Viewer },
+        created_at: at(1),
+        created_by: "operator".into(),
+        expires_at: tenant.map(|_| at(90)),
+    };
+    let rows = [row(Some("acme"), "ci", 1), row(Some("acme"), "desk", 2), row(None, "ci", 3)];
+    commit(store, rows.iter().rev().cloned().map(Write::PutToken).collect()).unwrap();
+    assert_eq!(store.tokens(Some(&TenantId::from("acme"))).unwrap(), rows[..2]);
+    assert_eq!(store.tokens(None).unwrap(), rows[2..]);
+    assert_eq!(store.tokens(Some(&TenantId::from("other"))).unwrap(), []);
+    assert_eq!(store.token(&[3; 32]).unwrap().as_ref(), Some(&rows[2]));
+    assert_eq!(store.token(&[4; 32]).unwrap(), None);
+    assert_conflict(commit(store, vec![Write::PutToken(row(Some("acme"), "ci", 5))]));
+    let gone = Write::RemoveToken { tenant: Some(TenantId::from("acme")), name: "ci".into() };
+    commit(store, vec![gone]).unwrap();
+    assert_eq!(store.token(&[1; 32]).unwrap(), None);
+    assert!(store.token(&[3; 32]).unwrap().is_some());
+    commit(store, vec![Write::PutToken(row(Some("acme"), "ci", 6))]).unwrap();
+}
+
+fn an_audit_log_is_read_from_the_newest_and_forgets_the_oldest(store: &dyn Storage) {
+    let acme = TenantId::from("acme");
+    let row = |tenant: &str, number: i64, actor: &str| AuditRow {
+        tenant: TenantId::from(tenant),
+        id: format!("{number:032}"),
+        at: at(number),
+        actor: actor.into(),
+        role: (number > 1).then_some(Role::Admin),
+        from: Some("192.0.2.1".into()),
+        action: if number == 3 { "RemoveFlow" } else { "PutFlow" }.into(),
+        target: "shop/in".into(),
+        status: None,
+        detail: None,
+    };
+    let put = |row, forget_before| Write::PutAudit { row, forget_before: at(forget_before) };
+    let mut rows = [row("acme", 1, "desk"), row("acme", 2, "ci"), row("acme", 3, "ci"), row("acme", 4, "ci")];
+    commit(store, rows.iter().cloned().map(|row| put(row, 0)).collect()).unwrap();
+    commit(store, vec![put(row("other", 1, "ci"), 0)]).unwrap();
+    let end = |number: i64, status, detail: &str| Write::EndAudit {
+        tenant: TenantId::from("acme"),
+        id: format!("{number:032}"),
+        target: format!("shop/in:{number}"),
+        status,
+        detail: Some(detail.into()),
+    };
+    commit(store, vec![end(2, 200, "done"), end(3, 403, "no"), end(9, 200, "nothing")]).unwrap();
+    for (row, status, detail) in [(1, 200, "done"), (2, 403, "no")] {
+        rows[row].target = format!("shop/in:{}", row + 1);
+        (rows[row].status, rows[row].detail) = (Some(status), Some(detail.into()));
+    }
+    let ids = |query: AuditQuery| -> Vec<i64> {
+        let page = store.audit(&acme, &query).unwrap();
+        page.items.iter().map(|row| row.at.as_second()).collect()
+    };
+    let all = || AuditQuery { limit: 10, ..AuditQuery::default() };
+    let page = store.audit(&acme, &AuditQuery { limit: 3, ..all() }).unwrap();
+    assert_eq!(page.items, [rows[3].clone(), rows[2].clone(), rows[1].clone()]);
+    assert_eq!(ids(AuditQuery { cursor: page.cursor, ..all() }), [1]);
+    assert_eq!(ids(AuditQuery { actor: Some("ci".into()), since: Some(at(3)), ..all() }), [4, 3]);
+    assert_eq!(ids(AuditQuery { action: Some("RemoveFlow".into()), ..all() }), [3]);
+    assert_eq!(ids(AuditQuery { denied: true, ..all() }), [3]);
+    // Its own, and some at a time.
+    commit(store, vec![put(row("acme", 5, "ci"), 3), put(row("acme", 6, "ci"), 3)]).unwrap();
+    assert_eq!(ids(all()), [6, 5, 4, 3]);
+    assert_eq!(store.audit(&TenantId::from("other"), &all()).unwrap().items.len(), 1);
 }
 
 fn a_subscription_is_changed_by_one_at_a_time(store: &dyn Storage) {

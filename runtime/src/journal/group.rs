@@ -250,8 +250,8 @@ mod tests {
     use super::*;
     use crate::id::{FlowId, RunId, TenantId};
     use crate::journal::record::{
-        Entry, FlowRow, Page, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow, SubscriptionRow, TimerRow,
-        TriggerRow, VaultRow, Write,
+        AuditQuery, AuditRow, Entry, FlowRow, Page, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow,
+        SubscriptionRow, TimerRow, TokenRow, TriggerRow, VaultRow, Write,
     };
     use crate::journal::rows::{Folder, append, at, run, started};
     use crate::journal::{MemoryStorage, SqliteStorage};
@@ -347,6 +347,18 @@ mod tests {
         fn vault(&self) -> Result<Vec<VaultRow>, StorageError> {
             self.store.vault()
         }
+        fn token(&self, digest: &[u8; 32]) -> Result<Option<TokenRow>, StorageError> {
+            self.store.token(digest)
+        }
+
+        fn tokens(&self, tenant: Option<&TenantId>) -> Result<Vec<TokenRow>, StorageError> {
+            self.store.tokens(tenant)
+        }
+
+        fn audit(&self, tenant: &TenantId, query: &AuditQuery) -> Result<Page<AuditRow>, StorageError> {
+            self.store.audit(tenant, query)
+        }
+
         fn subscriptions(&self) -> Result<Vec<SubscriptionRow>, StorageError> {
             self.store.subscriptions()
         }

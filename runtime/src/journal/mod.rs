@@ -24,10 +24,10 @@ pub(crate) use lock::DataLock;
 pub(crate) use memory::MemoryStorage;
 #[cfg(test)]
 pub(crate) use record::Page;
-pub use record::VaultKind;
 pub(crate) use record::{
-    Batch, Entry, FlowRow, Lease, OriginalRow, Phase, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow,
-    SubscriptionPhase, SubscriptionRow, TimerRow, TriggerRow, VaultRow, Write,
+    AuditQuery, AuditRow, Batch, Entry, FlowRow, Lease, OriginalRow, Phase, PluginRow, RunKey, RunQuery,
+    RunRow, ScheduleRow, SubscriptionPhase, SubscriptionRow, TimerRow, TokenRow, TriggerRow, VaultRow, Write,
 };
+pub use record::{Role, VaultKind};
 pub(crate) use sqlite::SqliteStorage;
 pub(crate) use storage::{Storage, StorageError};

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::record::{Page, RunQuery, RunRow};
+use super::record::{AuditRow, Page, RunQuery, RunRow};
 use super::storage::StorageError;
 use crate::id::RunId;
 
@@ -58,6 +58,16 @@ impl Page<RunRow> {
         items.truncate(limit);
         let last = items.last().filter(|_| more).map(Cursor::of);
         Self { items, cursor: last.map(|last| format!("{}-{}", last.started_ms, last.run)) }
+    }
+}
+
+impl Page<AuditRow> {
+    /// As [`Page::cut`].
+    pub(super) fn cut_audit(mut items: Vec<AuditRow>, limit: u32) -> Self {
+        let more = items.len() > limit as usize;
+        items.truncate(limit as usize);
+        let last = items.last().filter(|_| more);
+        Self { cursor: last.map(|last| last.id.clone()), items }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::id::{FlowId, RunId, TenantId};
 
@@ -243,6 +243,115 @@ impl VaultKind {
     }
 }
 
+/// What a token of the API opens; each role may do what those before it may.
+///
+/// ```
+/// assert!(flowcell::Role::Admin > flowcell::Role::Viewer);
+/// assert_eq!(flowcell::Role::Editor.as_str(), "editor");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Sees what a tenant has, its runs and its history; changes nothing.
+    Viewer,
+    /// Deploys flows and triggers, starts, cancels and restarts runs.
+    Editor,
+    /// Sets secrets and connections, installs plugins, mints the tenant's tokens and reads its audit log.
+    Admin,
+    /// Everything, of every tenant.
+    Operator,
+}
+
+impl Role {
+    pub(crate) const ALL: [Self; 4] = [Self::Viewer, Self::Editor, Self::Admin, Self::Operator];
+
+    /// As it is stored and spoken of.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Editor => "editor",
+            Self::Admin => "admin",
+            Self::Operator => "operator",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == text)
+    }
+}
+
+/// A token of the API. The token itself is nowhere.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TokenRow {
+    /// Whose things it opens; none: those of every tenant.
+    pub tenant: Option<TenantId>,
+    /// What people call it.
+    pub name: String,
+    /// Of the token.
+    pub digest: [u8; 32],
+    pub role: Role,
+    pub created_at: Timestamp,
+    /// Whoever minted it.
+    pub created_by: String,
+    pub expires_at: Option<Timestamp>,
+}
+
+impl TokenRow {
+    /// Why it cannot be put.
+    pub(super) fn is_there(&self) -> String {
+        format!("there is a token `{}`", self.name)
+    }
+}
+
+/// What somebody did, was not let do, or was about to do when the host died.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct AuditRow {
+    pub tenant: TenantId,
+    /// 32 hexadecimal digits; those made later sort later.
+    pub id: String,
+    pub at: Timestamp,
+    /// The name of the token, or what stands for it.
+    pub actor: String,
+    pub role: Option<Role>,
+    /// The address that it came from.
+    pub from: Option<String>,
+    /// What was asked for, as the API names its operations.
+    pub action: String,
+    /// Of what.
+    pub target: String,
+    /// What it came to: an HTTP status. None until that is known.
+    pub status: Option<u16>,
+    pub detail: Option<String>,
+}
+
+/// Which entries of an audit log are asked for; newest first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct AuditQuery {
+    pub actor: Option<String>,
+    pub action: Option<String>,
+    /// At or after.
+    pub since: Option<Timestamp>,
+    /// Only those that were not let do it.
+    pub denied: bool,
+    /// The id of the last one of the page before.
+    pub cursor: Option<String>,
+    pub limit: u32,
+}
+
+impl AuditQuery {
+    pub(super) fn wants(&self, row: &AuditRow) -> bool {
+        let same = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|text| text == found);
+        same(&self.actor, &row.actor)
+            && same(&self.action, &row.action)
+            && self.since.is_none_or(|since| since <= row.at)
+            && (!self.denied || row.status.is_some_and(|status| DENIALS.contains(&status)))
+            && self.cursor.as_deref().is_none_or(|last| row.id.as_str() < last)
+    }
+}
+
+/// The statuses of whom was not let do something.
+pub(super) const DENIALS: [u16; 2] = [401, 403];
+
 /// One change.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Write {
@@ -277,6 +386,14 @@ pub(crate) enum Write {
     PutVault(VaultRow),
     /// Deletes the row.
     RemoveVault { tenant: TenantId, kind: VaultKind, name: String },
+    /// Inserts, by tenant and name. Fails with `Conflict` where there is one of that name.
+    PutToken(TokenRow),
+    /// Deletes the row.
+    RemoveToken { tenant: Option<TenantId>, name: String },
+    /// Inserts. Forgets some of the tenant's entries of before that time.
+    PutAudit { row: AuditRow, forget_before: Timestamp },
+    /// What became of it. Nothing where there is no such entry.
+    EndAudit { tenant: TenantId, id: String, target: String, status: u16, detail: Option<String> },
     /// Inserts revision 0, or replaces the revision before, by tenant and id. Fails with `Conflict` where that is not what
     /// is stored: somebody else was quicker.
     PutSubscription(SubscriptionRow),

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::record::{
-    Batch, Entry, FlowRow, Lease, Page, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow, SubscriptionRow,
-    TimerRow, TriggerRow, VaultRow,
+    AuditQuery, AuditRow, Batch, Entry, FlowRow, Lease, Page, PluginRow, RunKey, RunQuery, RunRow,
+    ScheduleRow, SubscriptionRow, TimerRow, TokenRow, TriggerRow, VaultRow,
 };
 use crate::id::{FlowId, RunId, TenantId};
 
@@ -97,6 +97,15 @@ pub(crate) trait Storage: Send + Sync + 'static {
 
     /// Every secret and connection, in order of tenant, kind and name.
     fn vault(&self) -> Result<Vec<VaultRow>, StorageError>;
+
+    /// The token of the API with this digest.
+    fn token(&self, digest: &[u8; 32]) -> Result<Option<TokenRow>, StorageError>;
+
+    /// Every token of a tenant, or those of all tenants at once, in order of their names.
+    fn tokens(&self, tenant: Option<&TenantId>) -> Result<Vec<TokenRow>, StorageError>;
+
+    /// A page of a tenant's audit log.
+    fn audit(&self, tenant: &TenantId, query: &AuditQuery) -> Result<Page<AuditRow>, StorageError>;
 
     /// Every subscription of a trigger, of all tenants, oldest first.
     fn subscriptions(&self) -> Result<Vec<SubscriptionRow>, StorageError>;

@@ -1,5 +1,5 @@
-//! Who may use the API under `/api/v1`: whoever has the operator's token, or, on a developer's own machine, whoever is
-//! on it and is not a web page of somebody else's.
+//! Who uses the API under `/api/v1`: whoever has the operator's token or one that was minted, or, on a developer's own
+//! machine, whoever is on it and is not a web page of somebody else's. What they may do is the router's table.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,42 +9,52 @@ use hyper::http::uri::Authority;
 use subtle::ConstantTimeEq as _;
 
 use super::response::{forbidden, unauthorized};
-use crate::Problem;
+use crate::{Caller, Problem, Runtime};
 
 /// What a caller of the API must show.
 pub(crate) enum Access {
-    /// The operator's token; its digest is kept, so that comparing takes the same time for every wrong one.
+    /// The operator's token, whose digest is kept, so that comparing takes the same time for every wrong one; or another
+    /// one of this host.
     Token(blake3::Hash),
     /// Nothing, but it must call from this machine, and not from a browser that shows another site.
     Loopback,
 }
 
 impl Access {
-    /// For whoever has the token.
+    /// For whoever has the operator's token, or one that was minted.
     pub(crate) fn token(token: &str) -> Self {
         Self::Token(blake3::hash(token.as_bytes()))
     }
 
-    pub(super) fn admit(&self, remote: SocketAddr, head: &Parts) -> Result<(), Problem> {
-        match self {
-            Self::Token(expected) => bearer(head, expected),
-            Self::Loopback => local(remote, head),
+    /// Who asks.
+    pub(super) async fn admit(
+        &self,
+        runtime: &Runtime,
+        remote: SocketAddr,
+        head: &Parts,
+    ) -> Result<Caller, Problem> {
+        let operator = match self {
+            Self::Token(operator) => operator,
+            Self::Loopback => return local(remote, head).map(|()| Caller::operator("local")),
+        };
+        let token = bearer(head)?;
+        if bool::from(blake3::hash(token.as_bytes()).as_bytes().ct_eq(operator.as_bytes())) {
+            return Ok(Caller::operator("operator"));
         }
+        runtime.caller(token).await?.ok_or_else(|| unauthorized("this is not a token of this host"))
     }
 }
 
-fn bearer(head: &Parts, expected: &blake3::Hash) -> Result<(), Problem> {
+fn bearer(head: &Parts) -> Result<&str, Problem> {
     let Some(value) = head.headers.get(AUTHORIZATION) else {
         return Err(unauthorized(
-            "send `Authorization: Bearer TOKEN` with the token from operator.token in the host's data folder",
+            "send `Authorization: Bearer TOKEN`: the token from operator.token in the host's data folder, or one that \
+             `flowcell tokens create` gave",
         ));
     };
-    let token = value.to_str().ok().and_then(|text| text.split_once(' '));
-    let right = token.is_some_and(|(scheme, token)| {
-        let digest = blake3::hash(token.trim().as_bytes());
-        scheme.eq_ignore_ascii_case("bearer") && bool::from(digest.as_bytes().ct_eq(expected.as_bytes()))
-    });
-    if right { Ok(()) } else { Err(unauthorized("this is not a token of this host")) }
+    let parts = value.to_str().ok().and_then(|text| text.split_once(' '));
+    let bearer = parts.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    bearer.map(|(_, token)| token.trim()).ok_or_else(|| unauthorized("this is not a token of this host"))
 }
 
 /// A page of another site can make a browser on this machine send requests here. It cannot forge `Host` and `Origin`:
@@ -96,37 +106,56 @@ fn is_loopback(authority: &Authority) -> bool {
 mod tests {
     use hyper::Request;
 
+    use super::super::testing::open;
     use super::*;
+    use crate::Role;
 
-    fn ask(access: &Access, remote: &str, headers: &[(&str, &str)]) -> u16 {
+    fn head(headers: &[(&str, &str)]) -> Parts {
         let mut request = Request::get("/api/v1/flows");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let head = request.body(()).unwrap().into_parts().0;
-        access.admit(remote.parse().unwrap(), &head).map_or_else(|problem| problem.status, |()| 200)
+        request.body(()).unwrap().into_parts().0
     }
 
-    #[test]
-    fn the_operators_token_opens_and_nothing_else_does() {
-        let access = Access::token("s3cret");
-        let with = |value: &str| ask(&access, "192.0.2.1:9", &[("authorization", value)]);
-        assert_eq!(with("Bearer s3cret"), 200);
-        assert_eq!(with("bearer s3cret"), 200);
-        for wrong in ["Bearer s3creT", "Bearer ", "Bearer", "Basic s3cret", "s3cret", ""] {
-            assert_eq!(with(wrong), 401, "{wrong}");
+    fn ask(remote: &str, headers: &[(&str, &str)]) -> u16 {
+        local(remote.parse().unwrap(), &head(headers)).map_or_else(|problem| problem.status, |()| 200)
+    }
+
+    #[tokio::test]
+    async fn the_operators_token_opens_and_nothing_else_does() {
+        let (access, (_, runtime)) = (Access::token("s3cret"), open().await);
+        let admit = async |headers: &[(&str, &str)]| {
+            let admitted = access.admit(&runtime, "192.0.2.1:9".parse().unwrap(), &head(headers)).await;
+            admitted.map_or_else(
+                |problem| problem.status,
+                |caller| if caller.role == Role::Operator { 200 } else { 0 },
+            )
+        };
+        for (value, status) in [
+            ("Bearer s3cret", 200),
+            ("bearer s3cret", 200),
+            ("Bearer s3creT", 401),
+            ("Bearer ", 401),
+            ("Bearer", 401),
+            ("Basic s3cret", 401),
+            ("s3cret", 401),
+            ("", 401),
+            ("Bearer flowcell_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", 401),
+        ] {
+            assert_eq!(admit(&[("authorization", value)]).await, status, "{value}");
         }
-        assert_eq!(ask(&access, "127.0.0.1:9", &[]), 401);
+        assert_eq!(admit(&[]).await, 401);
     }
 
     #[test]
     fn without_a_token_only_this_machine_is_let_in() {
         let host = [("host", "localhost:8080")];
-        assert_eq!(ask(&Access::Loopback, "127.0.0.1:9", &host), 200);
-        assert_eq!(ask(&Access::Loopback, "[::1]:9", &host), 200);
-        assert_eq!(ask(&Access::Loopback, "[::ffff:127.0.0.1]:9", &host), 200);
-        assert_eq!(ask(&Access::Loopback, "192.168.1.7:9", &host), 403);
-        assert_eq!(ask(&Access::Loopback, "127.0.0.1:9", &[host[0], ("x-forwarded-for", "192.0.2.1")]), 403);
+        assert_eq!(ask("127.0.0.1:9", &host), 200);
+        assert_eq!(ask("[::1]:9", &host), 200);
+        assert_eq!(ask("[::ffff:127.0.0.1]:9", &host), 200);
+        assert_eq!(ask("192.168.1.7:9", &host), 403);
+        assert_eq!(ask("127.0.0.1:9", &[host[0], ("x-forwarded-for", "192.0.2.1")]), 403);
     }
 
     #[test]
@@ -141,18 +170,16 @@ mod tests {
             ("192.168.1.7:8080", 403),
             ("user@localhost:1", 403),
         ] {
-            assert_eq!(ask(&Access::Loopback, "127.0.0.1:9", &[("host", host)]), status, "{host}");
+            assert_eq!(ask("127.0.0.1:9", &[("host", host)]), status, "{host}");
         }
-        assert_eq!(ask(&Access::Loopback, "127.0.0.1:9", &[]), 403);
+        assert_eq!(ask("127.0.0.1:9", &[]), 403);
         let two = [("host", "localhost"), ("host", "evil.example")];
-        assert_eq!(ask(&Access::Loopback, "127.0.0.1:9", &two), 403);
+        assert_eq!(ask("127.0.0.1:9", &two), 403);
     }
 
     #[test]
     fn a_page_of_another_site_is_refused() {
-        let from = |name: &str, value: &str| {
-            ask(&Access::Loopback, "127.0.0.1:9", &[("host", "localhost:8080"), (name, value)])
-        };
+        let from = |name: &str, value: &str| ask("127.0.0.1:9", &[("host", "localhost:8080"), (name, value)]);
         assert_eq!(from("origin", "http://localhost:8080"), 200);
         assert_eq!(from("origin", "http://localhost:3000"), 403);
         assert_eq!(from("origin", "https://evil.example"), 403);

@@ -3,6 +3,8 @@
 //!
 //! Nothing is decoded: names, versions and tokens consist of characters that need no percent-encoding.
 
+use crate::Role;
+
 /// What a request is for.
 #[derive(Debug, PartialEq)]
 pub(super) enum Found<'a> {
@@ -59,15 +61,117 @@ pub(super) enum Endpoint {
     TryPlugin,
     ImportCurl,
     SampleTrigger,
+    ListTokens,
+    ShowToken,
+    CreateToken,
+    RemoveToken,
+    ListAudit,
     ListTenants,
     ExplainPolicy,
     ExplainPolicyOf,
 }
 
 impl Endpoint {
-    /// Whether it answers without a token.
-    pub(super) fn is_open(self) -> bool {
-        matches!(self, Self::Healthz | Self::Readyz | Self::Metrics | Self::OpenApi)
+    /// Who may ask for it; none: whoever comes.
+    pub(super) fn role(self) -> Option<Role> {
+        match self {
+            Self::Healthz | Self::Readyz | Self::Metrics | Self::OpenApi => None,
+            Self::ListFlows
+            | Self::ShowFlow
+            | Self::ListTriggers
+            | Self::ShowTrigger
+            | Self::ListSchedules
+            | Self::ListSubscriptions
+            | Self::ListRuns
+            | Self::ShowRun
+            | Self::RunEvents
+            | Self::ListPlugins
+            | Self::ShowPlugin
+            | Self::ShowPluginVersion
+            | Self::ImportCurl
+            | Self::SampleTrigger
+            | Self::ListTenants => Some(Role::Viewer),
+            Self::PutFlow
+            | Self::RemoveFlow
+            | Self::StartRun
+            | Self::PutTrigger
+            | Self::RemoveTrigger
+            | Self::EnableTrigger
+            | Self::DisableTrigger
+            | Self::ForgetSubscription
+            | Self::CancelRun
+            | Self::RestartRun
+            | Self::ListSecrets
+            | Self::ShowSecret
+            | Self::ListConnections
+            | Self::ShowConnection
+            | Self::TryPlugin
+            | Self::ExplainPolicy
+            | Self::ExplainPolicyOf => Some(Role::Editor),
+            Self::InstallPlugin
+            | Self::SetSecret
+            | Self::RemoveSecret
+            | Self::SetConnection
+            | Self::RemoveConnection
+            | Self::ListTokens
+            | Self::ShowToken
+            | Self::CreateToken
+            | Self::RemoveToken
+            | Self::ListAudit => Some(Role::Admin),
+        }
+    }
+
+    /// Whether the audit log has who asked for it: it changes what there is, or uses the tenant's credentials. What a flow
+    /// does when it is started is in its run.
+    pub(super) fn is_audited(self) -> bool {
+        match self {
+            Self::PutFlow
+            | Self::RemoveFlow
+            | Self::PutTrigger
+            | Self::RemoveTrigger
+            | Self::EnableTrigger
+            | Self::DisableTrigger
+            | Self::ForgetSubscription
+            | Self::CancelRun
+            | Self::RestartRun
+            | Self::InstallPlugin
+            | Self::SetSecret
+            | Self::RemoveSecret
+            | Self::SetConnection
+            | Self::RemoveConnection
+            | Self::TryPlugin
+            | Self::CreateToken
+            | Self::RemoveToken => true,
+            Self::Healthz
+            | Self::Readyz
+            | Self::Metrics
+            | Self::OpenApi
+            | Self::ListFlows
+            | Self::ShowFlow
+            | Self::StartRun
+            | Self::ListTriggers
+            | Self::ShowTrigger
+            | Self::ListSchedules
+            | Self::ListSubscriptions
+            | Self::ListRuns
+            | Self::ShowRun
+            | Self::RunEvents
+            | Self::ListPlugins
+            | Self::ShowPlugin
+            | Self::ShowPluginVersion
+            | Self::ListSecrets
+            | Self::ShowSecret
+            | Self::ListConnections
+            | Self::ShowConnection
+            | Self::ImportCurl
+            | Self::SampleTrigger
+            | Self::ListTokens
+            | Self::ShowToken
+            | Self::ListAudit
+            | Self::ListTenants
+            | Self::ExplainPolicy
+            | Self::ExplainPolicyOf => false,
+        }
     }
 }
 
@@ -123,6 +227,11 @@ pub(super) const ROUTES: &[Route] = &[
     route("POST", "/api/v1/actions/{name}/try", Endpoint::TryPlugin),
     route("POST", "/api/v1/import/curl", Endpoint::ImportCurl),
     route("POST", "/api/v1/triggers/sample", Endpoint::SampleTrigger),
+    route("GET", "/api/v1/tokens", Endpoint::ListTokens),
+    route("POST", "/api/v1/tokens", Endpoint::CreateToken),
+    route("GET", "/api/v1/tokens/{name}", Endpoint::ShowToken),
+    route("DELETE", "/api/v1/tokens/{name}", Endpoint::RemoveToken),
+    route("GET", "/api/v1/audit", Endpoint::ListAudit),
     route("GET", "/api/v1/tenants", Endpoint::ListTenants),
     route("GET", "/api/v1/policy/explain", Endpoint::ExplainPolicy),
     route("POST", "/api/v1/policy/explain", Endpoint::ExplainPolicyOf),

@@ -1,12 +1,14 @@
 //! Administration of a running host over its REST API: one file for each resource. `plugins` is in [`super::plugin`],
 //! with what an author needs of plugins.
 
+pub(super) mod audit;
 pub(super) mod connections;
 pub(super) mod flows;
 pub(super) mod policy;
 pub(super) mod runs;
 pub(super) mod secrets;
 pub(super) mod tenants;
+pub(super) mod tokens;
 pub(super) mod triggers;
 
 use std::path::Path;

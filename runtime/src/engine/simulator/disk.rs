@@ -11,8 +11,9 @@ use super::chance::Chance;
 use crate::engine::mutation::{Mutation, planted};
 use crate::id::{FlowId, RunId, TenantId};
 use crate::journal::{
-    Batch, Entry, FlowRow, Lease, MemoryStorage, Page, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow,
-    Storage, StorageError, SubscriptionRow, TimerRow, TriggerRow, VaultRow, Write,
+    AuditQuery, AuditRow, Batch, Entry, FlowRow, Lease, MemoryStorage, Page, PluginRow, RunKey, RunQuery,
+    RunRow, ScheduleRow, Storage, StorageError, SubscriptionRow, TimerRow, TokenRow, TriggerRow, VaultRow,
+    Write,
 };
 
 pub(super) type Late = Arc<Mutex<HashSet<(RunKey, u64)>>>;
@@ -182,6 +183,18 @@ impl Storage for Disk {
 
     fn vault(&self) -> Result<Vec<VaultRow>, StorageError> {
         self.memory.vault()
+    }
+
+    fn token(&self, digest: &[u8; 32]) -> Result<Option<TokenRow>, StorageError> {
+        self.memory.token(digest)
+    }
+
+    fn tokens(&self, tenant: Option<&TenantId>) -> Result<Vec<TokenRow>, StorageError> {
+        self.memory.tokens(tenant)
+    }
+
+    fn audit(&self, tenant: &TenantId, query: &AuditQuery) -> Result<Page<AuditRow>, StorageError> {
+        self.memory.audit(tenant, query)
     }
 
     fn subscriptions(&self) -> Result<Vec<SubscriptionRow>, StorageError> {

@@ -98,7 +98,7 @@ pub(crate) fn branch_ended(turn: &mut Turn<'_>, position: usize, end: BranchEnd)
         BranchEnd::Failed(problem) => progress.problem = Some(problem),
         BranchEnd::Skipped(_) if progress.compete => {}
         BranchEnd::Completed(output) | BranchEnd::Skipped(output) => {
-            progress.outputs[position] = Some(output)
+            progress.outputs[position] = Some(output);
         }
     }
     true

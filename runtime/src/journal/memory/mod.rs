@@ -10,8 +10,8 @@ use jiff::Timestamp;
 
 use self::state::State;
 use super::record::{
-    Batch, Entry, FlowRow, Lease, Page, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow, SubscriptionRow,
-    TimerRow, TriggerRow, VaultRow,
+    AuditQuery, AuditRow, Batch, Entry, FlowRow, Lease, Page, PluginRow, RunKey, RunQuery, RunRow,
+    ScheduleRow, SubscriptionRow, TimerRow, TokenRow, TriggerRow, VaultRow,
 };
 use super::storage::{Storage, StorageError};
 use crate::id::{FlowId, RunId, TenantId};
@@ -214,6 +214,22 @@ impl Storage for MemoryStorage {
 
     fn vault(&self) -> Result<Vec<VaultRow>, StorageError> {
         Ok(self.state().vault.values().cloned().collect())
+    }
+
+    fn token(&self, digest: &[u8; 32]) -> Result<Option<TokenRow>, StorageError> {
+        Ok(self.state().tokens.values().find(|row| row.digest == *digest).cloned())
+    }
+
+    fn tokens(&self, tenant: Option<&TenantId>) -> Result<Vec<TokenRow>, StorageError> {
+        let state = self.state();
+        Ok(state.tokens.values().filter(|row| row.tenant.as_ref() == tenant).cloned().collect())
+    }
+
+    fn audit(&self, tenant: &TenantId, query: &AuditQuery) -> Result<Page<AuditRow>, StorageError> {
+        let state = self.state();
+        let entries = state.audit.values().rev();
+        let wanted = entries.filter(|row| row.tenant == *tenant && query.wants(row));
+        Ok(Page::cut_audit(wanted.take(query.limit as usize + 1).cloned().collect(), query.limit))
     }
 
     fn subscriptions(&self) -> Result<Vec<SubscriptionRow>, StorageError> {

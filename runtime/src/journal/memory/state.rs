@@ -8,10 +8,13 @@ use jiff::Timestamp;
 use crate::id::TenantId;
 use crate::journal::page::Cursor;
 use crate::journal::record::{
-    Batch, Entry, FlowRow, Lease, OriginalRow, Phase, PluginRow, RunKey, RunRow, ScheduleRow,
-    SubscriptionRow, TimerRow, TriggerRow, VaultKind, VaultRow, Write,
+    AuditRow, Batch, Entry, FlowRow, Lease, OriginalRow, Phase, PluginRow, RunKey, RunRow, ScheduleRow,
+    SubscriptionRow, TimerRow, TokenRow, TriggerRow, VaultKind, VaultRow, Write,
 };
 use crate::journal::storage::StorageError;
+
+/// The most entries of the audit logs that are kept.
+const KEPT_AUDIT: usize = 1_000;
 
 #[derive(Default)]
 pub(super) struct State {
@@ -29,6 +32,8 @@ pub(super) struct State {
     pub plugins: BTreeMap<(TenantId, String, String), PluginRow>,
     pub originals: BTreeMap<(TenantId, String, [u8; 32]), OriginalRow>,
     pub vault: BTreeMap<(TenantId, VaultKind, String), VaultRow>,
+    pub tokens: BTreeMap<(Option<TenantId>, String), TokenRow>,
+    pub audit: BTreeMap<(TenantId, String), AuditRow>,
     pub subscriptions: BTreeMap<(TenantId, String), SubscriptionRow>,
     pub schedules: BTreeMap<(TenantId, String, String), ScheduleRow>,
     pub keys: HashMap<String, [u8; 32]>,
@@ -112,6 +117,12 @@ impl State {
                     }
                     continue;
                 }
+                Write::PutToken(row) => {
+                    if self.tokens.contains_key(&(row.tenant.clone(), row.name.clone())) {
+                        return Err(row.is_there());
+                    }
+                    continue;
+                }
                 Write::PutSubscription(row) => {
                     let stored = self.subscriptions.get(&(row.tenant.clone(), row.id.clone()));
                     if !follows(row.revision, stored.map(|stored| stored.revision)) {
@@ -186,6 +197,26 @@ impl State {
             }
             Write::RemoveVault { tenant, kind, name } => {
                 self.vault.remove(&(tenant, kind, name));
+            }
+            Write::PutToken(row) => {
+                self.tokens.insert((row.tenant.clone(), row.name.clone()), row);
+            }
+            Write::RemoveToken { tenant, name } => {
+                self.tokens.remove(&(tenant, name));
+            }
+            Write::PutAudit { row, forget_before } => {
+                self.audit.retain(|(tenant, _), entry| *tenant != row.tenant || entry.at >= forget_before);
+                self.audit.insert((row.tenant.clone(), row.id.clone()), row);
+                // The oldest of all tenants: the memory is bounded, and does not outlive its process.
+                while self.audit.len() > KEPT_AUDIT {
+                    let oldest = self.audit.iter().min_by_key(|(_, row)| row.at).map(|(key, _)| key.clone());
+                    oldest.and_then(|key| self.audit.remove(&key));
+                }
+            }
+            Write::EndAudit { tenant, id, target, status, detail } => {
+                if let Some(row) = self.audit.get_mut(&(tenant, id)) {
+                    (row.target, row.status, row.detail) = (target, Some(status), detail);
+                }
             }
             Write::PutSubscription(row) => {
                 self.subscriptions.insert((row.tenant.clone(), row.id.clone()), row);

@@ -18,8 +18,8 @@ use rusqlite::Connection;
 use self::read::Readers;
 use self::write::Writer;
 use super::record::{
-    Batch, Entry, FlowRow, Lease, Page, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow, SubscriptionRow,
-    TimerRow, TriggerRow, VaultRow,
+    AuditQuery, AuditRow, Batch, Entry, FlowRow, Lease, Page, PluginRow, RunKey, RunQuery, RunRow,
+    ScheduleRow, SubscriptionRow, TimerRow, TokenRow, TriggerRow, VaultRow,
 };
 use super::storage::{Storage, StorageError};
 use crate::id::{FlowId, RunId, TenantId};
@@ -186,6 +186,18 @@ impl Storage for SqliteStorage {
 
     fn vault(&self) -> Result<Vec<VaultRow>, StorageError> {
         self.read(read::vault)
+    }
+
+    fn token(&self, digest: &[u8; 32]) -> Result<Option<TokenRow>, StorageError> {
+        self.read(|connection| read::token(connection, digest))
+    }
+
+    fn tokens(&self, tenant: Option<&TenantId>) -> Result<Vec<TokenRow>, StorageError> {
+        self.read(|connection| read::tokens(connection, tenant))
+    }
+
+    fn audit(&self, tenant: &TenantId, query: &AuditQuery) -> Result<Page<AuditRow>, StorageError> {
+        self.read(|connection| read::audit(connection, tenant, query))
     }
 
     fn subscriptions(&self) -> Result<Vec<SubscriptionRow>, StorageError> {

@@ -11,8 +11,8 @@ use super::schema;
 use crate::id::{FlowId, RunId, TenantId};
 use crate::journal::page::Cursor;
 use crate::journal::record::{
-    Entry, FlowRow, Lease, Phase, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow, SubscriptionPhase,
-    SubscriptionRow, TimerRow, TriggerRow, VaultKind, VaultRow,
+    AuditQuery, AuditRow, Entry, FlowRow, Lease, Page, Phase, PluginRow, Role, RunKey, RunQuery, RunRow,
+    ScheduleRow, SubscriptionPhase, SubscriptionRow, TimerRow, TokenRow, TriggerRow, VaultKind, VaultRow,
 };
 
 /// The most reads at a time; one more waits.
@@ -261,6 +261,66 @@ pub(super) fn vault(connection: &Connection) -> rusqlite::Result<Vec<VaultRow>> 
             updated_at: time(row, 4)?,
         })
     })
+}
+
+const TOKEN_COLUMNS: &str = "tenant, name, digest, role, created_at, created_by, expires_at";
+
+pub(super) fn token(connection: &Connection, digest: &[u8; 32]) -> rusqlite::Result<Option<TokenRow>> {
+    let question = format!("SELECT {TOKEN_COLUMNS} FROM tokens WHERE digest = ?1");
+    connection.prepare_cached(&question)?.query_row([digest], token_row).optional()
+}
+
+pub(super) fn tokens(connection: &Connection, of: Option<&TenantId>) -> rusqlite::Result<Vec<TokenRow>> {
+    let question = format!("SELECT {TOKEN_COLUMNS} FROM tokens WHERE tenant = ?1 ORDER BY name");
+    list(connection, &question, [of.map_or("", TenantId::as_str)], token_row)
+}
+
+fn token_row(row: &Row<'_>) -> rusqlite::Result<TokenRow> {
+    Ok(TokenRow {
+        tenant: Some(tenant(row, 0)?).filter(|tenant| !tenant.as_str().is_empty()),
+        name: row.get(1)?,
+        digest: row.get(2)?,
+        role: role(row, 3)?.ok_or(rusqlite::Error::InvalidColumnType(3, "role".into(), Type::Null))?,
+        created_at: time(row, 4)?,
+        created_by: row.get(5)?,
+        expires_at: optional_time(row, 6)?,
+    })
+}
+
+fn role(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Role>> {
+    let text: Option<String> = row.get(column)?;
+    let known = |text: String| {
+        Role::parse(&text).ok_or(rusqlite::Error::InvalidColumnType(column, "role".into(), Type::Text))
+    };
+    text.map(known).transpose()
+}
+
+pub(super) fn audit(
+    connection: &Connection,
+    of: &TenantId,
+    query: &AuditQuery,
+) -> rusqlite::Result<Page<AuditRow>> {
+    let question = "SELECT tenant, id, at, actor, role, origin, action, target, status, detail FROM audit
+         WHERE tenant = ?1 AND (?2 IS NULL OR id < ?2) AND (?3 IS NULL OR at >= ?3) AND (?4 IS NULL OR actor = ?4)
+           AND (?5 IS NULL OR action = ?5) AND (NOT ?6 OR status IN (401, 403)) ORDER BY id DESC LIMIT ?7";
+    let since = query.since.map(|since| since.as_millisecond());
+    let limit = i64::from(query.limit) + 1;
+    let values = params![of.as_str(), query.cursor, since, query.actor, query.action, query.denied, limit];
+    let items = list(connection, question, values, |row| {
+        Ok(AuditRow {
+            tenant: tenant(row, 0)?,
+            id: row.get(1)?,
+            at: time(row, 2)?,
+            actor: row.get(3)?,
+            role: role(row, 4)?,
+            from: row.get(5)?,
+            action: row.get(6)?,
+            target: row.get(7)?,
+            status: row.get(8)?,
+            detail: row.get(9)?,
+        })
+    })?;
+    Ok(Page::cut_audit(items, query.limit))
 }
 
 pub(super) fn subscriptions(connection: &Connection) -> rusqlite::Result<Vec<SubscriptionRow>> {

@@ -17,7 +17,7 @@ use crate::journal::lock::create_private_folder;
 const APPLICATION: i32 = 0x464c_4f57;
 
 /// How to get from each version of the schema to the next one.
-const MIGRATIONS: [&str; 5] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
+const MIGRATIONS: [&str; 6] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6];
 
 /// The version that this host reads and writes.
 const VERSION: i32 = MIGRATIONS.len() as i32;
@@ -171,6 +171,34 @@ const VERSION_5: &str = "
         PRIMARY KEY (tenant, trigger_name, key)
     ) STRICT;
     CREATE INDEX originals_by_end ON originals (until);
+";
+
+/// Who may use the API, and what was done with it. A token without a tenant is of all of them: the empty text.
+const VERSION_6: &str = "
+    CREATE TABLE tokens (
+        tenant TEXT NOT NULL,
+        name TEXT NOT NULL,
+        digest BLOB NOT NULL UNIQUE,
+        role TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        created_by TEXT NOT NULL,
+        expires_at INTEGER,
+        PRIMARY KEY (tenant, name)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE audit (
+        tenant TEXT NOT NULL,
+        id TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        actor TEXT NOT NULL,
+        role TEXT,
+        origin TEXT,
+        action TEXT NOT NULL,
+        target TEXT NOT NULL,
+        status INTEGER,
+        detail TEXT,
+        PRIMARY KEY (tenant, id)
+    ) STRICT, WITHOUT ROWID;
 ";
 
 /// The connection that writes, to a file whose schema is this host's.

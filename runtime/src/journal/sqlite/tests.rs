@@ -190,7 +190,7 @@ fn a_journal_of_a_later_version_is_left_alone() {
     let before = fs::read(&path).unwrap();
     let refused = refusal(&path);
     assert!(matches!(refused, StorageError::Newer { found: 7, .. }), "{refused}");
-    assert!(refused.to_string().contains("has format 7, this host knows up to 5"), "{refused}");
+    assert!(refused.to_string().contains("has format 7, this host knows up to 6"), "{refused}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 

@@ -10,8 +10,8 @@ use super::read;
 use crate::id::{RunId, TenantId, mint_key};
 use crate::journal::StorageError;
 use crate::journal::record::{
-    Batch, Entry, FlowRow, Lease, OriginalRow, Phase, PluginRow, RunKey, RunRow, ScheduleRow,
-    SubscriptionRow, TimerRow, TriggerRow, VaultRow, Write,
+    AuditRow, Batch, Entry, FlowRow, Lease, OriginalRow, Phase, PluginRow, Role, RunKey, RunRow, ScheduleRow,
+    SubscriptionRow, TimerRow, TokenRow, TriggerRow, VaultRow, Write,
 };
 
 /// Gives back to the disk, once, so many of the pages that are free.
@@ -322,6 +322,24 @@ fn apply<'a>(connection: &Connection, batch: &'a Batch, change: &mut Change<'a>)
                     .prepare_cached("DELETE FROM vault WHERE tenant = ?1 AND kind = ?2 AND name = ?3")?
                     .execute(params![tenant.as_str(), kind.as_str(), name])?;
             }
+            Write::PutToken(row) => put_token(connection, row)?,
+            Write::RemoveToken { tenant, name } => {
+                connection
+                    .prepare_cached("DELETE FROM tokens WHERE tenant = ?1 AND name = ?2")?
+                    .execute(params![tenant.as_ref().map_or("", TenantId::as_str), name])?;
+            }
+            Write::PutAudit { row, forget_before } => put_audit(connection, row, *forget_before)?,
+            Write::EndAudit { tenant, id, target, status, detail } => {
+                let end =
+                    "UPDATE audit SET target = ?3, status = ?4, detail = ?5 WHERE tenant = ?1 AND id = ?2";
+                connection.prepare_cached(end)?.execute(params![
+                    tenant.as_str(),
+                    id,
+                    target,
+                    status,
+                    detail
+                ])?;
+            }
             Write::PutSubscription(row) => put_subscription(connection, row)?,
             Write::RemoveSubscription { tenant, id, revision } => {
                 remove_subscription(connection, tenant, id, *revision)?;
@@ -538,6 +556,43 @@ fn put_vault(connection: &Connection, row: &VaultRow) -> Result<(), Refusal> {
             &row.sealed[..],
             row.updated_at.as_millisecond()
         ])?;
+    Ok(())
+}
+
+fn put_token(connection: &Connection, row: &TokenRow) -> Result<(), Refusal> {
+    let put = "INSERT OR IGNORE INTO tokens (tenant, name, digest, role, created_at, created_by, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let changed = connection.prepare_cached(put)?.execute(params![
+        row.tenant.as_ref().map_or("", TenantId::as_str),
+        row.name,
+        row.digest,
+        row.role.as_str(),
+        row.created_at.as_millisecond(),
+        row.created_by,
+        row.expires_at.map(|at| at.as_millisecond()),
+    ])?;
+    if changed == 0 { Err(Refusal::conflict(row.is_there())) } else { Ok(()) }
+}
+
+fn put_audit(connection: &Connection, row: &AuditRow, forget_before: Timestamp) -> Result<(), Refusal> {
+    // Two for each that comes, the oldest first, as the ids are in the order of time.
+    let tidy = "DELETE FROM audit WHERE tenant = ?1 AND at < ?2 AND id IN
+         (SELECT id FROM audit WHERE tenant = ?1 ORDER BY id LIMIT 2)";
+    connection.prepare_cached(tidy)?.execute(params![row.tenant.as_str(), forget_before.as_millisecond()])?;
+    let put = "INSERT INTO audit (tenant, id, at, actor, role, origin, action, target, status, detail)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    connection.prepare_cached(put)?.execute(params![
+        row.tenant.as_str(),
+        row.id,
+        row.at.as_millisecond(),
+        row.actor,
+        row.role.map(Role::as_str),
+        row.from,
+        row.action,
+        row.target,
+        row.status,
+        row.detail,
+    ])?;
     Ok(())
 }
 

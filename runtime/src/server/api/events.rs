@@ -21,11 +21,22 @@ use tokio::time::timeout;
 
 use super::super::response::{self, Outcome};
 use super::super::{State, limits};
-use super::{Call, runs};
+use super::{Call, conceal, runs};
 use crate::{RunChange, RunId, TenantId};
 
 /// The body of an answer that goes on.
-pub(in crate::server) struct EventStream(mpsc::Receiver<Bytes>);
+pub(in crate::server) struct EventStream {
+    events: mpsc::Receiver<Bytes>,
+    /// Whether addresses are not shown.
+    conceals: bool,
+}
+
+impl EventStream {
+    /// The same without the tokens of addresses.
+    pub(super) fn concealed(self) -> Self {
+        Self { conceals: true, ..self }
+    }
+}
 
 impl Body for EventStream {
     type Data = Bytes;
@@ -35,7 +46,9 @@ impl Body for EventStream {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+        let conceals = self.conceals;
+        let shown = |event: Bytes| if conceals { conceal::without_tokens(event) } else { event };
+        self.events.poll_recv(context).map(|event| event.map(|event| Ok(Frame::data(shown(event)))))
     }
 }
 
@@ -59,7 +72,7 @@ fn wants_stream(call: &Call<'_>) -> bool {
 }
 
 fn stream(receiver: mpsc::Receiver<Bytes>) -> hyper::Response<response::Body> {
-    let mut response = hyper::Response::new(Either::Right(EventStream(receiver)));
+    let mut response = hyper::Response::new(Either::Right(EventStream { events: receiver, conceals: false }));
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

@@ -34,10 +34,12 @@ pub(super) async fn put(call: &mut Call<'_>) -> Outcome {
         return Err(response::bad_request("the document is a trigger: put it under /api/v1/triggers"));
     };
     let (namespace, name) = (flow.id.namespace.clone(), flow.id.name.clone());
+    let version = format!("version {}, digest {}", flow.id.version, flow.id.digest);
     let is_new = find(call).is_none();
     let warnings = call.deploy(document, &namespace, &name).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     let view = find(call).ok_or_else(|| unknown(call))?;
+    call.detail = Some(version);
     response::json(status, &Deployed { view, warnings })
 }
 

@@ -1,6 +1,8 @@
 //! The REST API: one file for each resource. Who may call and whose things are meant is settled here, once, before a
 //! resource is asked; [`super::router`] has the table of what there is, [`openapi`] describes it.
 
+mod audit;
+mod conceal;
 mod events;
 mod flows;
 mod health;
@@ -12,6 +14,7 @@ mod query;
 mod runs;
 mod subscriptions;
 mod tenants;
+mod tokens;
 mod triggers;
 mod vault;
 
@@ -29,7 +32,7 @@ use super::body::Payload;
 use super::response::{self, Outcome};
 use super::router::Endpoint;
 use super::{State, limits};
-use crate::{DeployError, Document, Finding, Problem, TenantId, VaultKind};
+use crate::{Caller, Deed, DeployError, Document, Finding, Problem, Role, TenantId, VaultKind};
 
 /// The header that says whose flows, triggers, runs and plugins a request is about.
 const TENANT: &str = "flowcell-tenant";
@@ -39,9 +42,14 @@ struct Call<'a> {
     state: &'a Arc<State>,
     head: &'a Parts,
     payload: &'a mut Payload<Incoming>,
+    caller: Caller,
     tenant: TenantId,
     /// What stands in the places of the route's path.
     places: [&'a str; 2],
+    /// What it is done to, where the path does not say it: for the audit log.
+    target: Option<String>,
+    /// What it came to, in more words than its status: for the audit log.
+    detail: Option<String>,
 }
 
 /// Answers a row of the router's table.
@@ -53,14 +61,55 @@ pub(super) async fn answer(
     endpoint: Endpoint,
     places: [&str; 2],
 ) -> Outcome {
-    // Without the token nobody learns which tenants there are.
-    let tenant = if endpoint.is_open() {
-        TenantId::default_tenant()
-    } else {
-        state.access.admit(remote, head)?;
-        tenant(state, head)?
+    let Some(role) = endpoint.role() else {
+        let (caller, tenant) = (Caller::nobody(), TenantId::default_tenant());
+        let call = &mut Call { state, head, payload, caller, tenant, places, target: None, detail: None };
+        return carry_out(call, endpoint).await;
     };
-    let call = &mut Call { state, head, payload, tenant, places };
+    let caller = state.access.admit(&state.runtime, remote, head).await?;
+    let deed = Deed {
+        from: Some(remote.ip().to_canonical().to_string()),
+        ..Deed::of(&caller, &format!("{endpoint:?}"), &target(places))
+    };
+    let tenant = match permitted(state, head, &caller, role, endpoint) {
+        Ok(tenant) => tenant,
+        Err(problem) => {
+            let of = caller.tenant.unwrap_or_else(TenantId::default_tenant);
+            state.runtime.audit_denied(&of, deed, &problem).await;
+            return Err(problem);
+        }
+    };
+    let conceals = caller.role == Role::Viewer;
+    let entry = match endpoint.is_audited() {
+        true => Some(state.runtime.audit(&tenant, deed).await?),
+        false => None,
+    };
+    let call = &mut Call { state, head, payload, caller, tenant, places, target: None, detail: None };
+    let outcome = carry_out(call, endpoint).await;
+    if let Some(mut entry) = entry {
+        entry.target = call.target.take().unwrap_or(entry.target);
+        let (status, detail) = match &outcome {
+            Ok(response) => (response.status().as_u16(), call.detail.take()),
+            Err(problem) => (problem.status, Some(problem.detail.as_ref().unwrap_or(&problem.title).clone())),
+        };
+        // What was done is done: its entry says that nobody knows what it came to.
+        if let Err(problem) = state.runtime.audit_end(entry, status, detail.as_deref()).await {
+            tracing::error!(%problem, "the audit log does not say what a request came to");
+        }
+    }
+    match outcome {
+        Ok(response) if conceals => Ok(conceal::addresses(response).await),
+        outcome => outcome,
+    }
+}
+
+/// What the path names.
+fn target(places: [&str; 2]) -> String {
+    let named: Vec<&str> = places.into_iter().filter(|place| !place.is_empty()).collect();
+    named.join("/")
+}
+
+async fn carry_out(call: &mut Call<'_>, endpoint: Endpoint) -> Outcome {
     match endpoint {
         Endpoint::Healthz => health::alive(),
         Endpoint::Readyz => health::ready(call).await,
@@ -100,18 +149,51 @@ pub(super) async fn answer(
         Endpoint::TryPlugin => plugins::try_out(call).await,
         Endpoint::ImportCurl => import::curl(call).await,
         Endpoint::SampleTrigger => import::sample(call).await,
+        Endpoint::ListTokens => tokens::list(call).await,
+        Endpoint::ShowToken => tokens::show(call).await,
+        Endpoint::CreateToken => tokens::create(call).await,
+        Endpoint::RemoveToken => tokens::remove(call).await,
+        Endpoint::ListAudit => audit::list(call).await,
         Endpoint::ListTenants => tenants::list(call),
         Endpoint::ExplainPolicy => policy::explain(call).await,
         Endpoint::ExplainPolicyOf => policy::explain_body(call).await,
     }
 }
 
-fn tenant(state: &State, head: &Parts) -> Result<TenantId, Problem> {
+/// Whose things are meant, where the caller may do that to them.
+fn permitted(
+    state: &State,
+    head: &Parts,
+    caller: &Caller,
+    role: Role,
+    endpoint: Endpoint,
+) -> Result<TenantId, Problem> {
+    if caller.role < role {
+        return Err(response::forbidden(format!(
+            "the token `{}` has the role {}: {endpoint:?} needs {}; `flowcell tokens create --role {}` mints one",
+            caller.name,
+            caller.role.as_str(),
+            role.as_str(),
+            role.as_str()
+        )));
+    }
+    tenant(state, head, caller)
+}
+
+fn tenant(state: &State, head: &Parts, caller: &Caller) -> Result<TenantId, Problem> {
+    let own = || caller.tenant.clone();
     let Some(value) = head.headers.get(TENANT) else {
-        return Ok(TenantId::default_tenant());
+        return Ok(own().unwrap_or_else(TenantId::default_tenant));
     };
     let name = value.to_str().unwrap_or_default();
     let tenant = TenantId::from(name);
+    // Which others there are, it does not learn.
+    if let Some(own) = own().filter(|own| *own != tenant) {
+        return Err(response::forbidden(format!(
+            "the token `{}` is of the tenant `{own}` only",
+            caller.name
+        )));
+    }
     if state.runtime.tenants().contains(&tenant) {
         return Ok(tenant);
     }

@@ -34,6 +34,8 @@ pub(super) fn show_version(call: &Call<'_>) -> Outcome {
 pub(super) async fn install(call: &mut Call<'_>) -> Outcome {
     let wasm = call.body(limits::COMPONENT_BYTES).await?;
     let plugin = call.state.runtime.install_plugin(&call.tenant, &wasm).await?;
+    call.target = Some(format!("{}:{}", plugin.name, plugin.version));
+    call.detail = Some(format!("digest {}", plugin.digest));
     response::json(StatusCode::CREATED, &plugin)
 }
 

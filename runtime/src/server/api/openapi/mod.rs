@@ -41,7 +41,7 @@ fn build() -> Value {
         },
         "paths": paths,
         "components": {
-            "securitySchemes": { "operator": { "type": "http", "scheme": "bearer" } },
+            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
             "schemas": schemas::all(),
             "responses": {
                 "Problem": {
@@ -56,10 +56,11 @@ fn build() -> Value {
 fn operation(route: &Route) -> Value {
     let about = describe(route.endpoint);
     let mut parameters: Vec<Value> = places(route.path).map(in_path).collect();
-    if !route.endpoint.is_open() {
+    let role = route.endpoint.role();
+    if role.is_some() {
         parameters.push(json!({
             "name": "flowcell-tenant", "in": "header", "schema": { "type": "string", "default": "default" },
-            "description": "Whose things are meant.",
+            "description": "Whose things are meant; with a token of one tenant, that one's.",
         }));
     }
     for (name, description) in about.query {
@@ -83,8 +84,12 @@ fn operation(route: &Route) -> Value {
         "summary": about.summary,
         "parameters": parameters,
         "responses": responses,
-        "security": if route.endpoint.is_open() { json!([]) } else { json!([{ "operator": [] }]) },
+        "security": if role.is_none() { json!([]) } else { json!([{ "token": [] }]) },
     });
+    if let Some(role) = role {
+        operation["description"] =
+            json!(format!("Needs a token of the role `{}`, or of a higher one.", role.as_str()));
+    }
     if let Some(body) = about.body {
         operation["requestBody"] = body;
     }
@@ -291,6 +296,39 @@ fn describe(endpoint: Endpoint) -> About {
                 }),
             )),
             ..about("A sample of a request as variables of a webhook", vec![(200, "The variables", Any)])
+        },
+        Endpoint::ListTokens => about(
+            "The tokens of the tenant; an operator sees those of all tenants too",
+            vec![(200, "The tokens", List("Token"))],
+        ),
+        Endpoint::ShowToken => about("A token, without itself", vec![(200, "The token", One("Token"))]),
+        Endpoint::CreateToken => About {
+            body: Some(object_body(
+                &["name", "role"],
+                json!({
+                    "name": { "type": "string" }, "role": reference("Role"),
+                    "expiresIn": { "type": "string", "format": "duration" },
+                }),
+            )),
+            ..about(
+                "Mints a token, up to the caller's own role",
+                vec![(201, "The token, which is told here and never again", One("MintedToken"))],
+            )
+        },
+        Endpoint::RemoveToken => About {
+            query: &[("role", "`operator` for a token of all tenants.")],
+            ..about("Revokes a token; it opens nothing from then on", vec![(204, "Revoked", Nothing)])
+        },
+        Endpoint::ListAudit => About {
+            query: &[
+                ("actor", "The name of a token, or `operator`, `local`, `command line` or `configuration`."),
+                ("action", "An operationId of this document, or `Grants`."),
+                ("since", "Only at this time or later, RFC 3339."),
+                ("denied", "`true`: only what was not let happen."),
+                ("cursor", "The `cursor` of the page before."),
+                ("limit", "At most so many, up to 1000."),
+            ],
+            ..about("Who did what, newest first", vec![(200, "A page", List("AuditEntry"))])
         },
         Endpoint::ListTenants => {
             about("The tenants of this host", vec![(200, "The tenants", List("Tenant"))])

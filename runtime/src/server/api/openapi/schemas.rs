@@ -17,6 +17,11 @@ pub(super) fn all() -> Value {
         "id": text(), "tenant": text(), "flow": text(), "trigger": text(), "status": status,
         "startedAt": time(), "endedAt": time(),
     });
+    let token = json!({
+        "name": text(), "role": reference("Role"), "tenant": { "type": ["string", "null"] },
+        "createdAt": time(), "createdBy": text(),
+        "expiresAt": { "type": ["string", "null"], "format": "date-time" },
+    });
     json!({
         "Flow": object(&["namespace", "name", "version"], json!({
             "namespace": text(), "name": text(), "version": text(), "title": text(),
@@ -69,6 +74,16 @@ pub(super) fn all() -> Value {
                 "path": text(), "type": text(), "value": true,
             })) },
             "problem": reference("Problem"), "callback": { "type": "boolean" }, "timerMs": { "type": "integer" },
+        })),
+        "Role": { "enum": ["viewer", "editor", "admin", "operator"] },
+        "Token": object(&["name", "role", "tenant", "createdAt", "createdBy", "expiresAt"], token.clone()),
+        "MintedToken": { "allOf": [
+            object(&["name", "role", "tenant", "createdAt", "createdBy", "expiresAt"], token),
+            object(&["token"], json!({ "token": text() })),
+        ] },
+        "AuditEntry": object(&["id", "at", "actor", "action", "target", "status"], json!({
+            "id": text(), "at": time(), "actor": text(), "role": reference("Role"), "from": text(),
+            "action": text(), "target": text(), "status": { "type": ["integer", "null"] }, "detail": text(),
         })),
         "Tenant": object(&["name"], json!({ "name": text() })),
         "RunSummary": object(&["id", "status"], run),

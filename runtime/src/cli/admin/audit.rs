@@ -1,0 +1,76 @@
+//! `flowcell audit`.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::super::Stop;
+use super::super::client::{Server, encoded};
+use super::print_list;
+
+/// Who changed what on a running host, or was not let do it
+#[derive(clap::Args)]
+pub(in crate::cli) struct Args {
+    #[command(flatten)]
+    server: Server,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// The audit log of the tenant, newest first
+    List(Filter),
+}
+
+#[derive(clap::Args)]
+struct Filter {
+    /// Only of this one: the name of a token, or operator, local, configuration or 'command line'
+    #[arg(long)]
+    actor: Option<String>,
+    /// Only of this kind, such as PutFlow, SetSecret or Grants
+    #[arg(long)]
+    action: Option<String>,
+    /// Only at this time or later, such as 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only what was not let happen
+    #[arg(long)]
+    denied: bool,
+    /// At most so many
+    #[arg(long, default_value_t = 50)]
+    limit: usize,
+}
+
+impl Filter {
+    fn path(&self) -> String {
+        // Further pages are followed.
+        let mut path = format!("/audit?limit={}", self.limit.clamp(1, 1_000));
+        for (name, value) in [("actor", &self.actor), ("action", &self.action), ("since", &self.since)] {
+            if let Some(value) = value {
+                path.push_str(&format!("&{name}={}", encoded(value)));
+            }
+        }
+        if self.denied {
+            path.push_str("&denied=true");
+        }
+        path
+    }
+}
+
+const COLUMNS: [(&str, &str); 7] = [
+    ("AT", "at"),
+    ("ACTOR", "actor"),
+    ("FROM", "from"),
+    ("ACTION", "action"),
+    ("TARGET", "target"),
+    ("STATUS", "status"),
+    ("DETAIL", "detail"),
+];
+
+pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
+    let What::List(filter) = &args.what;
+    let entries = args.server.connect()?.list(&filter.path(), filter.limit).await?;
+    print_list(args.server.json, &entries, COLUMNS);
+    Ok(ExitCode::SUCCESS)
+}

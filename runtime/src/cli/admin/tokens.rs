@@ -1,0 +1,107 @@
+//! `flowcell tokens`.
+
+use std::process::ExitCode;
+
+use clap::{Subcommand, ValueEnum};
+use hyper::Method;
+use serde_json::json;
+
+use super::super::client::{Server, encoded};
+use super::super::{Stop, terminal};
+use super::{ALL, print_list, remove};
+
+/// Who may use the API of a running host: tokens, each with a role
+#[derive(clap::Args)]
+pub(in crate::cli) struct Args {
+    #[command(flatten)]
+    server: Server,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// The tokens of the tenant, without themselves; an operator sees those of all tenants too
+    List,
+    /// A token, without itself
+    Show { name: String },
+    /// Mints a token of the tenant and prints it, here and never again
+    Create {
+        /// What people will call it
+        name: String,
+        /// What it opens
+        #[arg(long, value_enum)]
+        role: Role,
+        /// How long it does, such as P90D or PT12H; without, until it is deleted
+        #[arg(long, value_name = "DURATION")]
+        expires: Option<String>,
+    },
+    /// Revokes a token: it opens nothing from then on
+    Delete {
+        name: String,
+        /// One of all tenants
+        #[arg(long)]
+        operator: bool,
+    },
+}
+
+/// Each may do what those before it may.
+#[derive(Clone, Copy, ValueEnum)]
+enum Role {
+    /// Sees flows, triggers without their addresses, runs and their history
+    Viewer,
+    /// Deploys flows and triggers, starts, cancels and restarts runs
+    Editor,
+    /// Sets secrets and connections, installs plugins, mints tokens, reads the audit log
+    Admin,
+    /// Everything, of every tenant
+    Operator,
+}
+
+impl Role {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Editor => "editor",
+            Self::Admin => "admin",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+const COLUMNS: [(&str, &str); 6] = [
+    ("NAME", "name"),
+    ("ROLE", "role"),
+    ("TENANT", "tenant"),
+    ("CREATED", "createdAt"),
+    ("BY", "createdBy"),
+    ("EXPIRES", "expiresAt"),
+];
+
+pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
+    let client = args.server.connect()?;
+    let path = |name: &str| format!("/tokens/{}", encoded(name));
+    match &args.what {
+        What::List => print_list(args.server.json, &client.list("/tokens", ALL).await?, COLUMNS),
+        What::Show { name } => terminal::say_json(&client.get(&path(name)).await?),
+        What::Create { name, role, expires } => {
+            let mut wanted = json!({ "name": name, "role": role.as_str() });
+            if let Some(expires) = expires {
+                wanted["expiresIn"] = json!(expires);
+            }
+            let minted = client.send(Method::POST, "/tokens", "application/json", wanted.to_string()).await?;
+            match args.server.json {
+                true => terminal::say_json(&minted),
+                false => {
+                    terminal::note(&format!("{name}, {}; it is not shown again:", role.as_str()));
+                    terminal::say(minted["token"].as_str().unwrap_or_default());
+                }
+            }
+        }
+        What::Delete { name, operator } => {
+            let of = if *operator { "?role=operator" } else { "" };
+            remove(&client, &(path(name) + of), name).await?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
