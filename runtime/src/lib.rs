@@ -26,8 +26,8 @@ pub use config::{AllowRule, Config, ConfigError, Quota, Retention, TenantConfig,
 pub use engine::{
     Answer, AuditEntry, AuditFilter, AuditView, Callback, Caller, Data, Deed, DeployError, FlowView, Hook,
     Inbound, List, NewToken, OpenError, Options, PluginView, Role, RunChange, RunFilter, RunSummary, RunView,
-    Runtime, ScheduleView, SubscriptionView, TokenView, Trial, TrialEnd, TriggerView, VaultKind, VaultView,
-    backup,
+    Runtime, ScheduleView, Shown, SubscriptionView, TokenView, Trial, TrialEnd, TriggerView, VaultKind,
+    VaultView, backup,
 };
 pub use flow::{
     AttemptRecord, CleanupRecord, Document, Finding, Flow, Imported, Place, Sample, SampleVariable, Severity,

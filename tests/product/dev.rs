@@ -146,6 +146,26 @@ async fn a_new_file_is_served_too() {
 }
 
 #[tokio::test]
+async fn what_the_files_hold_no_more_is_removed_and_the_audit_log_says_so() {
+    let mut dev = dev(&order("- one: { set: { a: 1 } }", ANSWERING)).await;
+    let hook = dev.hook("shop/in").await;
+    dev.setup().folder().write("flows/order.yaml", flow("other", "- one: { set: { a: 2 } }"));
+    until("the end of the address", async || {
+        (Call::post(&hook, &json!({})).send().await.status == 404).then_some(())
+    })
+    .await;
+    let entry = async |action: &str| {
+        let log = dev.get(&format!("/api/v1/audit?action={action}")).await.is(200).json();
+        let entry = log["items"][0].clone();
+        (entry["actor"].clone(), entry["target"].clone(), entry["status"].clone())
+    };
+    let by_command_line = |target: &str, status: u16| (json!("command line"), json!(target), json!(status));
+    until("the removed flow", async || (entry("RemoveFlow").await.2 == 204).then_some(())).await;
+    assert_eq!(entry("RemoveTrigger").await, by_command_line("shop/in", 204));
+    assert_eq!(entry("PutFlow").await, by_command_line("shop/other", 200));
+}
+
+#[tokio::test]
 async fn the_state_is_kept_between_two_starts() {
     let mut first = dev(&order("- one: { set: { a: 1 } }", "{}")).await;
     let before = first.hook("shop/in").await;

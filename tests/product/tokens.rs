@@ -2,6 +2,8 @@
 
 use flowcell_tests::{Answer, Call, Server, Stub, probe, until};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::FLOWCELL;
 use crate::documents::{at, flow, hook, local, serve, together};
@@ -37,7 +39,7 @@ async fn a_viewer_who_deploys_gets_403_and_an_entry_in_the_audit_log() {
     let refused = put(&server, &token, "in").await.problem(403);
     let detail = refused["detail"].as_str().unwrap();
     assert!(detail.contains("`desk` has the role viewer: PutFlow needs editor"), "{refused}");
-    assert!(detail.contains("flowcell tokens create --role editor"), "{refused}");
+    assert!(detail.contains("flowcell tokens create NAME --role editor"), "{refused}");
     server.get("/api/v1/flows/shop/in").await.is(404);
     let entries = audit(&server, "denied=true").await;
     let [entry] = entries.as_slice() else { panic!("{entries:?}") };
@@ -112,6 +114,11 @@ async fn a_token_of_one_tenant_reaches_no_other_and_learns_of_none() {
     }
     let tenants = with(&server, token, "GET", "/api/v1/tenants").send().await.is(200).json();
     assert_eq!(tenants["items"], json!([{ "name": "acme" }]));
+    let twice = server
+        .call("GET", "/api/v1/flows")
+        .header("flowcell-tenant", "acme")
+        .header("flowcell-tenant", "default");
+    twice.send().await.problem(400);
     // What an admin mints is of the same tenant, and no operator's.
     let mint = |role: &str| {
         let call = with(&server, token, "POST", "/api/v1/tokens");
@@ -148,7 +155,9 @@ async fn a_token_outlives_kill_9_as_a_digest_and_opens_nothing_once_it_is_revoke
         .await
         .exited(1)
         .says(&["`a b` cannot be the name of a token"]);
-    ask(&["tokens", "create", "operator", "--role", "viewer"]).await.exited(1).says(&["take another name"]);
+    for reserved in ["operator", "Configuration", "LOCAL"] {
+        ask(&["tokens", "create", reserved, "--role", "viewer"]).await.exited(1).says(&["take another name"]);
+    }
     ask(&["tokens", "create", "x", "--role", "viewer", "--expires", "soon"])
         .await
         .exited(1)
@@ -189,6 +198,58 @@ async fn a_token_ends_at_its_time_and_says_so() {
     assert!(
         refused.problem(401)["detail"].as_str().unwrap().contains("the time of the token `brief` is over")
     );
+    let entries = audit(&server, "denied=true&actor=brief").await;
+    assert_eq!((&entries[0]["action"], &entries[0]["status"]), (&json!("ListFlows"), &json!(401)));
+}
+
+#[tokio::test]
+async fn a_token_mints_none_that_outlives_it() {
+    let server = serve(&[]).await;
+    let body = json!({ "name": "brief", "role": "admin", "expiresIn": "PT1H" });
+    let minted = server.post("/api/v1/tokens", &body).await.is(201).json();
+    let (token, end) = (minted["token"].as_str().unwrap(), minted["expiresAt"].clone());
+    for (name, life) in [("a", json!(null)), ("b", json!("P90D"))] {
+        let body = json!({ "name": name, "role": "viewer", "expiresIn": life });
+        let child = with(&server, token, "POST", "/api/v1/tokens").json(&body).send().await.is(201).json();
+        assert_eq!(child["expiresAt"], end, "{child}");
+    }
+}
+
+/// Whoever is shut out while the body is on its way is not let in by having begun before.
+#[tokio::test]
+async fn a_request_that_was_begun_before_its_token_was_revoked_does_nothing() {
+    let server = serve(&[]).await;
+    let token = mint(&server, "boss", "admin").await;
+    let body = json!({ "name": "late", "role": "admin" }).to_string();
+    let address = server.url().trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /api/v1/tokens HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    let (most, last) = body.split_at(body.len() - 1);
+    stream.write_all(format!("{head}{most}").as_bytes()).await.unwrap();
+    // Its entry says that it was let in.
+    until("the request to be begun", async || audit(&server, "actor=boss").await.pop()).await;
+    server.call("DELETE", "/api/v1/tokens/boss").send().await.is(204);
+    stream.write_all(last.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    server.get("/api/v1/tokens/late").await.is(404);
+    assert_eq!(audit(&server, "actor=boss").await[0]["status"], 401);
+}
+
+#[tokio::test]
+async fn the_events_of_a_run_end_when_the_token_is_revoked() {
+    let server = serve(&[&flow("rests", "- rest: { wait: PT1H }")]).await;
+    let token = mint(&server, "desk", "viewer").await;
+    let run = server.begin("shop/rests", &json!({})).await;
+    let events = with(&server, &token, "GET", &format!("/api/v1/runs/{run}/events"));
+    let mut events = events.header("accept", "text/event-stream").stream().await;
+    events.until("the step that rests", |text| text.contains("waiting").then_some(())).await;
+    server.call("DELETE", "/api/v1/tokens/desk").send().await.is(204);
+    events.ended().await;
 }
 
 #[tokio::test]
@@ -295,11 +356,27 @@ async fn who_is_denied_over_and_over_does_not_fill_the_log() {
         put(&server, &token, "in").await.is(403);
     }
     assert_eq!(audit(&server, "denied=true").await.len(), 5);
+    // The next entry of the kind says how many there were; five a minute are one in twelve seconds.
+    let said = until("an entry that counts the others", async || {
+        put(&server, &token, "in").await.is(403);
+        let newest = audit(&server, "denied=true&limit=1").await.remove(0);
+        newest["detail"]
+            .as_str()
+            .filter(|detail| detail.contains(" more of desk's PutFlow since"))
+            .map(str::to_owned)
+    })
+    .await;
+    assert!(said.contains("needs editor") && said.ends_with("since the entry before)"), "{said}");
     let metrics = server.get("/metrics").await.text();
-    assert!(metrics.contains("flowcell_api_denials_total 40"), "{metrics}");
-    // Something else of the same caller is an entry again.
-    with(&server, &token, "DELETE", "/api/v1/flows/shop/in").send().await.is(403);
-    assert_eq!(audit(&server, "denied=true").await.len(), 6);
+    let denials = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("flowcell_api_denials_total ")?.parse::<u64>().ok());
+    assert!(denials.is_some_and(|count| count > 40), "{metrics}");
+    // Something else of the same caller is an entry again, as long as it may be and no longer.
+    let long = "x".repeat(5_000);
+    with(&server, &token, "DELETE", &format!("/api/v1/flows/{long}/in")).send().await.is(403);
+    let newest = audit(&server, "denied=true&limit=1").await.remove(0);
+    assert_eq!((&newest["action"], newest["target"].as_str().unwrap().len()), (&json!("RemoveFlow"), 300));
 }
 
 /// Whoever has one of these addresses can start a run, or answer for the world.

@@ -259,6 +259,16 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// Reads until the other side has ended it.
+    ///
+    /// # Panics
+    /// When time passes before it does.
+    pub async fn ended(mut self) {
+        within("the end of the stream", async { while let Some(Ok(_)) = self.body.frame().await {} }).await;
+    }
+}
+
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

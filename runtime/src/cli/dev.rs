@@ -194,24 +194,17 @@ impl Follower {
         let overtaken = hosting::overtaken(&self.runtime, &tenant, &documents);
         if !overtaken.is_empty() {
             for flow in overtaken {
-                self.remove(&tenant, &Name::Flow(flow.id.namespace, flow.id.name)).await?;
+                let name = Name::Flow(flow.id.namespace, flow.id.name);
+                hosting::remove(&self.runtime, &tenant, &name).await?;
             }
             hosting::deploy_documents(&self.runtime, &tenant, documents).await?;
         }
         for name in &gone {
-            self.remove(&tenant, name).await?;
+            hosting::remove(&self.runtime, &tenant, name).await?;
         }
         let applied = Applied { documents: names.len(), removed: gone.len() };
         self.names = names;
         Ok(applied)
-    }
-
-    async fn remove(&self, tenant: &TenantId, name: &Name) -> Result<(), Stop> {
-        let removed = match name {
-            Name::Trigger(namespace, name) => self.runtime.remove_trigger(tenant, namespace, name).await,
-            Name::Flow(namespace, name) => self.runtime.remove_flow(tenant, namespace, name).await,
-        };
-        removed.map(drop).map_err(|problem| Stop::failed(problem.to_string()))
     }
 
     async fn reload(&mut self) -> Result<String, Stop> {

@@ -129,14 +129,21 @@ pub(super) async fn install(
     known(runtime, tenant)?;
     for sources::Plugin { path, wasm } in plugins {
         let failed = |problem: Problem| Stop::wrong(format!("{}: {problem}", path.display()));
-        let before = runtime.plugins(tenant);
-        let plugin = runtime.install_plugin(tenant, wasm).await.map_err(failed)?;
-        if !before.iter().any(|known| known.digest == plugin.digest) {
-            let deed = by_command_line("InstallPlugin", format!("{}:{}", plugin.name, plugin.version));
-            let entry = runtime.audit(tenant, deed).await.map_err(failed)?;
-            let detail = format!("digest {}", plugin.digest);
-            runtime.audit_end(entry, 201, Some(&detail)).await.map_err(failed)?;
+        if runtime.has_plugin(tenant, wasm) {
+            continue;
         }
+        let deed = by_command_line("InstallPlugin", path.display().to_string());
+        let mut entry = runtime.audit(tenant, deed).await.map_err(failed)?;
+        let installed = runtime.install_plugin(tenant, wasm).await;
+        let (status, detail) = match &installed {
+            Ok(plugin) => {
+                entry.target = format!("{}:{}", plugin.name, plugin.version);
+                (201, format!("digest {}", plugin.digest))
+            }
+            Err(problem) => (problem.status, problem.to_string()),
+        };
+        runtime.audit_end(entry, status, Some(&detail)).await.map_err(failed)?;
+        installed.map_err(failed)?;
     }
     Ok(())
 }
@@ -176,9 +183,30 @@ pub(super) async fn deploy_documents(
         Err(stop) => (400, Some(stop.text.as_str())),
     };
     for entry in entries {
-        runtime.audit_end(entry, status, detail).await.map_err(failed)?;
+        if let Err(problem) = runtime.audit_end(entry, status, detail).await {
+            tracing::error!(%problem, "the audit log does not say what a deployment came to");
+        }
     }
     deployed
+}
+
+/// Removes what is deployed under a name.
+pub(super) async fn remove(runtime: &Runtime, tenant: &TenantId, name: &Name) -> Result<(), Stop> {
+    let failed = |problem: Problem| Stop::failed(problem.to_string());
+    let (action, target) = match name {
+        Name::Flow(namespace, name) => ("RemoveFlow", format!("{namespace}/{name}")),
+        Name::Trigger(namespace, name) => ("RemoveTrigger", format!("{namespace}/{name}")),
+    };
+    let entry = runtime.audit(tenant, by_command_line(action, target)).await.map_err(failed)?;
+    let removed = match name {
+        Name::Trigger(namespace, name) => runtime.remove_trigger(tenant, namespace, name).await,
+        Name::Flow(namespace, name) => runtime.remove_flow(tenant, namespace, name).await,
+    };
+    let status = removed
+        .as_ref()
+        .map_or_else(|problem| problem.status, |was_there| if *was_there { 204 } else { 404 });
+    runtime.audit_end(entry, status, None).await.map_err(failed)?;
+    removed.map(drop).map_err(failed)
 }
 
 /// What a start does with a document, in the words of the API.

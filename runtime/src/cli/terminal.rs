@@ -102,7 +102,12 @@ impl Style {
 
 /// Text from a plugin, a flow or another server, without what would move the cursor or change the terminal.
 pub(super) fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().map(|c| if c.is_control() || turns_text(c) { ' ' } else { c }).collect()
+}
+
+/// Characters that change the direction of what follows: a name could look like another one.
+fn turns_text(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -118,5 +123,6 @@ mod tests {
     #[test]
     fn foreign_text_cannot_steer_the_terminal() {
         assert_eq!(harmless("a\x1b[2Jb\r\nc"), "a [2Jb  c");
+        assert_eq!(harmless("a\u{202e}b\u{2066}c"), "a b c");
     }
 }

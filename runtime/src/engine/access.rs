@@ -14,8 +14,8 @@ use crate::problem::{Problem, kind};
 
 /// What every token begins with: whoever finds one in a text knows what it is.
 const PREFIX: &str = "flowcell_";
-/// Whoever shows the token that a host mints at its first start.
-const OPERATOR: &str = "operator";
+/// Names that stand for somebody else in the audit log.
+const RESERVED: [&str; 4] = ["operator", "local", "nobody", "configuration"];
 /// The longest life of a token that has an end: a century keeps within every clock.
 const LONGEST_LIFE: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
@@ -28,17 +28,31 @@ pub struct Caller {
     pub role: Role,
     /// Whose things they may do it to; none: everybody's.
     pub tenant: Option<TenantId>,
+    /// Of the token that was minted for them, and when that ends.
+    minted: Option<([u8; 32], Option<Timestamp>)>,
+}
+
+/// What a token is to this host.
+#[derive(Debug)]
+pub enum Shown {
+    /// It lets this one in.
+    Valid(Caller),
+    /// Its time is over. It let this one in.
+    Expired(Caller),
+    /// Nobody's, or not any more.
+    Unknown,
 }
 
 impl Caller {
     /// Who has the operator's own token, or calls from the host's machine where that is enough.
     pub(crate) fn operator(name: &str) -> Self {
-        Self { name: name.to_owned(), role: Role::Operator, tenant: None }
+        Self { name: name.to_owned(), role: Role::Operator, tenant: None, minted: None }
     }
 
     /// Who asks for what is open to everybody.
     pub(crate) fn nobody() -> Self {
-        Self { name: "nobody".to_owned(), role: Role::Viewer, tenant: Some(TenantId::default_tenant()) }
+        let tenant = Some(TenantId::default_tenant());
+        Self { name: "nobody".to_owned(), role: Role::Viewer, tenant, minted: None }
     }
 }
 
@@ -67,30 +81,38 @@ pub struct NewToken {
     pub name: String,
     /// What it is to open.
     pub role: Role,
-    /// How long; none: until it is revoked.
+    /// How long, at most as long as the token of whoever mints it; none: until that ends, or it is revoked.
     pub expires_in: Option<Duration>,
 }
 
 impl Runtime {
-    /// Whom a token lets in, asked of the journal each time: one that was revoked opens nothing from then on. None: it is no
-    /// token of this host. The error is that its time is over.
-    pub async fn caller(&self, token: &str) -> Result<Option<Caller>, Problem> {
+    /// Whom a token lets in, asked of the journal each time: one that was revoked opens nothing from then on.
+    pub async fn caller(&self, token: &str) -> Result<Shown, Problem> {
         if !token.starts_with(PREFIX) {
-            return Ok(None);
+            return Ok(Shown::Unknown);
         }
-        let digest = digest(token);
-        let row = self.core.durable.ask(move |storage| storage.token(&digest)).await;
-        let Some(row) = row.map_err(|error| storage_problem(&error))? else { return Ok(None) };
-        if row.expires_at.is_some_and(|end| end <= self.core.clock.now()) {
-            let detail =
-                format!("the time of the token `{}` is over: ask whoever minted it for another", row.name);
-            return Err(Problem::new(kind::AUTHENTICATION, "Unauthorized", 401).detail(detail));
-        }
+        let Some(row) = self.token(digest(token)).await? else { return Ok(Shown::Unknown) };
         // A token of a tenant that the configuration names no more.
         if row.tenant.as_ref().is_some_and(|tenant| !self.core.tenants.contains_key(tenant)) {
-            return Ok(None);
+            return Ok(Shown::Unknown);
         }
-        Ok(Some(Caller { name: row.name, role: row.role, tenant: row.tenant }))
+        let is_over = row.expires_at.is_some_and(|end| end <= self.core.clock.now());
+        let minted = Some((row.digest, row.expires_at));
+        let caller = Caller { name: row.name, role: row.role, tenant: row.tenant, minted };
+        Ok(if is_over { Shown::Expired(caller) } else { Shown::Valid(caller) })
+    }
+
+    /// Whether somebody who was let in a while ago would be let in now.
+    pub async fn still_admits(&self, caller: &Caller) -> Result<bool, Problem> {
+        let Some((digest, _)) = caller.minted else { return Ok(true) };
+        let row = self.token(digest).await?;
+        let is_over = |row: &TokenRow| row.expires_at.is_some_and(|end| end <= self.core.clock.now());
+        Ok(row.is_some_and(|row| !is_over(&row)))
+    }
+
+    async fn token(&self, digest: [u8; 32]) -> Result<Option<TokenRow>, Problem> {
+        let row = self.core.durable.ask(move |storage| storage.token(&digest)).await;
+        row.map_err(|error| storage_problem(&error))
     }
 
     /// Mints a token of this tenant, or one of all tenants where it is an operator's. It is told here and never again.
@@ -102,14 +124,17 @@ impl Runtime {
     ) -> Result<(TokenView, String), Problem> {
         let tenant = self.tenant(tenant)?.id.clone();
         let NewToken { name, role, expires_in } = wanted;
-        if !is_vault_name(&name) || name == OPERATOR {
-            let detail = match name == OPERATOR {
-                true => {
-                    format!("`{OPERATOR}` stands for the token that the host mints itself: take another name")
-                }
-                false => format!("`{name}` cannot be the name of a token: {VAULT_NAME_RULE}"),
-            };
-            return Err(Problem::new(kind::VALIDATION, "a token cannot be called so", 400).detail(detail));
+        let unfit = |detail: String| {
+            Problem::new(kind::VALIDATION, "a token cannot be called so", 400).detail(detail)
+        };
+        if !is_vault_name(&name) {
+            let shown: String = name.chars().take(64).collect();
+            return Err(unfit(format!("`{shown}` cannot be the name of a token: {VAULT_NAME_RULE}")));
+        }
+        if RESERVED.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
+            return Err(unfit(format!(
+                "`{name}` stands for somebody else in the audit log: take another name"
+            )));
         }
         if role > by.role {
             let detail = format!("`{}` is {}: it mints tokens up to its own role", by.name, a(by.role));
@@ -117,6 +142,7 @@ impl Runtime {
         }
         let token = format!("{PREFIX}{}", mint_token());
         let now = self.core.clock.now();
+        let end = expires_in.map(|life| crate::clock::after(now, life.min(LONGEST_LIFE)));
         let row = TokenRow {
             tenant: (role != Role::Operator).then_some(tenant),
             name,
@@ -124,7 +150,8 @@ impl Runtime {
             role,
             created_at: now,
             created_by: by.name.clone(),
-            expires_at: expires_in.map(|life| crate::clock::after(now, life.min(LONGEST_LIFE))),
+            // No longer than that of whoever mints it.
+            expires_at: [by.minted.and_then(|(_, end)| end), end].into_iter().flatten().min(),
         };
         match self.core.durable.commit(Batch::of(vec![Write::PutToken(row.clone())])).await {
             Ok(()) => Ok((view(row), token)),
@@ -142,6 +169,13 @@ impl Runtime {
         let tenant = tenant.cloned();
         let rows = self.core.durable.ask(move |storage| storage.tokens(tenant.as_ref())).await;
         Ok(rows.map_err(|error| storage_problem(&error))?.into_iter().map(view).collect())
+    }
+
+    /// Whether this is what a hook or a callback of this host is reached by: whoever has it may start a run, or answer for the
+    /// world.
+    pub fn is_address(&self, token: &str) -> bool {
+        self.core.callback_key.open(token).is_some()
+            || self.core.catalog.read().expect("no panic while held").is_token(token)
     }
 
     /// Revokes a token of a tenant, or one of all tenants. False: there is none of that name.

@@ -10,21 +10,22 @@ use super::core::Core;
 use super::runs::storage_problem;
 use super::view::List;
 use super::{Caller, Runtime};
-use crate::config::AllowRule;
+use crate::config::TenantConfig;
 use crate::id::{TenantId, mint_id};
-use crate::journal::{AuditQuery, AuditRow, Batch, Role, Write};
+use crate::journal::{AuditQuery, AuditRow, Batch, GRANTS, Role, Write};
 use crate::problem::Problem;
 
 /// How long entries are kept.
 const KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
-/// The most bytes that an entry says of what became of it.
+/// The most bytes that an entry says of what became of it; of grants it says more.
 const DETAIL_BYTES: usize = 2_000;
+const GRANTS_BYTES: usize = 16_000;
+/// The most bytes that it names what it was done to with.
+const TARGET_BYTES: usize = 300;
 /// How many entries a page has, unless it is asked for fewer.
 const PAGE: u32 = 100;
 /// Who a host is that reads its configuration.
 const CONFIGURATION: &str = "configuration";
-/// What an entry says of what a tenant's steps may reach.
-const GRANTS: &str = "Grants";
 
 /// What somebody is about to do, or was not let do.
 #[derive(Clone, Debug)]
@@ -125,26 +126,35 @@ impl Runtime {
         detail: Option<&str>,
     ) -> Result<(), Problem> {
         let AuditEntry { tenant, id, target } = entry;
-        let detail = detail.map(short);
+        let (target, detail) = (cut(&target, TARGET_BYTES), detail.map(short));
         let end = Write::EndAudit { tenant, id, target, status, detail };
         self.core.durable.commit(Batch::of(vec![end])).await.map_err(|error| storage_problem(&error))
     }
 
-    /// Journals that somebody was not let do something. The same again within a minute is counted by the metrics alone, so
-    /// that nobody fills the log.
-    pub async fn audit_denied(&self, tenant: &TenantId, deed: Deed, problem: &Problem) {
+    /// Counts that somebody unknown was not let in.
+    pub fn count_denied(&self) {
         self.core.metrics.denied();
+    }
+
+    /// Journals that somebody was not let do something. More of the same kind than a few a minute are counted, and the next
+    /// entry says how many they were, so that nobody fills the log.
+    pub async fn audit_denied(&self, tenant: &TenantId, deed: Deed, problem: &Problem) {
+        self.count_denied();
         let (Ok(tenant), detail) = (self.tenant(tenant), problem.detail.as_deref().unwrap_or(&problem.title))
         else {
             return;
         };
         let Deed { actor, action, .. } = &deed;
         tracing::warn!(tenant = %tenant.id, actor, action, target = deed.target, detail, "denied");
-        if !tenant.admits_denial(actor, action) {
-            return;
-        }
+        let Some(left_out) = tenant.admits_denial(actor, action) else { return };
+        let detail = match left_out {
+            0 => short(detail),
+            more => {
+                short(&format!("{detail} (and {more} more of {actor}'s {action} since the entry before)"))
+            }
+        };
         let entry = AuditEntry { tenant: tenant.id.clone(), id: mint_id(), target: deed.target.clone() };
-        if let Err(problem) = put(&self.core, &entry, deed, Some((problem.status, short(detail)))).await {
+        if let Err(problem) = put(&self.core, &entry, deed, Some((problem.status, detail))).await {
             tracing::error!(%problem, "a denial is not in the audit log");
         }
     }
@@ -165,17 +175,18 @@ impl Runtime {
     }
 }
 
-/// Says what a tenant's steps may reach, where that is not what it was when the host started last.
-pub(super) async fn grants(core: &Core, tenant: &TenantId, rules: &[AllowRule]) -> Result<(), Problem> {
-    let lines: Vec<String> = rules.iter().map(ToString::to_string).collect();
+/// Says what a tenant's steps may reach and send, where that is not what it was when the host started last.
+pub(super) async fn grants(core: &Core, configured: &TenantConfig) -> Result<(), Problem> {
+    let tenant = &configured.name;
+    let lines = granted(configured);
     let text = lines.join("; ");
     let digest = &blake3::hash(text.as_bytes()).to_hex()[..16];
-    let detail = short(&format!("{} rules ({digest}): {text}", lines.len()));
+    let detail = cut(&format!("{} rules ({digest}): {text}", lines.len()), GRANTS_BYTES);
     let query = AuditQuery { action: Some(GRANTS.to_owned()), limit: 1, ..AuditQuery::default() };
     let owner = tenant.clone();
     let last = core.durable.ask(move |storage| storage.audit(&owner, &query)).await;
     let last = last.map_err(|error| storage_problem(&error))?.items.pop();
-    if last.map_or(rules.is_empty(), |last| last.detail.as_deref() == Some(&detail)) {
+    if last.map_or(lines.is_empty(), |last| last.detail.as_deref() == Some(&detail)) {
         return Ok(());
     }
     let deed = Deed {
@@ -189,11 +200,24 @@ pub(super) async fn grants(core: &Core, tenant: &TenantId, rules: &[AllowRule]) 
     put(core, &entry, deed, Some((200, detail))).await
 }
 
+/// What the configuration lets a tenant's steps reach, and what it lets them send.
+fn granted(configured: &TenantConfig) -> Vec<String> {
+    let rules = configured.allow.iter().map(ToString::to_string);
+    let secrets = configured
+        .secrets
+        .iter()
+        .map(|secret| format!("secret {} for {:?}", secret.name, secret.hosts.names()));
+    let connections =
+        configured.connections.iter().map(|connection| format!("connection {}", connection.name));
+    let ca = configured.ca.iter().map(|ca| format!("ca {}", ca.display()));
+    rules.chain(secrets).chain(connections).chain(ca).collect()
+}
+
 async fn put(core: &Core, entry: &AuditEntry, deed: Deed, end: Option<(u16, String)>) -> Result<(), Problem> {
     let Deed { actor, role, from, action, target } = deed;
     let at = core.clock.now();
     let (status, detail) = end.unzip();
-    let (tenant, id) = (entry.tenant.clone(), entry.id.clone());
+    let (tenant, id, target) = (entry.tenant.clone(), entry.id.clone(), cut(&target, TARGET_BYTES));
     let row = AuditRow { tenant, id, at, actor, role, from, action, target, status, detail };
     let forget_before = at.checked_sub(KEPT).unwrap_or(Timestamp::MIN);
     let put = Write::PutAudit { row, forget_before };
@@ -201,7 +225,11 @@ async fn put(core: &Core, entry: &AuditEntry, deed: Deed, end: Option<(u16, Stri
 }
 
 fn short(text: &str) -> String {
-    text[..text.floor_char_boundary(DETAIL_BYTES)].to_owned()
+    cut(text, DETAIL_BYTES)
+}
+
+fn cut(text: &str, bytes: usize) -> String {
+    text[..text.floor_char_boundary(bytes)].to_owned()
 }
 
 fn view(row: AuditRow) -> AuditView {

@@ -163,6 +163,12 @@ impl Catalog {
         true
     }
 
+    /// Whether a trigger has this token, enabled or not.
+    pub fn is_token(&self, text: &str) -> bool {
+        let digest = digest(text);
+        self.by_token.contains_key(&digest) || self.arriving.contains_key(&digest)
+    }
+
     /// The enabled trigger with this token. One that names a path of its own answers there only.
     pub fn hook(&self, token: &str) -> Option<&Arc<Trigger>> {
         let digest = digest(token);

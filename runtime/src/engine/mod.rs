@@ -45,7 +45,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-pub use self::access::{Caller, NewToken, TokenView};
+pub use self::access::{Caller, NewToken, Shown, TokenView};
 pub use self::audit::{AuditEntry, AuditFilter, AuditView, Deed};
 pub use self::callback::Callback;
 pub use self::deploy::DeployError;
@@ -121,6 +121,12 @@ impl Runtime {
     /// Installs a component for a tenant; the same bytes again are nothing new.
     pub async fn install_plugin(&self, tenant: &TenantId, wasm: &[u8]) -> Result<PluginView, Problem> {
         deploy::install_plugin(self, tenant, wasm).await
+    }
+
+    /// Whether a tenant has installed exactly this component.
+    pub fn has_plugin(&self, tenant: &TenantId, wasm: &[u8]) -> bool {
+        let digest = blake3::hash(wasm).to_hex();
+        self.plugins(tenant).iter().any(|plugin| plugin.digest == digest.as_str())
     }
 
     /// The plugins that a tenant's flows may call.

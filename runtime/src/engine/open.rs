@@ -99,8 +99,7 @@ pub(super) async fn open(options: Options) -> Result<Runtime, OpenError> {
     // Last: a host that cannot start takes nothing from one that runs.
     lease::join(&runtime.core).await.map_err(journal_error)?;
     for tenant in &options.config.tenants {
-        let id = TenantId::from(tenant.name.as_str());
-        let told = audit::grants(&runtime.core, &id, &tenant.allow).await;
+        let told = audit::grants(&runtime.core, tenant).await;
         told.map_err(|problem| OpenError::Journal(problem.to_string()))?;
     }
     Ok(runtime)

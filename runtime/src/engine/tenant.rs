@@ -1,5 +1,6 @@
 //! A tenant in this process: its egress, its quotas, and what of them is used.
 
+use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -14,6 +15,9 @@ use crate::capability::vault::Vault;
 use crate::config::{Quota, Retention, TenantConfig};
 use crate::id::TenantId;
 use crate::problem::{Problem, kind};
+
+/// Who was denied what.
+type Denial = (String, String);
 
 /// Of one kind and one caller.
 const DENIALS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(5).expect("not zero");
@@ -32,7 +36,9 @@ pub(super) struct Tenant {
     open_runs: AtomicU64,
     inbound: DefaultDirectRateLimiter,
     /// How often the same denial is journalled, by who was denied what.
-    denials: RateLimiter<(String, String), HashMapStateStore<(String, String)>, DefaultClock>,
+    denials: RateLimiter<Denial, HashMapStateStore<Denial>, DefaultClock>,
+    /// Those that were not, since the last one of their kind that was.
+    denials_left_out: std::sync::Mutex<HashMap<Denial, u64>>,
     /// Whoever changes what is deployed: one at a time.
     pub deploying: Mutex<()>,
     /// Whoever changes what is in the vault: one at a time.
@@ -51,6 +57,7 @@ impl Tenant {
             open_runs: AtomicU64::new(open_runs),
             inbound: RateLimiter::direct(Rate::per_second(per_second)),
             denials: RateLimiter::hashmap(Rate::per_minute(DENIALS_PER_MINUTE)),
+            denials_left_out: std::sync::Mutex::default(),
             deploying: Mutex::default(),
             vault_turn: Mutex::default(),
             quota,
@@ -75,12 +82,20 @@ impl Tenant {
         })
     }
 
-    /// Whether a denial is journalled, or is one of too many of its kind.
-    pub fn admits_denial(&self, actor: &str, action: &str) -> bool {
+    /// Whether a denial is journalled: how many of its kind were not, since the last one that was. None: it is one of too
+    /// many. Both of these are names of what there is, so that there are never many kinds.
+    pub fn admits_denial(&self, actor: &str, action: &str) -> Option<u64> {
         if self.denials.len() > DENIALS_REMEMBERED {
             self.denials.retain_recent();
         }
-        self.denials.check_key(&(actor.to_owned(), action.to_owned())).is_ok()
+        let denial = (actor.to_owned(), action.to_owned());
+        let is_admitted = self.denials.check_key(&denial).is_ok();
+        let mut left_out = self.denials_left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_admitted {
+            return Some(left_out.remove(&denial).unwrap_or_default());
+        }
+        *left_out.entry(denial).or_default() += 1;
+        None
     }
 
     /// Counts one more run, before it is journalled; the error is the answer for one too many.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::record::{
-    AuditQuery, AuditRow, Batch, Entry, FlowRow, Lease, OriginalRow, Phase, PluginRow, Role, RunKey,
+    AuditQuery, AuditRow, Batch, Entry, FlowRow, GRANTS, Lease, OriginalRow, Phase, PluginRow, Role, RunKey,
     RunQuery, RunRow, ScheduleRow, SubscriptionPhase, SubscriptionRow, TokenRow, TriggerRow, VaultKind,
     VaultRow, Write,
 };
@@ -605,9 +605,12 @@ fn an_audit_log_is_read_from_the_newest_and_forgets_the_oldest(store: &dyn Stora
     assert_eq!(ids(AuditQuery { actor: Some("ci".into()), since: Some(at(3)), ..all() }), [4, 3]);
     assert_eq!(ids(AuditQuery { action: Some("RemoveFlow".into()), ..all() }), [3]);
     assert_eq!(ids(AuditQuery { denied: true, ..all() }), [3]);
-    // Its own, and some at a time.
+    // Its own, and some at a time; what a tenant may reach is said until it may reach something else.
+    let granted =
+        AuditRow { action: GRANTS.into(), id: format!("{:032}", 0), ..row("acme", 0, "configuration") };
+    commit(store, vec![put(granted, 0)]).unwrap();
     commit(store, vec![put(row("acme", 5, "ci"), 3), put(row("acme", 6, "ci"), 3)]).unwrap();
-    assert_eq!(ids(all()), [6, 5, 4, 3]);
+    assert_eq!(ids(all()), [6, 5, 4, 3, 0]);
     assert_eq!(store.audit(&TenantId::from("other"), &all()).unwrap().items.len(), 1);
 }
 

@@ -25,8 +25,9 @@ pub(crate) use memory::MemoryStorage;
 #[cfg(test)]
 pub(crate) use record::Page;
 pub(crate) use record::{
-    AuditQuery, AuditRow, Batch, Entry, FlowRow, Lease, OriginalRow, Phase, PluginRow, RunKey, RunQuery,
-    RunRow, ScheduleRow, SubscriptionPhase, SubscriptionRow, TimerRow, TokenRow, TriggerRow, VaultRow, Write,
+    AuditQuery, AuditRow, Batch, Entry, FlowRow, GRANTS, Lease, OriginalRow, Phase, PluginRow, RunKey,
+    RunQuery, RunRow, ScheduleRow, SubscriptionPhase, SubscriptionRow, TimerRow, TokenRow, TriggerRow,
+    VaultRow, Write,
 };
 pub use record::{Role, VaultKind};
 pub(crate) use sqlite::SqliteStorage;

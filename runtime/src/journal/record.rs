@@ -307,7 +307,7 @@ impl TokenRow {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct AuditRow {
     pub tenant: TenantId,
-    /// 32 hexadecimal digits; those made later sort later.
+    /// 32 hexadecimal digits; those made later sort later. Grants are never forgotten: they hold until the next ones.
     pub id: String,
     pub at: Timestamp,
     /// The name of the token, or what stands for it.
@@ -349,6 +349,8 @@ impl AuditQuery {
     }
 }
 
+/// What an entry is called that says what a tenant may reach.
+pub(crate) const GRANTS: &str = "Grants";
 /// The statuses of whom was not let do something.
 pub(super) const DENIALS: [u16; 2] = [401, 403];
 

@@ -9,7 +9,7 @@ use hyper::http::uri::Authority;
 use subtle::ConstantTimeEq as _;
 
 use super::response::{forbidden, unauthorized};
-use crate::{Caller, Problem, Runtime};
+use crate::{Caller, Problem, Runtime, Shown};
 
 /// What a caller of the API must show.
 pub(crate) enum Access {
@@ -18,6 +18,19 @@ pub(crate) enum Access {
     Token(blake3::Hash),
     /// Nothing, but it must call from this machine, and not from a browser that shows another site.
     Loopback,
+}
+
+/// Why nobody is let in.
+pub(super) struct Refused {
+    pub problem: Problem,
+    /// Who it is all the same.
+    pub known: Option<Caller>,
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Self { problem, known: None }
+    }
 }
 
 impl Access {
@@ -32,16 +45,29 @@ impl Access {
         runtime: &Runtime,
         remote: SocketAddr,
         head: &Parts,
-    ) -> Result<Caller, Problem> {
+    ) -> Result<Caller, Refused> {
         let operator = match self {
             Self::Token(operator) => operator,
-            Self::Loopback => return local(remote, head).map(|()| Caller::operator("local")),
+            Self::Loopback => {
+                local(remote, head)?;
+                return Ok(Caller::operator("local"));
+            }
         };
         let token = bearer(head)?;
         if bool::from(blake3::hash(token.as_bytes()).as_bytes().ct_eq(operator.as_bytes())) {
             return Ok(Caller::operator("operator"));
         }
-        runtime.caller(token).await?.ok_or_else(|| unauthorized("this is not a token of this host"))
+        match runtime.caller(token).await? {
+            Shown::Valid(caller) => Ok(caller),
+            Shown::Unknown => Err(unauthorized("this is not a token of this host").into()),
+            Shown::Expired(caller) => {
+                let name = &caller.name;
+                let problem = unauthorized(format!(
+                    "the time of the token `{name}` is over: ask whoever minted it for another"
+                ));
+                Err(Refused { problem, known: Some(caller) })
+            }
+        }
     }
 }
 
@@ -128,7 +154,7 @@ mod tests {
         let admit = async |headers: &[(&str, &str)]| {
             let admitted = access.admit(&runtime, "192.0.2.1:9".parse().unwrap(), &head(headers)).await;
             admitted.map_or_else(
-                |problem| problem.status,
+                |refused| refused.problem.status,
                 |caller| if caller.role == Role::Operator { 200 } else { 0 },
             )
         };

@@ -58,9 +58,10 @@ impl Filter {
     }
 }
 
-const COLUMNS: [(&str, &str); 7] = [
+const COLUMNS: [(&str, &str); 8] = [
     ("AT", "at"),
     ("ACTOR", "actor"),
+    ("ROLE", "role"),
     ("FROM", "from"),
     ("ACTION", "action"),
     ("TARGET", "target"),

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use crate::id::TenantId;
 use crate::journal::page::Cursor;
 use crate::journal::record::{
-    AuditRow, Batch, Entry, FlowRow, Lease, OriginalRow, Phase, PluginRow, RunKey, RunRow, ScheduleRow,
-    SubscriptionRow, TimerRow, TokenRow, TriggerRow, VaultKind, VaultRow, Write,
+    AuditRow, Batch, Entry, FlowRow, GRANTS, Lease, OriginalRow, Phase, PluginRow, RunKey, RunRow,
+    ScheduleRow, SubscriptionRow, TimerRow, TokenRow, TriggerRow, VaultKind, VaultRow, Write,
 };
 use crate::journal::storage::StorageError;
 
@@ -205,7 +205,8 @@ impl State {
                 self.tokens.remove(&(tenant, name));
             }
             Write::PutAudit { row, forget_before } => {
-                self.audit.retain(|(tenant, _), entry| *tenant != row.tenant || entry.at >= forget_before);
+                let is_kept = |entry: &AuditRow| entry.at >= forget_before || entry.action == GRANTS;
+                self.audit.retain(|(tenant, _), entry| *tenant != row.tenant || is_kept(entry));
                 self.audit.insert((row.tenant.clone(), row.id.clone()), row);
                 // The oldest of all tenants: the memory is bounded, and does not outlive its process.
                 while self.audit.len() > KEPT_AUDIT {

@@ -199,6 +199,9 @@ const VERSION_6: &str = "
         detail TEXT,
         PRIMARY KEY (tenant, id)
     ) STRICT, WITHOUT ROWID;
+    CREATE INDEX audit_by_actor ON audit (tenant, actor, id);
+    CREATE INDEX audit_by_action ON audit (tenant, action, id);
+    CREATE INDEX audit_denied ON audit (tenant, id) WHERE status IN (401, 403);
 ";
 
 /// The connection that writes, to a file whose schema is this host's.

@@ -265,4 +265,15 @@ fn every_question_is_answered_by_an_index() {
         let plan = plan(question);
         assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{question}: {plan}");
     }
+    let asked = AuditQuery::default;
+    for (query, index) in [
+        (asked(), "PRIMARY KEY"),
+        (AuditQuery { actor: Some(String::new()), cursor: Some(String::new()), ..asked() }, "audit_by_actor"),
+        (AuditQuery { action: Some(String::new()), ..asked() }, "audit_by_action"),
+        (AuditQuery { denied: true, ..asked() }, "audit_denied"),
+    ] {
+        let question = read::audit_question(&query);
+        let plan = plan(&question);
+        assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{question}: {plan}");
+    }
 }

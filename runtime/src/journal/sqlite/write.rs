@@ -10,8 +10,8 @@ use super::read;
 use crate::id::{RunId, TenantId, mint_key};
 use crate::journal::StorageError;
 use crate::journal::record::{
-    AuditRow, Batch, Entry, FlowRow, Lease, OriginalRow, Phase, PluginRow, Role, RunKey, RunRow, ScheduleRow,
-    SubscriptionRow, TimerRow, TokenRow, TriggerRow, VaultRow, Write,
+    AuditRow, Batch, Entry, FlowRow, GRANTS, Lease, OriginalRow, Phase, PluginRow, Role, RunKey, RunRow,
+    ScheduleRow, SubscriptionRow, TimerRow, TokenRow, TriggerRow, VaultRow, Write,
 };
 
 /// Gives back to the disk, once, so many of the pages that are free.
@@ -577,8 +577,9 @@ fn put_token(connection: &Connection, row: &TokenRow) -> Result<(), Refusal> {
 fn put_audit(connection: &Connection, row: &AuditRow, forget_before: Timestamp) -> Result<(), Refusal> {
     // Two for each that comes, the oldest first, as the ids are in the order of time.
     let tidy = "DELETE FROM audit WHERE tenant = ?1 AND at < ?2 AND id IN
-         (SELECT id FROM audit WHERE tenant = ?1 ORDER BY id LIMIT 2)";
-    connection.prepare_cached(tidy)?.execute(params![row.tenant.as_str(), forget_before.as_millisecond()])?;
+         (SELECT id FROM audit WHERE tenant = ?1 AND action <> ?3 ORDER BY id LIMIT 2)";
+    let before = forget_before.as_millisecond();
+    connection.prepare_cached(tidy)?.execute(params![row.tenant.as_str(), before, GRANTS])?;
     let put = "INSERT INTO audit (tenant, id, at, actor, role, origin, action, target, status, detail)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     connection.prepare_cached(put)?.execute(params![

@@ -22,19 +22,19 @@ use tokio::time::timeout;
 use super::super::response::{self, Outcome};
 use super::super::{State, limits};
 use super::{Call, conceal, runs};
-use crate::{RunChange, RunId, TenantId};
+use crate::{Caller, RunChange, RunId, Runtime, TenantId};
 
 /// The body of an answer that goes on.
 pub(in crate::server) struct EventStream {
     events: mpsc::Receiver<Bytes>,
-    /// Whether addresses are not shown.
-    conceals: bool,
+    /// Who knows what is an address, where addresses are not shown.
+    concealing: Option<Runtime>,
 }
 
 impl EventStream {
     /// The same without the tokens of addresses.
-    pub(super) fn concealed(self) -> Self {
-        Self { conceals: true, ..self }
+    pub(super) fn concealed(self, runtime: Runtime) -> Self {
+        Self { concealing: Some(runtime), ..self }
     }
 }
 
@@ -46,9 +46,14 @@ impl Body for EventStream {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let conceals = self.conceals;
-        let shown = |event: Bytes| if conceals { conceal::without_tokens(event) } else { event };
-        self.events.poll_recv(context).map(|event| event.map(|event| Ok(Frame::data(shown(event)))))
+        let event = self.events.poll_recv(context);
+        event.map(|event| {
+            let shown = match (&self.concealing, event?) {
+                (Some(runtime), event) => conceal::without_tokens(event, |text| runtime.is_address(text)),
+                (None, event) => event,
+            };
+            Some(Ok(Frame::data(shown)))
+        })
     }
 }
 
@@ -61,7 +66,8 @@ pub(super) async fn show(call: &Call<'_>) -> Outcome {
         return response::list(&history, None);
     }
     let (sender, receiver) = mpsc::channel(limits::EVENTS_BEHIND);
-    let telling = Telling { state: call.state.clone(), tenant: call.tenant.clone(), run, sender };
+    let caller = call.caller.clone();
+    let telling = Telling { state: call.state.clone(), caller, tenant: call.tenant.clone(), run, sender };
     tokio::spawn(telling.tell(history, changes));
     Ok(stream(receiver))
 }
@@ -72,7 +78,8 @@ fn wants_stream(call: &Call<'_>) -> bool {
 }
 
 fn stream(receiver: mpsc::Receiver<Bytes>) -> hyper::Response<response::Body> {
-    let mut response = hyper::Response::new(Either::Right(EventStream { events: receiver, conceals: false }));
+    let mut response =
+        hyper::Response::new(Either::Right(EventStream { events: receiver, concealing: None }));
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -85,6 +92,8 @@ fn stream(receiver: mpsc::Receiver<Bytes>) -> hyper::Response<response::Body> {
 /// The task that fills a stream.
 struct Telling {
     state: Arc<State>,
+    /// To whom.
+    caller: Caller,
     tenant: TenantId,
     run: RunId,
     sender: mpsc::Sender<Bytes>,
@@ -96,6 +105,7 @@ impl Telling {
             // None: the reader has gone, and nobody is left to tell.
             _ = self.tell_all(history, changes) => {}
             () = self.state.closes() => {}
+            () = self.is_shut_out() => {}
         }
     }
 
@@ -141,6 +151,16 @@ impl Telling {
 
     async fn send(&self, text: String) -> Option<()> {
         self.sender.send(text.into()).await.ok()
+    }
+
+    /// Returns when whoever reads would not be let in any more.
+    async fn is_shut_out(&self) {
+        loop {
+            tokio::time::sleep(limits::EVENTS_ALIVE_EVERY).await;
+            if matches!(self.state.runtime.still_admits(&self.caller).await, Ok(false)) {
+                return;
+            }
+        }
     }
 
     /// The change that said so may be among those that were lost.

@@ -28,6 +28,7 @@ use serde_json::json;
 
 pub(super) use events::EventStream;
 
+use super::auth::Refused;
 use super::body::Payload;
 use super::response::{self, Outcome};
 use super::router::Endpoint;
@@ -42,6 +43,7 @@ struct Call<'a> {
     state: &'a Arc<State>,
     head: &'a Parts,
     payload: &'a mut Payload<Incoming>,
+    /// Who asks, as they were let in; what they sent since is looked at when [`Call::body`] has it.
     caller: Caller,
     tenant: TenantId,
     /// What stands in the places of the route's path.
@@ -66,16 +68,25 @@ pub(super) async fn answer(
         let call = &mut Call { state, head, payload, caller, tenant, places, target: None, detail: None };
         return carry_out(call, endpoint).await;
     };
-    let caller = state.access.admit(&state.runtime, remote, head).await?;
-    let deed = Deed {
+    let (action, target) = (format!("{endpoint:?}"), target(places));
+    let deed = |caller: &Caller| Deed {
         from: Some(remote.ip().to_canonical().to_string()),
-        ..Deed::of(&caller, &format!("{endpoint:?}"), &target(places))
+        ..Deed::of(caller, &action, &target)
     };
+    let caller = match state.access.admit(&state.runtime, remote, head).await {
+        Ok(caller) => caller,
+        Err(Refused { problem, known }) => {
+            deny(state, known.map(|caller| (caller.tenant.clone(), deed(&caller))), &problem).await;
+            return Err(problem);
+        }
+    };
+    let deed = deed(&caller);
     let tenant = match permitted(state, head, &caller, role, endpoint) {
         Ok(tenant) => tenant,
         Err(problem) => {
-            let of = caller.tenant.unwrap_or_else(TenantId::default_tenant);
-            state.runtime.audit_denied(&of, deed, &problem).await;
+            if problem.status == 403 {
+                deny(state, Some((caller.tenant, deed)), &problem).await;
+            }
             return Err(problem);
         }
     };
@@ -90,6 +101,10 @@ pub(super) async fn answer(
         entry.target = call.target.take().unwrap_or(entry.target);
         let (status, detail) = match &outcome {
             Ok(response) => (response.status().as_u16(), call.detail.take()),
+            // What is wrong inside the host is for its log.
+            Err(problem) if problem.status == 500 => {
+                (500, Some("the host could not do it; its log says why".to_owned()))
+            }
             Err(problem) => (problem.status, Some(problem.detail.as_ref().unwrap_or(&problem.title).clone())),
         };
         // What was done is done: its entry says that nobody knows what it came to.
@@ -98,8 +113,19 @@ pub(super) async fn answer(
         }
     }
     match outcome {
-        Ok(response) if conceals => Ok(conceal::addresses(response).await),
+        Ok(response) if conceals => Ok(conceal::addresses(&state.runtime, response).await),
         outcome => outcome,
+    }
+}
+
+/// Says in the audit log that somebody was not let in, or not let do what they wanted.
+async fn deny(state: &State, who: Option<(Option<TenantId>, Deed)>, problem: &Problem) {
+    match who {
+        Some((tenant, deed)) => {
+            let tenant = tenant.unwrap_or_else(TenantId::default_tenant);
+            state.runtime.audit_denied(&tenant, deed, problem).await;
+        }
+        None => state.runtime.count_denied(),
     }
 }
 
@@ -170,7 +196,7 @@ fn permitted(
 ) -> Result<TenantId, Problem> {
     if caller.role < role {
         return Err(response::forbidden(format!(
-            "the token `{}` has the role {}: {endpoint:?} needs {}; `flowcell tokens create --role {}` mints one",
+            "the token `{}` has the role {}: {endpoint:?} needs {}, which an admin mints with `flowcell tokens create NAME --role {}`",
             caller.name,
             caller.role.as_str(),
             role.as_str(),
@@ -182,7 +208,11 @@ fn permitted(
 
 fn tenant(state: &State, head: &Parts, caller: &Caller) -> Result<TenantId, Problem> {
     let own = || caller.tenant.clone();
-    let Some(value) = head.headers.get(TENANT) else {
+    let mut values = head.headers.get_all(TENANT).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        if head.headers.contains_key(TENANT) {
+            return Err(response::bad_request(format!("`{TENANT}` is there twice: whose things are meant?")));
+        }
         return Ok(own().unwrap_or_else(TenantId::default_tenant));
     };
     let name = value.to_str().unwrap_or_default();
@@ -201,8 +231,15 @@ fn tenant(state: &State, head: &Parts, caller: &Caller) -> Result<TenantId, Prob
 }
 
 impl Call<'_> {
+    /// The body; it may have taken its time, in which whoever sends it was shut out.
     async fn body(&mut self, limit: u64) -> Result<Bytes, Problem> {
-        self.payload.read(self.head, limit).await
+        let body = self.payload.read(self.head, limit).await?;
+        match self.state.runtime.still_admits(&self.caller).await? {
+            true => Ok(body),
+            false => Err(response::unauthorized(
+                "the token that the request began with is no longer one of this host",
+            )),
+        }
     }
 
     /// The body as JSON; an empty one is null.

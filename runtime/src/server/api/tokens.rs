@@ -26,7 +26,7 @@ pub(super) async fn show(call: &Call<'_>) -> Outcome {
 
 /// The body is `{name, role, expiresIn}`.
 pub(super) async fn create(call: &mut Call<'_>) -> Outcome {
-    let body = call.json(limits::DOCUMENT_BYTES).await?;
+    let body = call.json(limits::SMALL_BYTES).await?;
     let Wanted { name, role, expires_in } = serde_json::from_value(body)
         .map_err(|error| response::bad_request(format!("the body is not {{\"name\", \"role\"}}: {error}")))?;
     let expires_in = expires_in.as_deref().map(life).transpose()?;

@@ -82,8 +82,9 @@ pub(super) fn all() -> Value {
             object(&["token"], json!({ "token": text() })),
         ] },
         "AuditEntry": object(&["id", "at", "actor", "action", "target", "status"], json!({
-            "id": text(), "at": time(), "actor": text(), "role": reference("Role"), "from": text(),
-            "action": text(), "target": text(), "status": { "type": ["integer", "null"] }, "detail": text(),
+            "id": text(), "at": time(), "actor": text(), "role": { "anyOf": [reference("Role"), { "type": "null" }] },
+            "from": { "type": ["string", "null"] }, "action": text(), "target": text(),
+            "status": { "type": ["integer", "null"] }, "detail": { "type": ["string", "null"] },
         })),
         "Tenant": object(&["name"], json!({ "name": text() })),
         "RunSummary": object(&["id", "status"], run),
