@@ -78,15 +78,6 @@ async fn what_may_be_repeated_is_repeated_until_one_answer_is_whole_and_not_afte
     }
 }
 
-/// The most memory that the process has had, in MiB.
-#[cfg(target_os = "linux")]
-fn peak(process: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("a process of this test");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the kernel tells it");
-    let kibibytes: u64 = line.trim().trim_end_matches(" kB").trim().parse().expect("a number");
-    kibibytes / 1024
-}
-
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn ten_mebibytes_go_through_a_step_both_ways_and_more_is_too_large_with_the_memory_flat() {
@@ -98,20 +89,19 @@ async fn ten_mebibytes_go_through_a_step_both_ways_and_more_is_too_large_with_th
                  - write: { call: http-request:1.0.0@default, with: { url: STUB/sink, method: POST, contentType: text, body: '${ .body }' } }";
     let more = "- read: { call: http-request:1.0.0@default, with: { url: STUB/larger } }";
     let mut server = serve(&[&flow("through", &at(&stub, tasks)), &flow("more", &at(&stub, more))]).await;
-    let process = server.process().id();
     // The first call of a plugin makes room that stays.
     assert_eq!(server.run("shop/more", &json!({})).await["status"], "faulted");
-    let before = peak(process);
+    let before = server.process().peak_memory_mib();
     for _ in 0..3 {
         let run = server.run("shop/more", &json!({})).await;
         assert_eq!(run["problem"]["data"]["code"], "too-large", "{run}");
     }
-    let after = peak(process);
+    let after = server.process().peak_memory_mib();
     assert!(after - before < 16, "too large an answer costs nothing: {before} MiB before, {after} MiB after");
     let run = server.run("shop/through", &json!({})).await;
     assert_eq!(run["status"], "completed", "{}", run["problem"]);
     let sent = &stub.seen("/sink")[0];
     assert!(sent.body == text.as_bytes(), "{} bytes arrived", sent.body.len());
-    let most = peak(process);
+    let most = server.process().peak_memory_mib();
     assert!(most - before < 400, "a body of 10 MiB costs {} MiB", most - before);
 }

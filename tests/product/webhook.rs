@@ -3,7 +3,7 @@
 use flowcell_tests::Call;
 use serde_json::json;
 
-use crate::documents::{echo, hook, serve};
+use crate::documents::{echo, flow, hook, serve};
 
 #[tokio::test]
 async fn what_is_listed_becomes_the_event() {
@@ -18,6 +18,57 @@ async fn what_is_listed_becomes_the_event() {
     let refused = call().header("authorization", "Bearer other").send().await.is(401);
     assert_eq!(refused.header("www-authenticate"), "Bearer realm=\"webhook\"");
     assert_eq!(server.runs("").await.len(), 1);
+}
+
+/// Asked for its answer, the flow is waited for; not asked, it goes on after the caller was answered.
+#[tokio::test]
+async fn a_post_begins_one_run_with_all_of_it_and_is_answered_after_it_or_before() {
+    let slow = flow("slow", "- rest: { wait: PT1H }");
+    let documents =
+        [&echo(), &hook("sync", "echo", "{ respond: { from: flow } }"), &slow, &hook("async", "slow", "{}")];
+    let mut server = serve(&documents.map(String::as_str)).await;
+    let url = server.hook("shop/sync").await + "?n=1";
+    let answer =
+        Call::post(&url, &json!({ "a": 1 })).header("x-request-id", "r1").send().await.is(200).json();
+    let event = &answer["got"];
+    assert_eq!((&event["method"], &event["body"]), (&json!("POST"), &json!({ "a": 1 })));
+    assert_eq!((&event["query"], &event["headers"]["x-request-id"]), (&json!({ "n": "1" }), &json!("r1")));
+    let runs = server.runs("flow=shop/echo").await;
+    assert_eq!((runs.len(), &runs[0]["status"]), (1, &json!("completed")));
+    let url = server.hook("shop/async").await;
+    assert_eq!(Call::post(&url, &json!({})).send().await.is(200).text(), "ok");
+    let runs = server.runs("flow=shop/slow").await;
+    assert_eq!(runs.len(), 1);
+    server.wait_for(runs[0]["id"].as_str().unwrap(), "waiting").await;
+}
+
+#[tokio::test]
+async fn an_address_that_was_switched_on_answers_after_kill_9_as_before() {
+    let mut server = serve(&[&echo(), &hook("in", "echo", "{ respond: { from: flow } }")]).await;
+    let url = server.hook("shop/in").await;
+    server.post("/api/v1/triggers/shop/in/disable", &json!(null)).await.is(200);
+    server.post("/api/v1/triggers/shop/in/enable", &json!(null)).await.is(200);
+    let path = url.strip_prefix(server.url()).unwrap().to_owned();
+    let mut server = server.kill9().await.start().await;
+    assert_eq!(server.hook("shop/in").await, format!("{}{path}", server.url()));
+    Call::post(format!("{}{path}", server.url()), &json!({ "a": 1 })).send().await.is(200);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn bodies_over_the_limit_are_413_and_cost_no_memory() {
+    let mut server = serve(&[&echo(), &hook("in", "echo", "{}")]).await;
+    let url = server.hook("shop/in").await;
+    let body = vec![b'x'; 60 << 20];
+    let send = async || Call::new("POST", &url).body("application/json", body.clone()).send().await.is(413);
+    send().await;
+    let before = server.process().peak_memory_mib();
+    for _ in 0..5 {
+        send().await;
+    }
+    let after = server.process().peak_memory_mib();
+    assert!(after - before < 16, "{before} MiB before, {after} MiB after");
+    assert_eq!(server.runs("").await.len(), 0);
 }
 
 #[tokio::test]
