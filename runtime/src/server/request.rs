@@ -56,9 +56,7 @@ async fn dispatch(
     match router::find(head.method.as_str(), head.uri.path()) {
         Found::Hook { first, below } => webhook::receive(state, remote, head, payload, first, below).await,
         Found::Callback { token } => callback::receive(state, remote, head, payload, token).await,
-        Found::Endpoint(endpoint, places) => {
-            api::answer(state, remote, head, payload, endpoint, places).await
-        }
+        Found::Endpoint(route, places) => api::answer(state, remote, head, payload, route, places).await,
         Found::OtherMethod(allow) if head.method == Method::OPTIONS => Ok(response::options(&allow)),
         Found::OtherMethod(allow) => Ok(response::not_allowed(&allow)),
         Found::Nothing => Err(response::not_found()),

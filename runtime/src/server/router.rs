@@ -3,7 +3,9 @@
 //!
 //! Nothing is decoded: names, versions and tokens consist of characters that need no percent-encoding.
 
+use self::Permit::{Audited, For, Open};
 use crate::Role;
+use crate::Role::{Admin, Editor, Viewer};
 
 /// What a request is for.
 #[derive(Debug, PartialEq)]
@@ -13,7 +15,7 @@ pub(super) enum Found<'a> {
     /// `/callbacks/{token}`.
     Callback { token: &'a str },
     /// A row of [`ROUTES`] with what stands in the places of its path.
-    Endpoint(Endpoint, [&'a str; 2]),
+    Endpoint(&'static Route, [&'a str; 2]),
     /// The path exists, but not for this method; these it takes.
     OtherMethod(String),
     /// There is no such path.
@@ -71,170 +73,90 @@ pub(super) enum Endpoint {
     ExplainPolicyOf,
 }
 
-impl Endpoint {
-    /// Who may ask for it; none: whoever comes.
+/// Who may ask for something, and whether the audit log has that they did: where it changes what there is, or uses the
+/// tenant's credentials. What a flow does when it is started is in its run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Permit {
+    /// Whoever comes.
+    Open,
+    /// Whoever has this role or a higher one.
+    For(Role),
+    /// The same, with an entry in the audit log.
+    Audited(Role),
+}
+
+impl Permit {
+    /// The least role.
     pub(super) fn role(self) -> Option<Role> {
         match self {
-            Self::Healthz | Self::Readyz | Self::Metrics | Self::OpenApi => None,
-            Self::ListFlows
-            | Self::ShowFlow
-            | Self::ListTriggers
-            | Self::ShowTrigger
-            | Self::ListSchedules
-            | Self::ListSubscriptions
-            | Self::ListRuns
-            | Self::ShowRun
-            | Self::RunEvents
-            | Self::ListPlugins
-            | Self::ShowPlugin
-            | Self::ShowPluginVersion
-            | Self::ImportCurl
-            | Self::SampleTrigger
-            | Self::ListTenants => Some(Role::Viewer),
-            Self::PutFlow
-            | Self::RemoveFlow
-            | Self::StartRun
-            | Self::PutTrigger
-            | Self::RemoveTrigger
-            | Self::EnableTrigger
-            | Self::DisableTrigger
-            | Self::ForgetSubscription
-            | Self::CancelRun
-            | Self::RestartRun
-            | Self::ListSecrets
-            | Self::ShowSecret
-            | Self::ListConnections
-            | Self::ShowConnection
-            | Self::TryPlugin
-            | Self::ExplainPolicy
-            | Self::ExplainPolicyOf => Some(Role::Editor),
-            Self::InstallPlugin
-            | Self::SetSecret
-            | Self::RemoveSecret
-            | Self::SetConnection
-            | Self::RemoveConnection
-            | Self::ListTokens
-            | Self::ShowToken
-            | Self::CreateToken
-            | Self::RemoveToken
-            | Self::ListAudit => Some(Role::Admin),
-        }
-    }
-
-    /// Whether the audit log has who asked for it: it changes what there is, or uses the tenant's credentials. What a flow
-    /// does when it is started is in its run.
-    pub(super) fn is_audited(self) -> bool {
-        match self {
-            Self::PutFlow
-            | Self::RemoveFlow
-            | Self::PutTrigger
-            | Self::RemoveTrigger
-            | Self::EnableTrigger
-            | Self::DisableTrigger
-            | Self::ForgetSubscription
-            | Self::CancelRun
-            | Self::RestartRun
-            | Self::InstallPlugin
-            | Self::SetSecret
-            | Self::RemoveSecret
-            | Self::SetConnection
-            | Self::RemoveConnection
-            | Self::TryPlugin
-            | Self::CreateToken
-            | Self::RemoveToken => true,
-            Self::Healthz
-            | Self::Readyz
-            | Self::Metrics
-            | Self::OpenApi
-            | Self::ListFlows
-            | Self::ShowFlow
-            | Self::StartRun
-            | Self::ListTriggers
-            | Self::ShowTrigger
-            | Self::ListSchedules
-            | Self::ListSubscriptions
-            | Self::ListRuns
-            | Self::ShowRun
-            | Self::RunEvents
-            | Self::ListPlugins
-            | Self::ShowPlugin
-            | Self::ShowPluginVersion
-            | Self::ListSecrets
-            | Self::ShowSecret
-            | Self::ListConnections
-            | Self::ShowConnection
-            | Self::ImportCurl
-            | Self::SampleTrigger
-            | Self::ListTokens
-            | Self::ShowToken
-            | Self::ListAudit
-            | Self::ListTenants
-            | Self::ExplainPolicy
-            | Self::ExplainPolicyOf => false,
+            Self::Open => None,
+            Self::For(role) | Self::Audited(role) => Some(role),
         }
     }
 }
 
 /// One row of the table.
+#[derive(Debug, PartialEq)]
 pub(super) struct Route {
     pub method: &'static str,
     /// A segment in braces is a place that takes any one segment.
     pub path: &'static str,
     pub endpoint: Endpoint,
+    pub permit: Permit,
 }
 
-const fn route(method: &'static str, path: &'static str, endpoint: Endpoint) -> Route {
-    Route { method, path, endpoint }
+const fn route(method: &'static str, path: &'static str, endpoint: Endpoint, permit: Permit) -> Route {
+    Route { method, path, endpoint, permit }
 }
 
 /// Every route but hooks and callbacks. `HEAD` goes where `GET` goes; `OPTIONS` is answered from this table.
 pub(super) const ROUTES: &[Route] = &[
-    route("GET", "/healthz", Endpoint::Healthz),
-    route("GET", "/readyz", Endpoint::Readyz),
-    route("GET", "/metrics", Endpoint::Metrics),
-    route("GET", "/openapi.json", Endpoint::OpenApi),
-    route("GET", "/api/v1/flows", Endpoint::ListFlows),
-    route("GET", "/api/v1/flows/{namespace}/{name}", Endpoint::ShowFlow),
-    route("PUT", "/api/v1/flows/{namespace}/{name}", Endpoint::PutFlow),
-    route("DELETE", "/api/v1/flows/{namespace}/{name}", Endpoint::RemoveFlow),
-    route("POST", "/api/v1/flows/{namespace}/{name}/runs", Endpoint::StartRun),
-    route("GET", "/api/v1/triggers", Endpoint::ListTriggers),
-    route("GET", "/api/v1/triggers/{namespace}/{name}", Endpoint::ShowTrigger),
-    route("PUT", "/api/v1/triggers/{namespace}/{name}", Endpoint::PutTrigger),
-    route("DELETE", "/api/v1/triggers/{namespace}/{name}", Endpoint::RemoveTrigger),
-    route("POST", "/api/v1/triggers/{namespace}/{name}/enable", Endpoint::EnableTrigger),
-    route("POST", "/api/v1/triggers/{namespace}/{name}/disable", Endpoint::DisableTrigger),
-    route("GET", "/api/v1/schedules", Endpoint::ListSchedules),
-    route("GET", "/api/v1/subscriptions", Endpoint::ListSubscriptions),
-    route("DELETE", "/api/v1/subscriptions/{id}", Endpoint::ForgetSubscription),
-    route("GET", "/api/v1/runs", Endpoint::ListRuns),
-    route("GET", "/api/v1/runs/{id}", Endpoint::ShowRun),
-    route("POST", "/api/v1/runs/{id}/cancel", Endpoint::CancelRun),
-    route("POST", "/api/v1/runs/{id}/restart", Endpoint::RestartRun),
-    route("GET", "/api/v1/runs/{id}/events", Endpoint::RunEvents),
-    route("GET", "/api/v1/plugins", Endpoint::ListPlugins),
-    route("POST", "/api/v1/plugins", Endpoint::InstallPlugin),
-    route("GET", "/api/v1/plugins/{name}", Endpoint::ShowPlugin),
-    route("GET", "/api/v1/plugins/{name}/{version}", Endpoint::ShowPluginVersion),
-    route("GET", "/api/v1/secrets", Endpoint::ListSecrets),
-    route("GET", "/api/v1/secrets/{name}", Endpoint::ShowSecret),
-    route("PUT", "/api/v1/secrets/{name}", Endpoint::SetSecret),
-    route("DELETE", "/api/v1/secrets/{name}", Endpoint::RemoveSecret),
-    route("GET", "/api/v1/connections", Endpoint::ListConnections),
-    route("GET", "/api/v1/connections/{name}", Endpoint::ShowConnection),
-    route("PUT", "/api/v1/connections/{name}", Endpoint::SetConnection),
-    route("DELETE", "/api/v1/connections/{name}", Endpoint::RemoveConnection),
-    route("POST", "/api/v1/actions/{name}/try", Endpoint::TryPlugin),
-    route("POST", "/api/v1/import/curl", Endpoint::ImportCurl),
-    route("POST", "/api/v1/triggers/sample", Endpoint::SampleTrigger),
-    route("GET", "/api/v1/tokens", Endpoint::ListTokens),
-    route("POST", "/api/v1/tokens", Endpoint::CreateToken),
-    route("GET", "/api/v1/tokens/{name}", Endpoint::ShowToken),
-    route("DELETE", "/api/v1/tokens/{name}", Endpoint::RemoveToken),
-    route("GET", "/api/v1/audit", Endpoint::ListAudit),
-    route("GET", "/api/v1/tenants", Endpoint::ListTenants),
-    route("GET", "/api/v1/policy/explain", Endpoint::ExplainPolicy),
-    route("POST", "/api/v1/policy/explain", Endpoint::ExplainPolicyOf),
+    route("GET", "/healthz", Endpoint::Healthz, Open),
+    route("GET", "/readyz", Endpoint::Readyz, Open),
+    route("GET", "/metrics", Endpoint::Metrics, Open),
+    route("GET", "/openapi.json", Endpoint::OpenApi, Open),
+    route("GET", "/api/v1/flows", Endpoint::ListFlows, For(Viewer)),
+    route("GET", "/api/v1/flows/{namespace}/{name}", Endpoint::ShowFlow, For(Viewer)),
+    route("PUT", "/api/v1/flows/{namespace}/{name}", Endpoint::PutFlow, Audited(Editor)),
+    route("DELETE", "/api/v1/flows/{namespace}/{name}", Endpoint::RemoveFlow, Audited(Editor)),
+    route("POST", "/api/v1/flows/{namespace}/{name}/runs", Endpoint::StartRun, For(Editor)),
+    route("GET", "/api/v1/triggers", Endpoint::ListTriggers, For(Viewer)),
+    route("GET", "/api/v1/triggers/{namespace}/{name}", Endpoint::ShowTrigger, For(Viewer)),
+    route("PUT", "/api/v1/triggers/{namespace}/{name}", Endpoint::PutTrigger, Audited(Editor)),
+    route("DELETE", "/api/v1/triggers/{namespace}/{name}", Endpoint::RemoveTrigger, Audited(Editor)),
+    route("POST", "/api/v1/triggers/{namespace}/{name}/enable", Endpoint::EnableTrigger, Audited(Editor)),
+    route("POST", "/api/v1/triggers/{namespace}/{name}/disable", Endpoint::DisableTrigger, Audited(Editor)),
+    route("GET", "/api/v1/schedules", Endpoint::ListSchedules, For(Viewer)),
+    route("GET", "/api/v1/subscriptions", Endpoint::ListSubscriptions, For(Viewer)),
+    route("DELETE", "/api/v1/subscriptions/{id}", Endpoint::ForgetSubscription, Audited(Editor)),
+    route("GET", "/api/v1/runs", Endpoint::ListRuns, For(Viewer)),
+    route("GET", "/api/v1/runs/{id}", Endpoint::ShowRun, For(Viewer)),
+    route("POST", "/api/v1/runs/{id}/cancel", Endpoint::CancelRun, Audited(Editor)),
+    route("POST", "/api/v1/runs/{id}/restart", Endpoint::RestartRun, Audited(Editor)),
+    route("GET", "/api/v1/runs/{id}/events", Endpoint::RunEvents, For(Viewer)),
+    route("GET", "/api/v1/plugins", Endpoint::ListPlugins, For(Viewer)),
+    route("POST", "/api/v1/plugins", Endpoint::InstallPlugin, Audited(Admin)),
+    route("GET", "/api/v1/plugins/{name}", Endpoint::ShowPlugin, For(Viewer)),
+    route("GET", "/api/v1/plugins/{name}/{version}", Endpoint::ShowPluginVersion, For(Viewer)),
+    route("GET", "/api/v1/secrets", Endpoint::ListSecrets, For(Editor)),
+    route("GET", "/api/v1/secrets/{name}", Endpoint::ShowSecret, For(Editor)),
+    route("PUT", "/api/v1/secrets/{name}", Endpoint::SetSecret, Audited(Admin)),
+    route("DELETE", "/api/v1/secrets/{name}", Endpoint::RemoveSecret, Audited(Admin)),
+    route("GET", "/api/v1/connections", Endpoint::ListConnections, For(Editor)),
+    route("GET", "/api/v1/connections/{name}", Endpoint::ShowConnection, For(Editor)),
+    route("PUT", "/api/v1/connections/{name}", Endpoint::SetConnection, Audited(Admin)),
+    route("DELETE", "/api/v1/connections/{name}", Endpoint::RemoveConnection, Audited(Admin)),
+    route("POST", "/api/v1/actions/{name}/try", Endpoint::TryPlugin, Audited(Editor)),
+    route("POST", "/api/v1/import/curl", Endpoint::ImportCurl, For(Viewer)),
+    route("POST", "/api/v1/triggers/sample", Endpoint::SampleTrigger, For(Viewer)),
+    route("GET", "/api/v1/tokens", Endpoint::ListTokens, For(Admin)),
+    route("POST", "/api/v1/tokens", Endpoint::CreateToken, Audited(Admin)),
+    route("GET", "/api/v1/tokens/{name}", Endpoint::ShowToken, For(Admin)),
+    route("DELETE", "/api/v1/tokens/{name}", Endpoint::RemoveToken, Audited(Admin)),
+    route("GET", "/api/v1/audit", Endpoint::ListAudit, For(Admin)),
+    route("GET", "/api/v1/tenants", Endpoint::ListTenants, For(Viewer)),
+    route("GET", "/api/v1/policy/explain", Endpoint::ExplainPolicy, For(Editor)),
+    route("POST", "/api/v1/policy/explain", Endpoint::ExplainPolicyOf, For(Editor)),
 ];
 
 /// Finds what `method` on `path` is for.
@@ -256,7 +178,7 @@ pub(super) fn find<'a>(method: &str, path: &'a str) -> Found<'a> {
             continue;
         };
         if route.method == method {
-            return Found::Endpoint(route.endpoint, places);
+            return Found::Endpoint(route, places);
         }
         others.push(route.method);
     }
@@ -297,6 +219,10 @@ fn allow(methods: &[&str]) -> String {
 mod tests {
     use super::*;
 
+    fn row(endpoint: Endpoint) -> &'static Route {
+        ROUTES.iter().find(|route| route.endpoint == endpoint).unwrap()
+    }
+
     #[test]
     fn requests_find_what_they_are_for() {
         let table = [
@@ -310,12 +236,12 @@ mod tests {
             ("GET", "/callbacks/t0ken", Found::Callback { token: "t0ken" }),
             ("POST", "/callbacks/t0ken/x", Found::Nothing),
             ("POST", "/callbacks/", Found::Nothing),
-            ("GET", "/healthz", Found::Endpoint(Endpoint::Healthz, ["", ""])),
-            ("HEAD", "/readyz", Found::Endpoint(Endpoint::Readyz, ["", ""])),
-            ("PUT", "/api/v1/flows/shop/in", Found::Endpoint(Endpoint::PutFlow, ["shop", "in"])),
-            ("POST", "/api/v1/flows/shop/in/runs", Found::Endpoint(Endpoint::StartRun, ["shop", "in"])),
-            ("GET", "/api/v1/runs/7", Found::Endpoint(Endpoint::ShowRun, ["7", ""])),
-            ("POST", "/api/v1/runs/7/cancel", Found::Endpoint(Endpoint::CancelRun, ["7", ""])),
+            ("GET", "/healthz", Found::Endpoint(row(Endpoint::Healthz), ["", ""])),
+            ("HEAD", "/readyz", Found::Endpoint(row(Endpoint::Readyz), ["", ""])),
+            ("PUT", "/api/v1/flows/shop/in", Found::Endpoint(row(Endpoint::PutFlow), ["shop", "in"])),
+            ("POST", "/api/v1/flows/shop/in/runs", Found::Endpoint(row(Endpoint::StartRun), ["shop", "in"])),
+            ("GET", "/api/v1/runs/7", Found::Endpoint(row(Endpoint::ShowRun), ["7", ""])),
+            ("POST", "/api/v1/runs/7/cancel", Found::Endpoint(row(Endpoint::CancelRun), ["7", ""])),
             ("GET", "/api/v1/flows/", Found::Nothing),
             ("GET", "/api/v1/flows/shop", Found::Nothing),
             ("GET", "/api/v1/flows/shop/in/", Found::Nothing),
@@ -338,10 +264,10 @@ mod tests {
     fn every_row_of_the_table_is_reached() {
         for route in ROUTES {
             let path = route.path.replace(['{', '}'], "");
-            let Found::Endpoint(endpoint, _) = find(route.method, &path) else {
+            let Found::Endpoint(found, _) = find(route.method, &path) else {
                 panic!("{} {path} leads nowhere", route.method);
             };
-            assert_eq!(endpoint, route.endpoint, "{} {path} is shadowed", route.method);
+            assert_eq!(found, route, "{} {path} is shadowed", route.method);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use hyper::Method;
 use serde_json::json;
 
@@ -29,9 +29,11 @@ enum What {
     Create {
         /// What people will call it
         name: String,
-        /// What it opens
-        #[arg(long, value_enum)]
-        role: Role,
+        /// What it opens, each what those before it do: `viewer` sees flows, triggers without their addresses, and runs with their
+        /// history; `editor` deploys, starts, cancels and restarts; `admin` sets secrets and connections, installs plugins,
+        /// mints tokens and reads the audit log; `operator` does everything, for every tenant
+        #[arg(long, value_parser = ["viewer", "editor", "admin", "operator"])]
+        role: String,
         /// How long it does, such as P90D or PT12H; without, until it is deleted
         #[arg(long, value_name = "DURATION")]
         expires: Option<String>,
@@ -43,30 +45,6 @@ enum What {
         #[arg(long)]
         operator: bool,
     },
-}
-
-/// Each may do what those before it may.
-#[derive(Clone, Copy, ValueEnum)]
-enum Role {
-    /// Sees flows, triggers without their addresses, runs and their history
-    Viewer,
-    /// Deploys flows and triggers, starts, cancels and restarts runs
-    Editor,
-    /// Sets secrets and connections, installs plugins, mints tokens, reads the audit log
-    Admin,
-    /// Everything, of every tenant
-    Operator,
-}
-
-impl Role {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Viewer => "viewer",
-            Self::Editor => "editor",
-            Self::Admin => "admin",
-            Self::Operator => "operator",
-        }
-    }
 }
 
 const COLUMNS: [(&str, &str); 6] = [
@@ -85,7 +63,7 @@ pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
         What::List => print_list(args.server.json, &client.list("/tokens", ALL).await?, COLUMNS),
         What::Show { name } => terminal::say_json(&client.get(&path(name)).await?),
         What::Create { name, role, expires } => {
-            let mut wanted = json!({ "name": name, "role": role.as_str() });
+            let mut wanted = json!({ "name": name, "role": role });
             if let Some(expires) = expires {
                 wanted["expiresIn"] = json!(expires);
             }
@@ -93,7 +71,7 @@ pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
             match args.server.json {
                 true => terminal::say_json(&minted),
                 false => {
-                    terminal::note(&format!("{name}, {}; it is not shown again:", role.as_str()));
+                    terminal::note(&format!("{name}, {role}; it is not shown again:"));
                     terminal::say(minted["token"].as_str().unwrap_or_default());
                 }
             }

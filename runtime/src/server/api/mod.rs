@@ -31,7 +31,7 @@ pub(super) use events::EventStream;
 use super::auth::Refused;
 use super::body::Payload;
 use super::response::{self, Outcome};
-use super::router::Endpoint;
+use super::router::{Endpoint, Permit, Route};
 use super::{State, limits};
 use crate::{Caller, Deed, DeployError, Document, Finding, Problem, Role, TenantId, VaultKind};
 
@@ -60,10 +60,11 @@ pub(super) async fn answer(
     remote: SocketAddr,
     head: &Parts,
     payload: &mut Payload<Incoming>,
-    endpoint: Endpoint,
+    route: &Route,
     places: [&str; 2],
 ) -> Outcome {
-    let Some(role) = endpoint.role() else {
+    let endpoint = route.endpoint;
+    let Some(role) = route.permit.role() else {
         let (caller, tenant) = (Caller::nobody(), TenantId::default_tenant());
         let call = &mut Call { state, head, payload, caller, tenant, places, target: None, detail: None };
         return carry_out(call, endpoint).await;
@@ -91,9 +92,9 @@ pub(super) async fn answer(
         }
     };
     let conceals = caller.role == Role::Viewer;
-    let entry = match endpoint.is_audited() {
-        true => Some(state.runtime.audit(&tenant, deed).await?),
-        false => None,
+    let entry = match route.permit {
+        Permit::Audited(_) => Some(state.runtime.audit(&tenant, deed).await?),
+        Permit::Open | Permit::For(_) => None,
     };
     let call = &mut Call { state, head, payload, caller, tenant, places, target: None, detail: None };
     let outcome = carry_out(call, endpoint).await;

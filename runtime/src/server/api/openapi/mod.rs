@@ -56,7 +56,7 @@ fn build() -> Value {
 fn operation(route: &Route) -> Value {
     let about = describe(route.endpoint);
     let mut parameters: Vec<Value> = places(route.path).map(in_path).collect();
-    let role = route.endpoint.role();
+    let role = route.permit.role();
     if role.is_some() {
         parameters.push(json!({
             "name": "flowcell-tenant", "in": "header", "schema": { "type": "string", "default": "default" },
