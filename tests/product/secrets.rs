@@ -325,3 +325,54 @@ async fn a_guest_has_the_value_nowhere_and_uses_no_connection_of_another_step() 
     assert!(detail.starts_with("the connection `shop-api` is not named by the step"), "{run}");
     assert!(stub.seen("/in").is_empty());
 }
+
+/// A person types at a terminal, over whose shoulder somebody looks.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_secret_that_is_typed_is_not_shown() {
+    use std::io::{Read as _, Write as _};
+    use std::process::{Command, Stdio};
+
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+    let server = serve(&[]).await;
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+    let screen = || Stdio::from(std::fs::File::options().read(true).write(true).open(&name).unwrap());
+    // The terminal is its own: passwords are read from that, whatever standard input is.
+    let mut command = Command::new("setsid");
+    command.args([
+        "--ctty",
+        "--wait",
+        env!("CARGO_BIN_EXE_flowcell-under-test"),
+        "secrets",
+        "set",
+        "typed",
+        "--data",
+    ]);
+    command.arg(server.setup().data()).stdin(screen()).stdout(screen()).stderr(screen());
+    let mut child = command.spawn().expect("setsid is there");
+    drop(command);
+    let mut terminal = std::fs::File::from(terminal);
+    let shown = tokio::task::spawn_blocking(move || {
+        let (mut shown, mut typed) = (vec![], false);
+        let mut some = [0; 256];
+        // At the end of the other side the terminal gives an error.
+        while let Ok(count @ 1..) = terminal.read(&mut some) {
+            shown.extend_from_slice(&some[..count]);
+            if !typed && String::from_utf8_lossy(&shown).contains("not shown): ") {
+                terminal.write_all(format!("{CANARY}\n").as_bytes()).unwrap();
+                typed = true;
+            }
+        }
+        String::from_utf8(shown).unwrap()
+    });
+    let ended = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
+    let shown = shown.await.unwrap();
+    assert!(ended.success(), "{shown}");
+    assert!(shown.contains("the value of the secret") && shown.contains("set typed"), "{shown}");
+    assert!(!shown.contains(CANARY), "{shown}");
+    assert_eq!(server.get("/api/v1/secrets/typed").await.is(200).json()["name"], "typed");
+}

@@ -98,6 +98,16 @@ async fn remove(client: &Client, path: &str, name: &dyn std::fmt::Display) -> Re
     Ok(())
 }
 
+/// What is secret: what a file or standard input holds, or what a person types at a terminal, which is not shown.
+fn read_secret(file: Option<&Path>, what: &str) -> Result<String, Stop> {
+    use std::io::IsTerminal as _;
+    if file.is_none() && std::io::stdin().is_terminal() {
+        return rpassword::prompt_password(format!("{what} (it is not shown): "))
+            .map_err(|error| Stop::wrong(format!("the terminal cannot be read: {error}")));
+    }
+    read_value(file, what)
+}
+
 /// What a file or standard input holds; a person at a terminal is told what is waited for.
 fn read_value(file: Option<&Path>, what: &str) -> Result<String, Stop> {
     use std::io::IsTerminal as _;

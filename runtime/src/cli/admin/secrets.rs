@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::super::Stop;
 use super::super::client::{Server, encoded};
-use super::{ALL, print_list, put, read_value, remove};
+use super::{ALL, print_list, put, read_secret, remove};
 
 /// Secrets of a running host: texts that flows use and never see
 #[derive(clap::Args)]
@@ -23,7 +23,8 @@ pub(in crate::cli) struct Args {
 enum What {
     /// The names, and the hosts that each may be sent to; never the values
     List,
-    /// Sets a secret, whose value is read from standard input or a file; what runs uses it at once
+    /// Sets a secret, whose value is read from standard input or a file, and typed unseen at a terminal; what runs uses it at
+    /// once
     Set {
         name: String,
         /// A host that it may be sent to, such as api.example.com or *.example.com:8443; may repeat. Without one it is sent
@@ -46,7 +47,7 @@ pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
     match &args.what {
         What::List => print_list(args.server.json, &client.list("/secrets", ALL).await?, COLUMNS),
         What::Set { name, hosts, file } => {
-            let value = read_value(file.as_deref(), "the value of the secret")?;
+            let value = read_secret(file.as_deref(), "the value of the secret")?;
             let value = value.strip_suffix('\n').unwrap_or(&value).trim_end_matches('\r');
             let document = json!({ "value": value, "hosts": hosts }).to_string();
             put(&args.server, &client, (&path(name), name), document).await?;
