@@ -206,3 +206,117 @@ async fn triggers_are_checked_like_flows() {
     ])
     .await;
 }
+
+/// What no schema says of a request is said before it runs: refused where the run would refuse it, told where it is odd.
+#[tokio::test]
+async fn what_is_wrong_with_a_request_as_a_whole_is_found_before_it_runs() {
+    let request = |with: &str| {
+        flow("asks", &format!("- ask: {{ call: http-request:1.0.0@default, with: {{ {with} }} }}"))
+    };
+    let url = "url: https://example.com/";
+    for (with, code, says) in [
+        ("url: ''", 2, "`with.url`: it begins with https:// or http:// and names a host"),
+        ("url: ftp://example.com/", 2, "`with.url`: it begins with"),
+        ("url: /relative", 2, "`with.url`: it begins with"),
+        ("url: 'https://u:p@example.com/'", 2, "`with.url`: credentials do not stand in a URL"),
+        (
+            &format!(
+                "{url}, contentType: json, headers: {{ Content-Type: application/xml }}, method: POST, body: 1"
+            ),
+            2,
+            "`with.contentType`: the header `content-type` says something else",
+        ),
+        (
+            &format!(
+                "{url}, contentType: text, headers: [{{ name: content-type, value: text/html }}], method: POST, body: a"
+            ),
+            2,
+            "`with.contentType`: the header",
+        ),
+        (
+            &format!("{url}, headers: {{ Host: other }}"),
+            2,
+            "`with.headers`: `host` and the headers that frame",
+        ),
+        (
+            &format!("{url}, basic: {{ username: a, password: b }}, headers: {{ authorization: x }}"),
+            2,
+            "`with.headers`: the header `authorization` stands beside",
+        ),
+        (&format!("{url}, timeout: PT0S"), 2, "`with.timeout`: it is zero"),
+        (&format!("{url}, pages: {{ }}"), 2, "`with.pages`: it has one of `next` and `parameter`"),
+        (&format!("{url}, body: {{ a: 1 }}"), 2, "`with.body`: a GET or HEAD with a body"),
+        (&format!("{url}, method: HEAD, body: a"), 2, "`with.body`: a GET or HEAD with a body"),
+        (
+            &format!(
+                "{url}, contentType: json, headers: {{ Content-Type: 'Application/JSON; charset=utf-8' }}, method: POST, body: 1"
+            ),
+            0,
+            "no findings",
+        ),
+        (
+            &format!(
+                "{url}, contentType: 'text/csv', headers: {{ Content-Type: 'text/csv;header=present' }}, method: POST, body: a"
+            ),
+            0,
+            "no findings",
+        ),
+        ("url: '${ .url }', method: '${ .method }', body: '${ .body }'", 0, "no findings"),
+        ("url: 'HTTPS://example.com/', method: POST, body: { a: 1 }", 0, "no findings"),
+    ] {
+        let folder = Folder::new();
+        let file = folder.write("asks.yaml", request(with));
+        let output = FLOWCELL.command(["check"]).arg(&file).output().await.exited(code);
+        let all = format!("{}{}", output.stdout, output.stderr);
+        assert!(all.contains(says) || says == "no findings" && !all.contains("`with"), "{with}: {all}");
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_that_does_not_say_where_to_call_is_told_and_a_wrong_template_is_refused() {
+    let step = |with: &str| {
+        flow("asks", &format!("- ask: {{ call: http-webhook:1.0.0@default, with: {{ {with} }} }}"))
+    };
+    let asked =
+        "subscribe: { url: https://example.com/, method: POST, body: { to: '${ $task.callback.url }' } }";
+    let unsubscribe = |url: &str| format!("{asked}, unsubscribe: {{ url: '{url}', method: DELETE }}");
+    for (with, code, says) in [
+        (
+            "subscribe: { url: https://example.com/, method: POST }".to_owned(),
+            2,
+            "`with.subscribe`: it does not say where to call",
+        ),
+        (asked.to_owned(), 0, ""),
+        (unsubscribe("https://example.com/{{ subscribe.body.items[0].id }}"), 0, ""),
+        (unsubscribe("{{ subscribe.headers.location }}"), 0, ""),
+        (
+            unsubscribe("https://example.com/{{ subscrib.body.id }}"),
+            2,
+            "`with.unsubscribe`: what stands in `{{ }}`",
+        ),
+        (unsubscribe("https://example.com/{{ subscribe.body.id"), 2, "`with.unsubscribe`: what stands in"),
+        (unsubscribe("https://example.com/{{ }}"), 2, "`with.unsubscribe`: what stands in"),
+    ] {
+        let trigger = format!(
+            "trigger: in\nnamespace: shop\nuses: http-webhook:1.0.0@default\nwith: {{ {with} }}\nflow: asks\n"
+        );
+        let plain = flow("asks", "- give: { set: { a: 1 } }");
+        for document in [step(&with), together(&[&plain, &trigger])] {
+            let folder = Folder::new();
+            let file = folder.write("asks.yaml", &document);
+            let output = FLOWCELL.command(["check"]).arg(&file).output().await.exited(code);
+            let all = format!("{}{}", output.stdout, output.stderr);
+            assert!(all.contains(says), "{document}: {all}");
+            assert!(!says.is_empty() || !all.contains("`with"), "{document}: {all}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_expression_that_a_trigger_judges_by_is_checked_wherever_it_stands() {
+    let folder = Folder::new();
+    let trigger = "trigger: in\nnamespace: shop\nuses: webhook:1.0.0@default\nwith: { dedupe: { key: '.a =' } }\nflow: asks\n";
+    let file = folder.write("all.yaml", together(&[&flow("asks", "- give: { set: { a: 1 } }"), trigger]));
+    let output = FLOWCELL.command(["check"]).arg(&file).output().await.exited(2);
+    output.says(&["`with.dedupe.key`: the expression `.a =` is wrong"]);
+}

@@ -302,3 +302,34 @@ async fn requests_go_through_the_operators_proxy_but_for_what_is_excepted() {
         FLOWCELL.serve().config(wrong).refused().await.says(&["`no_proxy` has", "10.0.0.0/8"]);
     }
 }
+
+/// A request has somewhat less time than its step, so that the step can say that nobody has answered.
+#[tokio::test]
+async fn a_request_that_has_as_much_time_as_its_step_times_out_before_that() {
+    let (stub, gate) = (Stub::start().await, flowcell_tests::Gate::new());
+    stub.always("/never", Given::status(200).behind(&gate));
+    let tasks = "- ask: { call: http-request:1.0.0@default, with: { url: STUB/never, method: POST, allowFailure: true } }";
+    let config = local("step_time = \"2s\"");
+    let server =
+        FLOWCELL.serve().config(config).file("all.yaml", flow("hangs", &at(&stub, tasks))).start().await;
+    let run = server.run("shop/hangs", &json!({})).await;
+    assert_eq!((&run["status"], &run["output"]["success"]), (&json!("completed"), &json!(false)), "{run}");
+    let error = &run["output"]["error"];
+    assert_eq!((&error["code"], &error["sent"]), (&json!("timeout"), &json!("unknown")), "{run}");
+    assert!(error.to_string().contains("all that the step has (tenant.quota.step_time)"), "{error}");
+}
+
+#[tokio::test]
+async fn json_is_read_by_its_charset_and_behind_its_mark_and_utf_16_is_text() {
+    let stub = Stub::start().await;
+    let latin = b"{\"a\":\"\xe9\"}".to_vec();
+    stub.always("/latin", Given::body(200, "application/json; charset=iso-8859-1", latin));
+    stub.always("/marked", Given::body(200, "application/json", "\u{feff}{\"a\":\"\u{e9}\"}"));
+    let utf_16: Vec<u8> = "\u{feff}\u{e9}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    stub.always("/wide", Given::body(200, "text/plain; charset=utf-16", utf_16));
+    let tasks = "- all:\n    fork:\n      branches:\n".to_owned()
+        + &["latin", "marked", "wide"].map(|name| format!("        - {name}: {{ call: http-request:1.0.0@default, with: {{ url: STUB/{name} }}, output: {{ as: .body }} }}\n")).concat();
+    let server = serve(&[&flow("reads", &at(&stub, &tasks))]).await;
+    let run = server.run("shop/reads", &json!({})).await;
+    assert_eq!(run["output"], json!([{ "a": "\u{e9}" }, { "a": "\u{e9}" }, "\u{e9}"]), "{run}");
+}

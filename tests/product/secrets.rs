@@ -376,3 +376,30 @@ async fn a_secret_that_is_typed_is_not_shown() {
     assert!(!shown.contains(CANARY), "{shown}");
     assert_eq!(server.get("/api/v1/secrets/typed").await.is(200).json()["name"], "typed");
 }
+
+/// Libraries write JSON with escapes of their own choice.
+#[tokio::test]
+async fn a_secret_that_is_told_back_behind_escapes_is_taken_out() {
+    let stub = Stub::start().await;
+    let value = "ab+cd/ef\"gh\n\u{e4}==";
+    let every: String = value.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+    let once = serde_json::to_string(value).unwrap();
+    let body = format!(
+        "{{\"net\":{},\"every\":\"{every}\",\"twice\":{}}}",
+        once.replace('+', "\\u002B"),
+        serde_json::to_string(&once).unwrap()
+    );
+    stub.always("/in", Given::body(200, "application/json", body));
+    let server = serve(&[&using("ask", &at(&stub, &ask("headers: { x-key: '${ $secrets.key }' }")))]).await;
+    set(&server, "key", "unused", &["127.0.0.1"]).await;
+    // A header carries no line break: the value that comes back is put in by its JSON.
+    let by_body = using("ask", &at(&stub, &ask("method: POST, body: { key: '${ $secrets.key }' }")));
+    server.call("PUT", "/api/v1/flows/shop/ask").body("application/yaml", by_body).send().await.is(200);
+    set(&server, "key", value, &["127.0.0.1"]).await;
+    let run = server.run("shop/ask", &json!({})).await;
+    assert_eq!(run["status"], "completed", "{run}");
+    assert_eq!(run["output"]["body"]["net"], "***", "{run}");
+    assert_eq!(run["output"]["body"]["every"], "***", "{run}");
+    assert_eq!(run["output"]["body"]["twice"], "\"***\"", "{run}");
+    assert_eq!(stub.seen("/in")[0].json()["key"], value);
+}

@@ -282,7 +282,7 @@ async fn a_mistake_is_named_with_its_place_and_nothing_is_sent() {
     let refusals = [
         (wrong("unsubscribe:", "unsubscribed:"), 400, "line 8, column 17: `with.unsubscribed`"),
         (wrong("$task.callback", "$workflow.callback"), 400, "unknown variable `$workflow`"),
-        (wrong("subscribe.body.id", "body.id"), 400, "write a place in the answer"),
+        (wrong("subscribe.body.id", "body.id"), 400, "is a place in the answer to `subscribe`"),
     ];
     for (document, status, says) in refusals {
         let problem = put(&server, &document).await.problem(status);

@@ -1,6 +1,6 @@
 //! The trigger `webhook`: who may call, what is read, what becomes the event, and what starts nothing.
 
-use flowcell_tests::Call;
+use flowcell_tests::{Call, until};
 use serde_json::json;
 
 use crate::documents::{echo, flow, hook, serve};
@@ -119,5 +119,37 @@ async fn a_configuration_that_no_request_could_meet_is_refused_when_it_is_deploy
         let put = server.call("PUT", "/api/v1/triggers/shop/in").body("application/yaml", document);
         let problem = put.send().await.problem(400);
         assert!(problem["detail"].as_str().unwrap_or_default().contains(says), "{with}: {problem}");
+    }
+}
+
+/// What is wrong inside is not the caller's to know, and the operator's to find.
+#[tokio::test]
+async fn a_request_that_cannot_be_judged_is_500_with_an_id_that_the_log_has() {
+    let mut server = serve(&[&echo(), &hook("in", "echo", "{ onlyIf: '.body.go == true' }")]).await;
+    let url = server.hook("shop/in").await;
+    let problem = Call::post(&url, &json!([1])).send().await.problem(500);
+    let id = problem["data"]["id"].as_str().unwrap().to_owned();
+    assert!(problem["detail"].as_str().unwrap().contains(&id), "{problem}");
+    let said = until("the reason in the log", async || {
+        server.printed().lines().find(|line| line.contains(&id)).map(str::to_owned)
+    })
+    .await;
+    assert!(said.contains("shop/in") && said.contains("`onlyIf`"), "{said}");
+    assert_eq!(server.runs("").await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_path_that_no_request_could_have_is_refused() {
+    let server = serve(&[&echo()]).await;
+    for path in ["a?b=1", "a/../b", "a b", "a//b", "."] {
+        let with = format!("{{ path: '{path}', auth: {{ bearer: {{ token: s3cret }} }} }}");
+        let put = server
+            .call("PUT", "/api/v1/triggers/shop/in")
+            .body("application/yaml", hook("in", "echo", &with));
+        let problem = put.send().await.problem(400);
+        assert!(
+            problem["detail"].as_str().unwrap().contains("no request would come to the path"),
+            "{path}: {problem}"
+        );
     }
 }

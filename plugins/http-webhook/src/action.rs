@@ -3,6 +3,7 @@
 //! The step's sandbox is gone while it waits. What is left is the request that unsubscribes, and the host sends it
 //! through `cancel` however the step ends: again until it succeeds, after the run is over too.
 
+use flowcell_plugin_http::checks;
 use flowcell_plugin_http::input::Input as Exchange;
 use flowcell_sdk::prelude::*;
 use flowcell_sdk::problem::kind;
@@ -13,6 +14,7 @@ use crate::subscription::{self, Unsubscribe};
 /// What a flow writes.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schemars(extend("x-checks" = checks::of_subscription()))]
 pub struct Input<'a> {
     /// The request that asks for a call back. It names `${ $task.callback.url }` somewhere.
     #[serde(borrow)]

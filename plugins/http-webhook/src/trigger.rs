@@ -2,6 +2,7 @@
 //! unsubscribes when it is switched off.
 
 use flowcell_plugin_http::answer::Body;
+use flowcell_plugin_http::checks;
 use flowcell_plugin_http::input::Input as Exchange;
 use flowcell_sdk::http::HeaderMap;
 use flowcell_sdk::prelude::*;
@@ -13,6 +14,7 @@ use crate::subscription::{self, Unsubscribe};
 /// What a trigger document writes.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("x-checks" = checks::of_subscription()))]
 pub struct Config {
     /// The request that asks to be called, sent when the trigger is switched on. It names `${ $task.callback.url }`, the
     /// trigger's address, somewhere.

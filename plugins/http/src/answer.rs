@@ -110,7 +110,19 @@ impl Body {
         match wanted {
             As::Json => match flowcell_sdk::json::pass(bytes) {
                 Ok(raw) => (Self::Json(raw), None),
-                Err((_, bytes)) => Self::text(bytes, content_type, Some("invalid-json")),
+                // It may be JSON once it is read by its charset, or behind a byte order mark.
+                Err((_, bytes)) => match Self::text(bytes, content_type, Some("invalid-json")) {
+                    (Self::Text(text), Some("invalid-json")) => {
+                        match flowcell_sdk::json::pass(text.into_bytes()) {
+                            Ok(raw) => (Self::Json(raw), None),
+                            Err((_, bytes)) => (
+                                Self::Text(String::from_utf8_lossy(&bytes).into_owned()),
+                                Some("invalid-json"),
+                            ),
+                        }
+                    }
+                    other => other,
+                },
             },
             As::Binary => (Self::Text(base::encode(&bytes)), Some("base64")),
             As::Auto | As::Text => Self::text(bytes, content_type, None),

@@ -12,8 +12,23 @@ pub fn decode(bytes: Vec<u8>, charset: Option<&str>) -> Result<String, Vec<u8>> 
         "iso-8859-1" | "latin1" | "windows-1252" | "cp1252" => {
             Ok(bytes.iter().map(|byte| windows_1252(*byte)).collect())
         }
+        "utf-16" | "utf-16le" | "utf-16be" => utf_16(&bytes, &charset).ok_or(bytes),
         _ => Err(bytes),
     }
+}
+
+/// By its byte order mark, else as the name says; little-endian where neither does, as the web reads it.
+fn utf_16(bytes: &[u8], charset: &str) -> Option<String> {
+    let (units, rest) = bytes.as_chunks::<2>();
+    let is_big = match units.first() {
+        Some([0xfe, 0xff]) => true,
+        Some([0xff, 0xfe]) => false,
+        _ => charset == "utf-16be",
+    };
+    let units =
+        units.iter().map(|unit| if is_big { u16::from_be_bytes(*unit) } else { u16::from_le_bytes(*unit) });
+    let text: String = char::decode_utf16(units).collect::<Result<_, _>>().ok()?;
+    rest.is_empty().then(|| without_mark(text))
 }
 
 /// The charset parameter of a content type.
@@ -63,6 +78,13 @@ mod tests {
         assert_eq!(decode("\u{feff}é".as_bytes().to_vec(), None).unwrap(), "é");
         assert!(decode(b"\xe9".to_vec(), None).is_err());
         assert!(decode(b"\xe9".to_vec(), Some("us-ascii")).is_err());
+        for (bytes, charset) in
+            [(&b"\xff\xfe\xe9\0"[..], "utf-16"), (b"\xe9\0", "UTF-16LE"), (b"\0\xe9", "utf-16be")]
+        {
+            assert_eq!(decode(bytes.to_vec(), Some(charset)).unwrap(), "é");
+        }
+        assert!(decode(b"\0\xd8".to_vec(), Some("utf-16")).is_err());
+        assert!(decode(b"\0".to_vec(), Some("utf-16")).is_err());
         assert!(decode(b"a".to_vec(), Some("shift_jis")).is_err());
     }
 }

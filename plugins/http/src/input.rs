@@ -17,6 +17,7 @@ use crate::success::Statuses;
 /// The parameters of a request.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schemars(extend("x-checks" = crate::checks::of_request()))]
 pub struct Input<'a> {
     /// Where to: http or https, at most 8 KiB. Spaces around it are trimmed.
     #[serde(borrow)]

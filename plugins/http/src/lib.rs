@@ -7,6 +7,7 @@ pub mod answer;
 pub mod base;
 pub mod body;
 pub mod charset;
+pub mod checks;
 pub mod input;
 pub mod location;
 mod multipart;

@@ -32,7 +32,7 @@ const TRIGGER: &str = "trigger";
 
 /// What is wrong with a list.
 pub fn check(variables: &[Variable]) -> Result<(), String> {
-    let mut names: Vec<&str> = vec![];
+    let mut names: Vec<String> = vec![];
     for variable in variables {
         let name = variable.name();
         if name.is_empty() {
@@ -55,20 +55,23 @@ pub fn check(variables: &[Variable]) -> Result<(), String> {
 pub fn pick(variables: &[Variable], whole: &Value) -> Value {
     let mut event = Map::new();
     for variable in variables {
-        event.insert(variable.name().to_owned(), variable.value(whole));
+        event.insert(variable.name(), variable.value(whole));
     }
     event.insert(TRIGGER.to_owned(), whole[TRIGGER].clone());
     Value::Object(event)
 }
 
 impl Variable {
-    fn name(&self) -> &str {
+    fn name(&self) -> String {
         let path = self.path.as_deref().unwrap_or_default();
-        let last = path.rsplit(['.', '[']).find_map(|part| {
-            let part = part.trim_end_matches(']');
-            (!part.is_empty() && part.parse::<usize>().is_err()).then_some(part)
-        });
-        self.r#as.as_deref().or(last).unwrap_or(path)
+        match &self.r#as {
+            Some(name) => name.clone(),
+            None => steps(path)
+                .into_iter()
+                .rev()
+                .find(|step| !step.is_empty() && step.parse::<usize>().is_err())
+                .unwrap_or_else(|| path.to_owned()),
+        }
     }
 
     fn value(&self, whole: &Value) -> Value {
@@ -88,13 +91,35 @@ impl Variable {
     }
 }
 
-/// `items[0].id`, step by step.
+/// `items[0].id`, `a["b.c"]`, step by step.
 fn walk<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
-    let steps = path.split(['.', '[']).map(|step| step.trim_end_matches(']')).filter(|step| !step.is_empty());
-    steps.into_iter().try_fold(value, |value, step| match step.parse::<usize>() {
+    steps(path).iter().try_fold(value, |value, step| match step.parse::<usize>() {
         Ok(index) if value.is_array() => value.get(index),
-        _ => value.get(step),
+        _ => value.get(step.as_str()),
     })
+}
+
+/// The names and numbers of a path, which may be in quotation marks between brackets, as a sample's paths are.
+fn steps(path: &str) -> Vec<String> {
+    let (mut steps, mut rest) = (vec![], path.trim_start_matches('.'));
+    while !rest.is_empty() {
+        if let Some(quoted) = rest.strip_prefix('[').filter(|quoted| quoted.starts_with('"')) {
+            let mut names = serde_json::Deserializer::from_str(quoted).into_iter::<String>();
+            if let Some(Ok(name)) = names.next() {
+                steps.push(name);
+                rest = quoted[names.byte_offset()..].trim_start_matches(']').trim_start_matches('.');
+                continue;
+            }
+        }
+        let step = rest.trim_start_matches('[');
+        let end = step.find(['.', '[']).unwrap_or(step.len());
+        let name = step[..end].trim_end_matches(']');
+        if !name.is_empty() {
+            steps.push(name.to_owned());
+        }
+        rest = step[end..].trim_start_matches('.');
+    }
+    steps
 }
 
 fn segment(path: &Value, number: Option<&str>) -> Value {
@@ -122,7 +147,7 @@ mod tests {
         let whole = json!({
             "headers": { "x-request-id": "r1", "x-two": ["a", "b"] },
             "query": { "query[0].a": "qa", "b.c": "bc", "n": "1" },
-            "body": { "b": { "c": 7 }, "items": [{ "id": "i0" }], "a.b": "literal", "as": null },
+            "body": { "x y": "spaced", "": "empty", "b": { "c": 7, "d.e": [0, 8] }, "items": [{ "id": "i0" }], "a.b": "literal", "as": null },
             "path": "/orders/12",
             "trigger": "shop/in",
         });
@@ -134,6 +159,9 @@ mod tests {
             { "from": "body", "path": "items[0].id" },
             { "from": "body", "path": "a.b" },
             { "from": "body", "path": "missing.thing" },
+            { "from": "body", "path": "[\"x y\"]" },
+            { "from": "body", "path": "b[\"d.e\"][1]", "as": "de" },
+            { "from": "body", "path": "[\"\"]", "as": "nameless" },
             { "from": "headers", "path": "x-two" },
             { "from": "path", "path": "1", "as": "order" },
             { "from": "body", "as": "all" },
@@ -144,6 +172,7 @@ mod tests {
             json!({
                 "c": 7, "rid": "r1", "q": "qa", "bc": "bc", "id": "i0", "b": "literal", "thing": null,
                 "x-two": ["a", "b"], "order": "12", "all": whole["body"], "trigger": "shop/in",
+                "x y": "spaced", "de": 8, "nameless": "empty",
             })
         );
     }

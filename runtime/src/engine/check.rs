@@ -7,7 +7,7 @@ use super::Runtime;
 use super::call::limits;
 use crate::capability::vault::Vault;
 use crate::flow::{CallSite, Document, Finding, Flow, Severity, TriggerDocument};
-use crate::host::{Called, Plugin};
+use crate::host::{Called, Check, Plugin};
 use crate::id::TenantId;
 
 pub(super) async fn check(runtime: &Runtime, tenant: &TenantId, documents: &[Document]) -> Vec<Finding> {
@@ -79,11 +79,39 @@ async fn check_call(runtime: &Runtime, tenant: &TenantId, flow: &Flow, call: &Ca
     let mut findings = action.check(&known, &expressions);
     findings.extend(check_later(runtime, tenant, action.expressions(&known)).await);
     findings.extend(action.wrong_schemas(&known));
-    let finding = |(pointer, sentence): (String, String)| {
+    let finding = |severity, (pointer, sentence): (String, String)| {
         let message = format!("{}: {sentence}", spot("with", &pointer));
-        error(&flow.file, call.place(&pointer), message)
+        Finding { severity, ..error(&flow.file, call.place(&pointer), message) }
     };
-    findings.into_iter().map(finding).collect()
+    if !findings.is_empty() {
+        return findings.into_iter().map(|said| finding(Severity::Error, said)).collect();
+    }
+    let checks = call.written().map(|written| action.checks(&written)).unwrap_or_default();
+    let said = said(runtime, tenant, checks).await.into_iter();
+    said.map(|(severity, said)| finding(severity, said)).collect()
+}
+
+/// What a plugin's own checks say about an input as it was written.
+async fn said(
+    runtime: &Runtime,
+    tenant: &TenantId,
+    checks: Vec<(Check, String, Value)>,
+) -> Vec<(Severity, (String, String))> {
+    let Some(limits) = runtime.core.tenants.get(tenant).map(|tenant| limits(tenant)) else { return vec![] };
+    let mut said = vec![];
+    for (check, pointer, value) in checks {
+        let key = (tenant.clone(), "check".to_owned());
+        let input = value.to_string();
+        // One that fails over what was written says nothing: the run will.
+        if let Ok(answer) =
+            runtime.sandboxes.evaluator.evaluate(&key, &check.when, &input, "{}", limits).await
+            && let Some(sentence) = check.sentence(&answer)
+        {
+            let severity = if check.refuses { Severity::Error } else { Severity::Warning };
+            said.push((severity, (pointer + &check.at, sentence)));
+        }
+    }
+    said
 }
 
 /// What is wrong with expressions that a plugin judges later.
@@ -134,7 +162,7 @@ async fn check_trigger(
         Ok(plugin) => check_config(runtime, tenant, &plugin, document)
             .await
             .into_iter()
-            .map(|(pointer, message)| at(&pointer, message))
+            .map(|(severity, (pointer, message))| Finding { severity, ..at(&pointer, message) })
             .collect(),
         Err(reason) => vec![at("/uses", reason)],
     };
@@ -153,33 +181,39 @@ async fn check_config(
     tenant: &TenantId,
     plugin: &Plugin,
     document: &TriggerDocument,
-) -> Vec<(String, String)> {
+) -> Vec<(Severity, (String, String))> {
+    let wrong = |pointer: String, message| (Severity::Error, (pointer, message));
     let trigger = match plugin.trigger(document.uses.action.as_deref()) {
-        Err(reason) => return vec![("/uses".to_owned(), reason)],
+        Err(reason) => return vec![wrong("/uses".to_owned(), reason)],
         Ok(trigger) => trigger,
     };
     let (known, expressions) = document.skeleton();
     let mut findings = trigger.check(&known, &expressions);
     findings.extend(check_later(runtime, tenant, trigger.expressions(&known)).await);
     findings.extend(trigger.wrong_schemas(&known));
+    let named = |(severity, (pointer, sentence)): (Severity, (String, String))| {
+        (severity, (format!("/with{pointer}"), format!("{}: {sentence}", spot("with", &pointer))))
+    };
     if !findings.is_empty() {
-        let named = |(pointer, sentence): (String, String)| {
-            (format!("/with{pointer}"), format!("{}: {sentence}", spot("with", &pointer)))
-        };
-        return findings.into_iter().map(named).collect();
+        return findings.into_iter().map(|finding| named((Severity::Error, finding))).collect();
     }
+    let mut said: Vec<_> =
+        said(runtime, tenant, trigger.checks(&document.with)).await.into_iter().map(named).collect();
     // What no schema says. Where switching on reaches the world, it is said then.
     let Some(limits) = runtime.core.tenants.get(tenant).map(|tenant| limits(tenant)) else { return vec![] };
     let config = match document.config("https://hooks.example.com/hooks/token") {
-        Err(reason) => return vec![("/with".to_owned(), reason)],
-        Ok(_) if trigger.subscribes => return vec![],
+        Err(reason) => return vec![wrong("/with".to_owned(), reason)],
+        Ok(_) if trigger.subscribes => return said,
         Ok(config) => config.to_string(),
     };
     match runtime.sandboxes.host.approve(plugin, &trigger.name, &config, limits).await {
-        Ok(Called { result: Err(problem), .. }) => vec![("/with".to_owned(), format!("`with`: {problem}"))],
-        Ok(_) => vec![],
-        Err(error) => vec![("/uses".to_owned(), error.to_string())],
+        Ok(Called { result: Err(problem), .. }) => {
+            said.push(wrong("/with".to_owned(), format!("`with`: {problem}")));
+        }
+        Ok(_) => {}
+        Err(error) => said.push(wrong("/uses".to_owned(), error.to_string())),
     }
+    said
 }
 
 fn flow_exists(
@@ -226,6 +260,16 @@ fn path_is_free(
     if trigger.with.get("auth").is_none_or(|auth| auth.is_null() || auth == "none") {
         return Err(format!(
             "the path `{path}` can be guessed: declare `auth`, or leave the path out for a minted address"
+        ));
+    }
+    let is_plain = |part: &str| {
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        !part.is_empty() && part.bytes().all(legal) && ![".", ".."].contains(&part)
+    };
+    if !path.split('/').all(is_plain) {
+        return Err(format!(
+            "no request would come to the path `{path}`: its parts consist of letters, digits, `-`, `.`, `_` and `~`, with one \
+             `/` between them"
         ));
     }
     let is_same = |namespace: &str, name: &str| namespace == trigger.namespace && name == trigger.name;

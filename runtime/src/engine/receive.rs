@@ -18,9 +18,10 @@ use super::runs::{self, Beginning, Begun, Start};
 use super::sandboxes::Sandboxes;
 use super::tenant::Tenant;
 use super::waiters::Told;
+use crate::capability::log::LogLine;
 use crate::flow::{End, Event, Flow, Reply};
 use crate::host::{CallLimits, InboundRequest, Judging};
-use crate::id::RunId;
+use crate::id::{RunId, mint_id};
 use crate::journal::{OriginalRow, RunKey};
 use crate::problem::{Problem, kind};
 
@@ -234,7 +235,7 @@ impl Hook {
         for line in &received.logs {
             tracing::debug!(trigger = self.trigger.full_name(), level = %line.level, "{}", line.message);
         }
-        let verdict = received.result?;
+        let verdict = received.result.map_err(|problem| self.concealed(problem, &received.logs))?;
         serde_json::from_str(&verdict)
             .map_err(|error| self.broken(&format!("its verdict cannot be read: {error}")))
     }
@@ -328,6 +329,19 @@ impl Hook {
                 Err(problem)
             }
         }
+    }
+
+    /// An error that the caller cannot mend: what it was is in the log, under the id that the answer has.
+    fn concealed(&self, problem: Problem, said: &[LogLine]) -> Problem {
+        if problem.status < 500 {
+            return problem;
+        }
+        let id = mint_id();
+        let said: Vec<&str> = said.iter().map(|line| line.message.as_str()).collect();
+        tracing::error!(%id, trigger = self.trigger.full_name(), %problem, ?said, "a trigger could not judge a request");
+        let detail = problem.detail.as_deref().unwrap_or("the request could not be judged");
+        let detail = format!("{detail}; the host's log says why under the id {id}");
+        problem.clone().detail(detail).data(json!({ "id": id }))
     }
 
     fn broken(&self, what: &str) -> Problem {

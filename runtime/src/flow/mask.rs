@@ -41,23 +41,17 @@ impl Mask {
     pub fn read(places: &[&str]) -> Result<Self, String> {
         let mut mask = Self::default();
         for place in places {
-            let mut tokens = place.split('.').map(str::to_owned);
-            let list = match tokens.next().as_deref() {
-                Some("input") => &mut mask.input,
-                Some("output") => &mut mask.output,
+            let root = place.split(['.', '[']).next().unwrap_or_default();
+            let list = match root {
+                "input" => &mut mask.input,
+                "output" => &mut mask.output,
                 _ => {
                     return Err(format!(
                         "`{place}` is no place: it begins with `input` or `output`, as in input.headers.authorization"
                     ));
                 }
             };
-            let tokens: Vec<String> = tokens.collect();
-            if tokens.iter().any(String::is_empty) {
-                return Err(format!(
-                    "`{place}` has an empty name in it: write it as input.headers.authorization"
-                ));
-            }
-            list.push(tokens);
+            list.push(steps(&place[root.len()..]).map_err(|why| format!("`{place}` {why}"))?);
         }
         Ok(mask)
     }
@@ -89,16 +83,66 @@ impl Mask {
     }
 }
 
+/// The steps of a place behind its root: `.name`, `["name"]`, `[0]`, and `.*` or `[]` for all of them.
+fn steps(mut rest: &str) -> Result<Vec<String>, &'static str> {
+    let mut steps = vec![];
+    while !rest.is_empty() {
+        let (step, behind) = if rest.starts_with("[\"") {
+            let mut names = serde_json::Deserializer::from_str(&rest[1..]).into_iter::<String>();
+            let name = names.next().and_then(Result::ok).ok_or("has a quotation mark that nothing closes")?;
+            let behind = rest[1..].get(names.byte_offset()..).and_then(|behind| behind.strip_prefix(']'));
+            (name, behind.ok_or("has a bracket that nothing closes")?)
+        } else if let Some(index) = rest.strip_prefix('[') {
+            let (index, behind) = index.split_once(']').ok_or("has a bracket that nothing closes")?;
+            match index {
+                "" | "*" => ("*".to_owned(), behind),
+                index if index.bytes().all(|byte| byte.is_ascii_digit()) => (index.to_owned(), behind),
+                _ => {
+                    return Err(
+                        "has a bracket around what is no number: a name stands there in quotation marks",
+                    );
+                }
+            }
+        } else {
+            let name = rest.strip_prefix('.').ok_or("needs a point before each name")?;
+            let end = name.find(['.', '[']).unwrap_or(name.len());
+            if end == 0 && !name.starts_with('[') {
+                return Err("has an empty name in it: write it as input.headers.authorization");
+            }
+            if end == 0 {
+                rest = name;
+                continue;
+            }
+            (name[..end].to_owned(), &name[end..])
+        };
+        steps.push(step);
+        rest = behind;
+    }
+    Ok(steps)
+}
+
+/// Whether an element of a list is the row of that name, as headers and parameters may be written.
+fn is_row_of(item: &Value, name: &str) -> bool {
+    item["name"].as_str().is_some_and(|row| row.eq_ignore_ascii_case(name))
+}
+
 fn at<'v>(value: &'v Value, place: &[String], seen: &mut dyn FnMut(&'v Value)) {
     let Some((token, rest)) = place.split_first() else { return seen(value) };
     match value {
         Value::Object(fields) if token == "*" => fields.values().for_each(|value| at(value, rest, seen)),
         Value::Array(items) if token == "*" => items.iter().for_each(|value| at(value, rest, seen)),
-        Value::Object(fields) => fields.get(token).into_iter().for_each(|value| at(value, rest, seen)),
-        Value::Array(items) => {
-            let item = token.parse::<usize>().ok().and_then(|index| items.get(index));
-            item.into_iter().for_each(|value| at(value, rest, seen));
+        // Names of headers are written in any case.
+        Value::Object(fields) => {
+            let named = fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case(token));
+            named.for_each(|(_, value)| at(value, rest, seen));
         }
+        Value::Array(items) => match token.parse::<usize>() {
+            Ok(index) => items.get(index).into_iter().for_each(|value| at(value, rest, seen)),
+            Err(_) => {
+                let rows = items.iter().filter(|item| is_row_of(item, token));
+                rows.filter_map(|row| row.get("value")).for_each(|value| at(value, rest, seen));
+            }
+        },
         _ => {}
     }
 }
@@ -113,11 +157,17 @@ fn hide_at(value: &mut Value, place: &[String]) {
     match value {
         Value::Object(fields) if token == "*" => fields.values_mut().for_each(|value| hide_at(value, rest)),
         Value::Array(items) if token == "*" => items.iter_mut().for_each(|value| hide_at(value, rest)),
-        Value::Object(fields) => fields.get_mut(token).into_iter().for_each(|value| hide_at(value, rest)),
-        Value::Array(items) => {
-            let item = token.parse::<usize>().ok().and_then(|index| items.get_mut(index));
-            item.into_iter().for_each(|value| hide_at(value, rest));
+        Value::Object(fields) => {
+            let named = fields.iter_mut().filter(|(name, _)| name.eq_ignore_ascii_case(token));
+            named.for_each(|(_, value)| hide_at(value, rest));
         }
+        Value::Array(items) => match token.parse::<usize>() {
+            Ok(index) => items.get_mut(index).into_iter().for_each(|value| hide_at(value, rest)),
+            Err(_) => {
+                let rows = items.iter_mut().filter(|item| is_row_of(item, token));
+                rows.filter_map(|row| row.get_mut("value")).for_each(|value| hide_at(value, rest));
+            }
+        },
         _ => {}
     }
 }
@@ -331,10 +381,40 @@ mod tests {
     }
 
     #[test]
+    fn a_place_is_written_as_expressions_write_it_and_names_in_any_case() {
+        let value = json!({
+            "headers": { "X-Key": "one" }, "rows": [{ "name": "X-Key", "value": "two" }, { "name": "b", "value": "c" }],
+            "list": [["p1", "three"], ["p2", "four"]], "a b.c": "five",
+        });
+        for (place, texts) in [
+            ("input.headers[\"x-key\"]", &["\"one\""][..]),
+            ("input.headers.x-key", &["\"one\""]),
+            ("input.rows.x-key", &["\"two\""]),
+            ("input.list[1][1]", &["\"four\""]),
+            ("input.list.1.[1]", &["\"four\""]),
+            ("input.list[][1]", &["\"three\"", "\"four\""]),
+            ("input.list[*][0]", &["\"p1\"", "\"p2\""]),
+            ("input[\"a b.c\"]", &["\"five\""]),
+        ] {
+            let (shown, found) = hidden_of(value.clone(), place);
+            assert_eq!(found, texts, "{place}");
+            assert!(texts.iter().all(|text| !shown.to_string().contains(text)), "{place}: {shown}");
+        }
+    }
+
+    #[test]
     fn a_place_begins_with_input_or_output() {
-        for (place, reason) in
-            [("headers", "begins with `input`"), ("input..a", "empty name"), ("", "no place")]
-        {
+        for (place, reason) in [
+            ("headers", "begins with `input`"),
+            ("input..a", "empty name"),
+            ("input.a.", "empty name"),
+            ("", "no place"),
+            ("input[x]", "no number"),
+            ("input[0", "nothing closes"),
+            ("input[\"x]", "nothing closes"),
+            ("input[\"x\"", "nothing closes"),
+            ("input[0]a", "a point before"),
+        ] {
             assert!(Mask::read(&[place]).unwrap_err().contains(reason), "{place}");
         }
     }

@@ -213,14 +213,9 @@ impl Schema {
         Err(errors.flat_map(|error| self.findings(&error)).collect())
     }
 
-    /// The expressions that a plugin judges later, of an input: a JSON pointer and a jq program each. The schema marks
-    /// their parameters with `"format": "jq"`.
-    pub(crate) fn expressions(&self, value: &Value) -> Vec<(String, String)> {
-        let parameters = self.source["properties"].as_object().into_iter().flatten();
-        let marked = parameters.filter(|(_, schema)| schema["format"] == "jq");
-        marked
-            .filter_map(|(name, _)| Some((format!("/{name}"), value.get(name)?.as_str()?.to_owned())))
-            .collect()
+    /// What it was compiled from.
+    pub(super) fn source(&self) -> &Value {
+        &self.source
     }
 
     /// The schemas that a plugin judges by later, of an input: a JSON pointer and why one cannot be used. The schema marks their
@@ -256,6 +251,11 @@ impl Schema {
         {
             return vec![(at, shortened(&format!("{} is not one of these: {about}", error.instance())))];
         }
+        if let ValidationErrorKind::OneOfNotValid { .. } | ValidationErrorKind::AnyOf { .. } = error.kind()
+            && let Some(one_of) = self.choices(&error.schema_path().to_string())
+        {
+            return vec![(at, shortened(&format!("{} is not one of {one_of}", error.instance())))];
+        }
         let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() else {
             return vec![(at, shortened(&error.to_string()))];
         };
@@ -273,6 +273,21 @@ impl Schema {
 }
 
 impl Schema {
+    /// The values between which a keyword has one choose, where it is nothing but values.
+    fn choices(&self, keyword: &str) -> Option<String> {
+        let several = self.source.pointer(keyword)?.as_array()?;
+        let mut choices = vec![];
+        for one in several {
+            match (&one["const"], one["enum"].as_array()) {
+                (Value::Null, Some(values)) => choices.extend(values.iter().map(Value::to_string)),
+                (Value::Null, None) if one["type"] == "null" => {}
+                (Value::Null, None) => return None,
+                (value, _) => choices.push(value.to_string()),
+            }
+        }
+        (!choices.is_empty()).then(|| choices.join(", "))
+    }
+
     /// What the schema says in words of the parameter at this place, which is easier to read than a pattern.
     fn about(&self, keyword: &str, at: &str) -> Option<&str> {
         let (parameter, _) = keyword.rsplit_once('/')?;

@@ -200,10 +200,28 @@ fn panic_message(log: &StepLog) -> Option<String> {
 fn functions(trace: &WasmBacktrace) -> Vec<String> {
     // Its Display is the only place where wasmtime shows demangled names.
     let text = trace.to_string();
-    let all: Vec<&str> =
-        text.lines().filter_map(|line| line.split_once('!')).map(|(_, name)| name.trim()).collect();
+    let all: Vec<String> = text
+        .lines()
+        .filter_map(|line| line.split_once('!'))
+        .map(|(_, name)| without_crate_hashes(name.trim()))
+        .collect();
     let inner = all.iter().position(|name| !carries_panic(name)).unwrap_or(0);
     all[inner..].iter().take(MAX_FRAMES).map(|name| without_hash(name).to_owned()).collect()
+}
+
+/// Without the hashes of crates, as in `std[a543b2]::alloc`.
+fn without_crate_hashes(function: &str) -> String {
+    let mut parts = function.split('[');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(']') {
+            Some((hash, behind)) if hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+                plain.push_str(behind);
+            }
+            _ => plain.extend(["[", part]),
+        }
+    }
+    plain
 }
 
 fn carries_panic(function: &str) -> bool {

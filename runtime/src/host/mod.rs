@@ -7,6 +7,7 @@
 //! Invariants: a sandbox is never shared by two calls (the expression guest's excepted, within one tenant and flow);
 //! no call runs without a limit on memory, CPU and time; an interrupted or trapped sandbox is dropped.
 
+mod advice;
 mod bindings;
 mod cache;
 mod call;
@@ -41,6 +42,7 @@ pub use self::measure::{SandboxCost, measure_sandbox};
 pub(crate) use self::plugin::{Action, Plugin};
 use self::sandbox::Sandbox;
 use crate::capability::wasi;
+pub(crate) use advice::Check;
 
 /// How much room guests have on this host, all tenants together.
 #[derive(Clone, Debug)]

@@ -8,6 +8,7 @@ use semver::Version;
 use serde_json::Value;
 use wasmtime::component::InstancePre;
 
+use super::advice::Check;
 use super::call::CallState;
 use super::descriptor::{Descriptor, Schema};
 use super::install::{ActionExports, TriggerExports};
@@ -58,6 +59,11 @@ impl Action {
     pub(crate) fn expressions(&self, known: &Value) -> Vec<(String, String)> {
         self.input.expressions(known)
     }
+
+    /// What the plugin says about inputs that are written so, each with the part that it looks at and where that is.
+    pub(crate) fn checks(&self, written: &Value) -> Vec<(Check, String, Value)> {
+        self.input.checks(written)
+    }
 }
 
 /// One of a plugin's triggers.
@@ -85,6 +91,11 @@ impl Trigger {
     /// As [`Action::expressions`].
     pub(crate) fn expressions(&self, known: &Value) -> Vec<(String, String)> {
         self.config.expressions(known)
+    }
+
+    /// As [`Action::checks`].
+    pub(crate) fn checks(&self, written: &Value) -> Vec<(Check, String, Value)> {
+        self.config.checks(written)
     }
 }
 

@@ -1,9 +1,9 @@
 //! From the head of the last hop's answer to the whole of it, within the limits.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, DATE, HeaderValue, RETRY_AFTER};
 
 use super::account::Account;
 use super::body::{BodyError, Counted};
@@ -61,6 +61,11 @@ pub(super) async fn read(
     if !encodings.is_empty() && !body.is_empty() {
         parts.headers.remove(CONTENT_ENCODING);
         parts.headers.remove(CONTENT_LENGTH);
+    }
+    // Whoever gets an answer without a date says when that was (RFC 9110, section 6.6.1); a `retry-after` may count from it.
+    if parts.headers.contains_key(RETRY_AFTER) && !parts.headers.contains_key(DATE) {
+        let now = httpdate::fmt_http_date(SystemTime::now());
+        parts.headers.insert(DATE, HeaderValue::try_from(now).expect("a date is a legal header"));
     }
     Ok(Response {
         status: parts.status.as_u16(),

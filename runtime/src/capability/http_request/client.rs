@@ -101,11 +101,12 @@ impl Egress {
             .and_then(|plan| Ok((plan, self.attached(&request, &options, credentials)?)));
         let result = match planned {
             Ok((plan, attached)) => {
-                let until = begun.checked_add(plan.timeout).map_or(deadline, |until| until.min(deadline));
+                let last = with_time_to_tell(begun, deadline);
+                let until = begun.checked_add(plan.timeout).map_or(last, |until| until.min(last));
                 let cookies = options.cookies;
                 let sending =
                     Sending { request: &request, attached, cookies, begun, until, progress: &progress };
-                self.within(sending, plan, options.redirects, until == deadline).await
+                self.within(sending, plan, options.redirects, until == last).await
             }
             Err(failure) => Err(failure),
         };
@@ -161,18 +162,25 @@ impl Egress {
         let timeout = plan.timeout;
         let mut scrubber = sending.attached.scrubber();
         let until = sending.until.into();
-        let result =
-            match tokio::time::timeout_at(until, self.follow(&sending, plan, redirects, &mut scrubber)).await
-            {
-                Ok(result) => result,
-                Err(_) if ends_with_step => {
-                    Err(Failure::new(Code::Timeout, "the step's time was up before the answer was there"))
-                }
-                Err(_) => {
-                    let detail = format!("no whole answer within the timeout of {} ms", timeout.as_millis());
-                    Err(Failure::new(Code::Timeout, detail))
-                }
-            };
+        let result = match tokio::time::timeout_at(
+            until,
+            self.follow(&sending, plan, redirects, &mut scrubber),
+        )
+        .await
+        {
+            Ok(result) => result,
+            Err(_) if ends_with_step => {
+                let detail = format!(
+                    "no whole answer within {} ms, which is all that the step has (tenant.quota.step_time)",
+                    sending.until.saturating_duration_since(sending.begun).as_millis()
+                );
+                Err(Failure::new(Code::Timeout, detail))
+            }
+            Err(_) => {
+                let detail = format!("no whole answer within the timeout of {} ms", timeout.as_millis());
+                Err(Failure::new(Code::Timeout, detail))
+            }
+        };
         scrubbed(result, &scrubber)
     }
 
@@ -290,4 +298,13 @@ fn scrubbed(result: Result<Response, Failure>, scrubber: &Scrubber) -> Result<Re
             Err(failure)
         }
     }
+}
+
+/// How much of a step's time is its plugin's, to say that the other side has not answered.
+const TIME_TO_TELL: Duration = Duration::from_millis(500);
+
+/// When a request of a step that is ended at `deadline` is given up.
+fn with_time_to_tell(begun: Instant, deadline: Instant) -> Instant {
+    let left = deadline.saturating_duration_since(begun);
+    begun + (left - TIME_TO_TELL.min(left / 8))
 }

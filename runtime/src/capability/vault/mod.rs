@@ -7,6 +7,7 @@
 
 mod connection;
 mod credentials;
+mod escape;
 mod fill;
 mod scrub;
 mod secret;

@@ -3,7 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use memchr::memmem;
 
+use super::escape::Unescaped;
 use super::fill::{Place, replace};
 
 /// What is shorter than this would be found by chance, and says little.
@@ -61,6 +63,9 @@ impl Scrubber {
                 *text = text.replace(hidden.as_str(), SHOWN);
             }
         }
+        if let Some(shown) = self.behind_escapes(text.as_bytes()) {
+            *text = String::from_utf8_lossy(&shown).into_owned();
+        }
     }
 
     /// A body without them.
@@ -70,6 +75,42 @@ impl Scrubber {
                 *body = replaced.into();
             }
         }
+        if let Some(shown) = self.behind_escapes(body) {
+            *body = shown.into();
+        }
+    }
+
+    /// The text without what stands in it behind the escapes of JSON, and of JSON within JSON. None: nothing does.
+    fn behind_escapes(&self, text: &[u8]) -> Option<Vec<u8>> {
+        if self.hidden.is_empty() {
+            return None;
+        }
+        let once = Unescaped::of(text)?;
+        let mut found: Vec<(usize, usize)> =
+            self.found(&once.text).map(|(start, end)| once.range(start, end)).collect();
+        if let Some(twice) = Unescaped::of(&once.text) {
+            let within = self.found(&twice.text).map(|(start, end)| twice.range(start, end));
+            found.extend(within.map(|(start, end)| once.range(start, end)));
+        }
+        found.sort_unstable();
+        let (mut shown, mut kept) = (Vec::with_capacity(text.len()), 0);
+        for (start, end) in found.iter().copied() {
+            if start >= kept {
+                shown.extend_from_slice(&text[kept..start]);
+                shown.extend_from_slice(SHOWN.as_bytes());
+            }
+            kept = kept.max(end);
+        }
+        shown.extend_from_slice(&text[kept..]);
+        (!found.is_empty()).then_some(shown)
+    }
+
+    /// Where they are in a text.
+    fn found<'t>(&'t self, text: &'t [u8]) -> impl Iterator<Item = (usize, usize)> + 't {
+        self.hidden.iter().flat_map(move |hidden| {
+            let finder = memmem::find_iter(text, hidden.as_bytes());
+            finder.map(move |at| (at, at + hidden.len()))
+        })
     }
 }
 
@@ -116,6 +157,32 @@ mod tests {
             let mut text = echoed.to_owned();
             scrubber.text(&mut text);
             assert_eq!(text, "***", "{echoed}");
+        }
+    }
+
+    #[test]
+    fn what_comes_back_behind_escapes_is_taken_out() {
+        let mut scrubber = Scrubber::default();
+        let secret = "ab+cd/ef'gh\"\\pässwört\nline-two";
+        scrubber.hide_all(secret);
+        let once = serde_json::to_string(secret).unwrap();
+        let every: String = secret.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect();
+        for echoed in [
+            once.replace('+', "\\u002B").replace('\'', "\\u0027"),
+            once.replace('ä', "\\u00e4").replace('ö', "\\u00F6"),
+            format!("\"{every}\""),
+            serde_json::to_string(&once).unwrap(),
+            serde_json::to_string(&format!("\"{every}\"")).unwrap(),
+        ] {
+            let mut body = Bytes::from(format!("{{\"say\":{echoed},\"n\":1}}"));
+            scrubber.body(&mut body);
+            let shown = String::from_utf8(body.to_vec()).unwrap();
+            assert!(shown.contains("***") && shown.ends_with(",\"n\":1}"), "{echoed}: {shown}");
+            assert!(
+                !shown.contains("line-two") && !shown.contains("wört") && !shown.contains(&every),
+                "{shown}"
+            );
+            serde_json::from_str::<serde_json::Value>(&shown).unwrap();
         }
     }
 

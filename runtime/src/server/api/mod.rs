@@ -278,8 +278,10 @@ impl Call<'_> {
             )));
         }
         let runtime = &self.state.runtime;
-        let mut warnings = document.warnings().to_vec();
-        warnings.extend(runtime.missing(&self.tenant, std::slice::from_ref(&document)));
+        let documents = std::slice::from_ref(&document);
+        let mut warnings = runtime.check(&self.tenant, documents).await;
+        warnings.retain(|finding| !finding.is_error());
+        warnings.extend(runtime.missing(&self.tenant, documents));
         runtime.deploy(&self.tenant, vec![document]).await.map_err(|error| match error {
             DeployError::Findings(findings) => refused(&findings),
             DeployError::Problem(problem) => problem,

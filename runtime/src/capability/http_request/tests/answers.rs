@@ -103,7 +103,7 @@ async fn the_deadline_of_the_step_ends_it_too() {
     let deadline = Instant::now() + Duration::from_millis(50);
     let error = local().send(get(server.url("/")), SendOptions::default(), None, deadline).await.unwrap_err();
     assert_eq!(error.code, Code::Timeout);
-    assert!(error.detail.contains("step's time"), "{error}");
+    assert!(error.detail.contains("all that the step has"), "{error}");
 }
 
 #[tokio::test]
