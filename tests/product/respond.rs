@@ -181,3 +181,25 @@ async fn a_caller_who_hangs_up_does_not_end_the_run() {
     let run = only_run(&server).await;
     server.wait_for(run["id"].as_str().unwrap(), "completed").await;
 }
+
+/// As a problem, whose status is 400 unless said otherwise.
+#[tokio::test]
+async fn an_error_to_show_is_a_problem() {
+    for (with, status, shown) in [
+        (
+            "{ error: the order is closed }",
+            400,
+            json!({ "type": "about:blank", "title": "the order is closed", "status": 400 }),
+        ),
+        (
+            "{ status: 409, error: { title: closed, detail: '${ .body.id }', type: 'urn:closed' } }",
+            409,
+            json!({ "type": "urn:closed", "title": "closed", "detail": 7, "status": 409 }),
+        ),
+    ] {
+        let tasks = format!("- show: {{ call: respond:1.0.0@default, with: {with} }}");
+        let (_server, hook) = from_flow(&flow("answer", &tasks)).await;
+        let answer = Call::post(&hook, &json!({ "id": 7 })).send().await.is(status);
+        assert_eq!((answer.header("content-type"), answer.json()), ("application/problem+json", shown));
+    }
+}

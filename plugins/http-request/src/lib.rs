@@ -12,6 +12,7 @@ use flowcell_plugin_http::poll::Polling;
 use flowcell_plugin_http::request;
 use flowcell_plugin_http::retry::Failed;
 use flowcell_sdk::prelude::*;
+use flowcell_sdk::problem::kind::VALIDATION;
 
 /// HTTP request.
 ///
@@ -25,11 +26,19 @@ use flowcell_sdk::prelude::*;
     example = r#"{"url": "https://api.example.com/orders", "method": "POST", "body": {"id": 7}}"#
 )]
 fn http_request(input: Input<'_>, ctx: &mut Context) -> Result<Next<Output, Polling>, Problem> {
-    exchange(input, ctx)
+    exchange(input, ctx).map_err(named)
 }
 
 fn asked_again(left: Polling, _: Wake, ctx: &mut Context) -> Result<Next<Output, Polling>, Problem> {
-    exchange(left.input(), ctx)
+    exchange(left.input(), ctx).map_err(named)
+}
+
+/// A request that cannot be made has a code as one has that fails.
+fn named(problem: Problem) -> Problem {
+    match problem.kind() == VALIDATION && problem.code().is_none() {
+        true => problem.data(&json!({ "code": "invalid-request", "sent": "no" })),
+        false => problem,
+    }
 }
 
 fn exchange(mut input: Input<'_>, ctx: &Context) -> Result<Next<Output, Polling>, Problem> {

@@ -36,7 +36,7 @@ fn output(input: Value, answer: impl Into<Answer>) -> Result<Value, Problem> {
 /// Why this input is refused, before anything is sent.
 fn refusal(input: Value) -> String {
     let problem = MockHost::new().run::<Plugin>("http-request", input).unwrap_err();
-    assert_eq!((problem.kind(), problem.status()), (flowcell_sdk::problem::kind::VALIDATION, 400));
+    assert_eq!((problem.kind(), problem.status()), (VALIDATION, 400));
     problem.detail_text().to_owned()
 }
 
@@ -462,7 +462,7 @@ fn a_missing_answer_is_a_typed_failure() {
         ("dns", flowcell_sdk::problem::kind::COMMUNICATION, 502),
         ("reset", flowcell_sdk::problem::kind::COMMUNICATION, 502),
         ("too-large", flowcell_sdk::problem::kind::COMMUNICATION, 502),
-        ("invalid-request", flowcell_sdk::problem::kind::VALIDATION, 400),
+        ("invalid-request", VALIDATION, 400),
     ] {
         let error = HttpError::new(code, "why").sent("unknown").retryable();
         let problem = output(json!({ "url": URL }), error).unwrap_err();

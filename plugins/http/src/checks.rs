@@ -57,6 +57,11 @@ pub fn of_request() -> Value {
             "when": r#".pages | objects | (has("next") and has("parameter")) or (has("next") or has("parameter") | not)"#,
             "says": "it has one of `next` and `parameter`: where the next page is",
         },
+        {
+            "at": "/pages/parameter/name", "refuses": true,
+            "when": r#".pages.parameter.name | strings | test("^\\s*$")"#,
+            "says": "it is empty: it names the parameter that counts on",
+        },
     ])
 }
 

@@ -88,7 +88,8 @@ fn ready(part: Part) -> Result<Ready, Problem> {
         (None, Some(text)) => {
             let Some(bytes) = base::decode(&text) else { return wrong("has a `base64` that is not base64") };
             // Servers take a part for a file by its name.
-            let filename = Some(filename.unwrap_or_else(|| "file".to_owned()));
+            let filename =
+                Some(filename.filter(|name| !name.is_empty()).unwrap_or_else(|| "file".to_owned()));
             let content_type = Some(content_type.unwrap_or_else(|| "application/octet-stream".to_owned()));
             Ok(Ready { name, filename, content_type, bytes })
         }

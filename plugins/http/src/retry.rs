@@ -29,11 +29,13 @@ pub struct Retry {
     backoff: Backoff,
     max: Duration,
     count: u32,
+    /// What is added to each pause at random, from and to; a part of the pause itself unless the flow says it.
+    jitter: Option<(Duration, Duration)>,
 }
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { delay: DELAY, backoff: Backoff::Exponential, max: LONGEST, count: COUNT }
+        Self { delay: DELAY, backoff: Backoff::Exponential, max: LONGEST, count: COUNT, jitter: None }
     }
 }
 
@@ -120,6 +122,18 @@ struct Written {
     /// How often.
     #[serde(default)]
     limit: Option<Limit>,
+    /// What is added to each pause at random; up to a quarter of it unless said otherwise.
+    #[serde(default)]
+    jitter: Option<Jitter>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Jitter {
+    /// At least so much.
+    from: TimeSpan,
+    /// At most so much.
+    to: TimeSpan,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -139,13 +153,14 @@ struct Attempts {
 
 impl<'de> Deserialize<'de> for Retry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Written { delay, backoff, max, limit } = Written::deserialize(deserializer)?;
+        let Written { delay, backoff, max, limit, jitter } = Written::deserialize(deserializer)?;
         let usual = Self::default();
         let retry = Self {
             delay: delay.map_or(usual.delay, TimeSpan::as_duration),
             backoff: backoff.map_or(usual.backoff, Backoff::from),
             max: max.map_or(usual.max, TimeSpan::as_duration),
             count: limit.map_or(usual.count, |limit| limit.attempt.count),
+            jitter: jitter.map(|Jitter { from, to }| (from.as_duration(), to.as_duration())),
         };
         retry.checked().map_err(de::Error::custom)
     }
@@ -172,6 +187,9 @@ impl Retry {
                 return Err(format!("`{name}` is longer than a day; no pause is"));
             }
         }
+        if self.jitter.is_some_and(|(from, to)| from > to) {
+            return Err("`jitter.from` is longer than `jitter.to`".to_owned());
+        }
         match self.delay > self.max {
             true => Err("`delay` is longer than `max`, the longest pause".to_owned()),
             false => Ok(self),
@@ -188,9 +206,9 @@ impl Retry {
         };
         let mut hasher = DefaultHasher::new();
         (key, attempt).hash(&mut hasher);
-        let quarter = grown / 4;
-        let more = quarter.mul_f64(hasher.finish() as f64 / u64::MAX as f64);
-        (grown + more).min(self.max)
+        let (least, most) = self.jitter.unwrap_or((Duration::ZERO, grown / 4));
+        let chance = hasher.finish() as f64 / u64::MAX as f64;
+        (grown + least + (most - least).mul_f64(chance)).min(self.max)
     }
 }
 

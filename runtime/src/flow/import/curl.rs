@@ -290,6 +290,8 @@ impl Command {
         }
         let data = self.data.join("&");
         if self.in_query && !self.data.is_empty() {
+            // Before a fragment, which is not sent.
+            url.truncate(url.find('#').unwrap_or(url.len()));
             let with = if url.contains('?') { '&' } else { '?' };
             url = format!("{url}{with}{data}");
             self.data.clear();

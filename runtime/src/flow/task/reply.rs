@@ -4,14 +4,16 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::flow::event::Reply;
 use crate::flow::reader::Keys;
 
 pub(super) const WITH: Keys<'_> =
-    Keys { known: &["status", "headers", "body", "contentType", "base64", "redirect"], later: &[] };
+    Keys { known: &["status", "headers", "body", "contentType", "base64", "redirect", "error"], later: &[] };
 pub(super) const REDIRECT: Keys<'_> = Keys { known: &["location", "status"], later: &[] };
+/// The status of an error that says none.
+const ERROR: u16 = 400;
 /// The host frames the answer.
 const OURS: [&str; 4] = ["content-length", "transfer-encoding", "connection", "keep-alive"];
 
@@ -26,6 +28,7 @@ pub(super) fn reply(with: &Value) -> Result<Reply, (&'static str, String)> {
     let at = |field: &'static str| move |message: String| (field, message);
     let mut headers = headers(&with["headers"]).map_err(at("headers"))?;
     let mut code = match &with["status"] {
+        Value::Null if !with["error"].is_null() => ERROR,
         Value::Null => 200,
         value => status(value, 200..=599).map_err(at("status"))?,
     };
@@ -38,7 +41,10 @@ pub(super) fn reply(with: &Value) -> Result<Reply, (&'static str, String)> {
         Value::Null => None,
         value => Some(content_type(value).map_err(at("contentType"))?),
     };
-    let (body, natural) = body(with, chosen.as_deref())?;
+    let (body, natural) = match &with["error"] {
+        Value::Null => body(with, chosen.as_deref())?,
+        shown => (error(shown, code).map_err(at("error"))?, "application/problem+json"),
+    };
     if !body.is_empty() {
         if matches!(code, 204 | 205 | 304) {
             return Err(("body", format!("an answer with status {code} has no body")));
@@ -84,6 +90,28 @@ fn body(with: &Value, chosen: Option<&str>) -> Result<(Vec<u8>, &'static str), (
         }
         _ => Err(("base64", "`body` and `base64` exclude each other".to_owned())),
     }
+}
+
+/// An error that is shown to the caller, as a problem of RFC 9457: a text, or its fields.
+pub(super) fn error(value: &Value, status: u16) -> Result<Vec<u8>, String> {
+    let mut problem = match value {
+        Value::String(title) => json!({ "title": title }),
+        Value::Object(fields) if fields.get("title").is_none_or(Value::is_string) => {
+            Value::Object(fields.clone())
+        }
+        Value::Object(_) => return Err("its `title` is a text".to_owned()),
+        _ => {
+            return Err(format!(
+                "it is a text, or a map with `title` and `detail`, here is {}",
+                type_of(value)
+            ));
+        }
+    };
+    if problem["type"].is_null() {
+        problem["type"] = json!("about:blank");
+    }
+    problem["status"] = json!(status);
+    Ok(serde_json::to_vec(&problem).expect("a value is JSON"))
 }
 
 /// Whether a content type, in lower case, is JSON.

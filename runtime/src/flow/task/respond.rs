@@ -15,7 +15,7 @@ use crate::flow::template::Template;
 use crate::problem::{Problem, kind};
 
 use super::reply::{
-    REDIRECT, WITH, base64, content_type, header_name, header_values, headers, reply, status,
+    REDIRECT, WITH, base64, content_type, error, header_name, header_values, headers, reply, status,
 };
 
 /// What a flow writes after `call`, without the catalog.
@@ -54,6 +54,12 @@ fn check(builder: &mut Builder<'_>, with: &Node) -> Option<()> {
     if let (Some(_), Some(base64)) = (fields.get("body"), fields.entry("base64")) {
         builder.reader.error(base64.at, "`body` and `base64` exclude each other");
     }
+    for other in ["body", "base64", "redirect", "contentType"] {
+        if let (Some(_), Some(entry)) = (fields.get("error"), fields.entry(other)) {
+            builder.reader.error(entry.at, format!("`error` and `{other}` exclude each other"));
+        }
+    }
+    written(builder, fields.get("error"), |value| error(value, 400).map(drop));
     if let (Some(_), Some(status)) = (fields.get("redirect"), fields.entry("status")) {
         builder.reader.error(status.at, "the status of a redirect stands in `redirect`");
     }
