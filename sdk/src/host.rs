@@ -83,8 +83,9 @@ mod imported {
                 Ok(http_request::Response { status, headers, body, info }) => {
                     Ok(RawResponse { status, headers, body, info })
                 }
-                Err(http_request::HttpError { code, detail, retryable, sent }) => {
-                    Err(HttpError { code, detail, retryable, sent })
+                Err(http_request::HttpError { code, detail, retryable, sent, answer }) => {
+                    let answer = serde_json::from_str(&answer).ok();
+                    Err(HttpError { code, detail, retryable, sent, answer })
                 }
             }
         }

@@ -333,3 +333,45 @@ async fn json_is_read_by_its_charset_and_behind_its_mark_and_utf_16_is_text() {
     let run = server.run("shop/reads", &json!({})).await;
     assert_eq!(run["output"], json!([{ "a": "\u{e9}" }, { "a": "\u{e9}" }, "\u{e9}"]), "{run}");
 }
+
+/// The body is not to be had, and what came before it is.
+#[tokio::test]
+async fn what_had_come_of_an_answer_that_failed_stays_readable() {
+    let stub = Stub::start().await;
+    stub.always("/large", Given::body(207, "text/plain", "x".repeat(4096)).header("x-of", "large"));
+    let redirect = || Given::status(302).header("location", "/large").header("x-of", "redirect");
+    stub.always("/moved", redirect());
+    stub.always(
+        "/garbled",
+        Given::body(200, "text/plain", "not gzip")
+            .header("content-encoding", "gzip")
+            .header("x-of", "garbled"),
+    );
+    for (with, code, status, of) in [
+        ("url: STUB/large, maxResponseBytes: 100", "too-large", 207, "large"),
+        ("url: STUB/moved, redirects: error", "too-many-redirects", 302, "redirect"),
+        ("url: STUB/garbled, method: POST", "reset", 200, "garbled"),
+    ] {
+        let failing = format!("- ask: {{ call: http-request:1.0.0@default, with: {{ {with} }} }}");
+        let allowing =
+            format!("- ask: {{ call: http-request:1.0.0@default, with: {{ {with}, allowFailure: true }} }}");
+        let server =
+            serve(&[&flow("fails", &at(&stub, &failing)), &flow("allows", &at(&stub, &allowing))]).await;
+        let run = server.run("shop/fails", &json!({})).await;
+        let data = &run["problem"]["data"];
+        assert_eq!((&data["code"], &data["status"]), (&json!(code), &json!(status)), "{with}: {run}");
+        assert_eq!(data["headers"]["x-of"], of, "{with}: {run}");
+        let run = server.run("shop/allows", &json!({})).await;
+        let output = &run["output"];
+        assert_eq!(
+            (&output["error"]["code"], &output["status"]),
+            (&json!(code), &json!(status)),
+            "{with}: {run}"
+        );
+        assert_eq!(
+            (&output["headers"]["x-of"], &output["success"]),
+            (&json!(of), &json!(false)),
+            "{with}: {run}"
+        );
+    }
+}

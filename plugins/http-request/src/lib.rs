@@ -5,7 +5,7 @@
 
 mod dsl;
 
-use flowcell_plugin_http::answer::{Failure, Output};
+use flowcell_plugin_http::answer::Output;
 use flowcell_plugin_http::input::Input;
 use flowcell_plugin_http::pages::{Turn, Turning};
 use flowcell_plugin_http::poll::Polling;
@@ -92,7 +92,7 @@ fn one(
         }
         Err(error) => match failed.after_error(&error, ctx) {
             Some(pause) => Err(Problem::from(error).retry_after(pause)),
-            None if allow_failure => Ok(Next::Done(Output::unanswered(url.trim(), Failure::of(error)))),
+            None if allow_failure => Ok(Next::Done(Output::unanswered(url.trim(), error))),
             None => Err(error.into()),
         },
     }

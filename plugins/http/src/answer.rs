@@ -193,11 +193,12 @@ impl Output {
         }
     }
 
-    /// No answer.
-    pub fn unanswered(url: &str, error: Failure) -> Self {
+    /// No answer, or the beginning of one.
+    pub fn unanswered(url: &str, error: HttpError) -> Self {
+        let begun = error.answer.clone();
         Self {
-            status: 0,
-            headers: HeaderMap::default(),
+            status: begun.as_ref().map_or(0, |begun| begun.status),
+            headers: HeaderMap(begun.map(|begun| begun.headers).unwrap_or_default()),
             body: Body::Null,
             success: false,
             url: url.to_owned(),
@@ -205,7 +206,7 @@ impl Output {
             encoding: None,
             pages: None,
             complete: None,
-            error: Some(error),
+            error: Some(Failure::of(error)),
         }
     }
 

@@ -332,6 +332,7 @@ mod tests {
             detail: String::new(),
             retryable: true,
             sent: sent.into(),
+            answer: None,
         };
         let ctx = |attempt: u32| MockHost::new().with_attempt(attempt).context();
         let failed = |method, policy| Failed { policy, method, is_asked_for: false };

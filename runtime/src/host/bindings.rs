@@ -96,6 +96,7 @@ pub(super) struct HttpError {
     pub(super) detail: String,
     pub(super) retryable: bool,
     pub(super) sent: String,
+    pub(super) answer: String,
 }
 
 #[derive(Debug, ComponentType, Lower)]

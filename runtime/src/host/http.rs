@@ -56,9 +56,16 @@ fn refused(error: http_request::HttpError) -> HttpError {
         detail: error.detail,
         retryable: error.retryable,
         sent: error.sent.to_string(),
+        answer: error.answer.and_then(|answer| serde_json::to_string(&answer).ok()).unwrap_or_default(),
     }
 }
 
 fn unsent(code: &str, detail: String) -> HttpError {
-    HttpError { code: code.to_owned(), detail, retryable: false, sent: "no".to_owned() }
+    HttpError {
+        code: code.to_owned(),
+        detail,
+        retryable: false,
+        sent: "no".to_owned(),
+        answer: String::new(),
+    }
 }

@@ -2,15 +2,17 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::http::HeaderMap;
 use crate::problem::{Problem, kind};
 
 /// Why there is no answer.
 ///
 /// It becomes a [`Problem`] with `?`: kind authorization for `blocked`, authentication for `credentials`, timeout for `timeout`, validation for
-/// `invalid-request`, communication for the rest, with `{code, sent, retryable}` as data.
+/// `invalid-request`, communication for the rest, with `{code, sent, retryable}` as data, and where an answer had begun its
+/// `{status, headers}`.
 ///
 /// ```
 /// use flowcell_sdk::prelude::*;
@@ -28,12 +30,31 @@ pub struct HttpError {
     pub retryable: bool,
     /// Whether the request left the machine: `no`, `yes` or `unknown`.
     pub sent: String,
+    /// What had come of an answer that could not be had as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<BegunAnswer>,
+}
+
+/// The beginning of an answer: of one that is too large, for instance.
+///
+/// ```
+/// use flowcell_sdk::http::{BegunAnswer, HttpError};
+/// let begun = BegunAnswer { status: 200, headers: vec![("content-length".into(), "99999999".into())] };
+/// let error = HttpError { answer: Some(begun), ..HttpError::new("too-large", "more than 10 MiB") };
+/// assert_eq!(error.answer.unwrap().status, 200);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BegunAnswer {
+    /// Its status.
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
 }
 
 impl HttpError {
     /// An error of a request that was not sent.
     pub fn new(code: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { code: code.into(), detail: detail.into(), retryable: false, sent: "no".into() }
+        Self { code: code.into(), detail: detail.into(), retryable: false, sent: "no".into(), answer: None }
     }
 
     /// Says whether the request left the machine: `no`, `yes` or `unknown`.
@@ -61,7 +82,11 @@ impl std::error::Error for HttpError {}
 
 impl From<HttpError> for Problem {
     fn from(error: HttpError) -> Self {
-        let data = json!({ "code": error.code, "sent": error.sent, "retryable": error.retryable });
+        let mut data = json!({ "code": error.code, "sent": error.sent, "retryable": error.retryable });
+        if let Some(BegunAnswer { status, headers }) = &error.answer {
+            data["status"] = json!(status);
+            data["headers"] = serde_json::to_value(HeaderMap(headers.clone())).unwrap_or_default();
+        }
         let problem = match error.code.as_str() {
             "blocked" => Problem::authorization(error.detail),
             "credentials" => Problem::authentication(error.detail),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub use error::HttpError;
+pub use error::{BegunAnswer, HttpError};
 pub use headers::HeaderMap;
 pub use response::{Redirect, Response};
 

@@ -53,9 +53,12 @@ pub(super) async fn read(
     } else {
         decode::read(&mut body, &encodings, limit).await
     };
-    let body = read.map_err(|error| match error {
-        BodyError::Quota => account.used_up(),
-        error => failure(&error, limit, target.authority()),
+    let body = read.map_err(|error| {
+        let failure = match error {
+            BodyError::Quota => account.used_up(),
+            error => failure(&error, limit, target.authority()),
+        };
+        failure.of_answer(parts.status.as_u16(), headers::read(&parts.headers))
     })?;
     // What they say of the compressed body would be wrong of this one. An empty one (HEAD) keeps what it is told.
     if !encodings.is_empty() && !body.is_empty() {

@@ -15,6 +15,7 @@ use super::authorize::Attached;
 use super::body::Progress;
 use super::cookies::Cookies;
 use super::error::{Code, Failure, HttpError};
+use super::headers;
 use super::headers::Dropped;
 use super::hop::Outbound;
 use super::message::{Hop, Redirects, Request, Response, SendOptions};
@@ -240,7 +241,8 @@ impl Egress {
                     target.as_str(),
                     next.target.as_str()
                 );
-                return Err(Failure::new(Code::TooManyRedirects, detail));
+                let failure = Failure::new(Code::TooManyRedirects, detail);
+                return Err(failure.of_answer(status.as_u16(), headers::read(answer.headers())));
             }
             if hops.len() as u64 >= u64::from(plan.redirects) {
                 let detail = format!(
@@ -248,7 +250,8 @@ impl Egress {
                     plan.redirects,
                     next.target.as_str()
                 );
-                return Err(Failure::new(Code::TooManyRedirects, detail));
+                let failure = Failure::new(Code::TooManyRedirects, detail);
+                return Err(failure.of_answer(status.as_u16(), headers::read(answer.headers())));
             }
             hops.push(Hop { status: status.as_u16(), url: target.into_string() });
             body = body.filter(|_| next.body);
@@ -295,6 +298,10 @@ fn scrubbed(result: Result<Response, Failure>, scrubber: &Scrubber) -> Result<Re
         }
         Err(mut failure) => {
             scrubber.text(&mut failure.detail);
+            for (name, value) in failure.answer.iter_mut().flat_map(|answer| &mut answer.headers) {
+                scrubber.text(name);
+                scrubber.text(value);
+            }
             Err(failure)
         }
     }

@@ -7,6 +7,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 
+use serde::Serialize;
+
 use super::connect::ConnectError;
 use super::policy::Denial;
 
@@ -103,6 +105,15 @@ pub(crate) struct HttpError {
     /// Whether another try may help.
     pub retryable: bool,
     pub sent: Sent,
+    /// The beginning of an answer that could not be had as a whole.
+    pub answer: Option<Begun>,
+}
+
+/// What had come of an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Begun {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
 }
 
 /// What went wrong, before it is known how far the request had come.
@@ -111,6 +122,7 @@ pub(super) struct Failure {
     pub code: Code,
     pub detail: String,
     pub retryable: bool,
+    pub answer: Option<Begun>,
 }
 
 impl Failure {
@@ -120,15 +132,21 @@ impl Failure {
             code,
             Code::Timeout | Code::Dns | Code::Connect | Code::Reset | Code::RateLimited | Code::Quota
         );
-        Self { code, detail: detail.into(), retryable }
+        Self { code, detail: detail.into(), retryable, answer: None }
     }
 
     pub(super) fn invalid(detail: impl Into<String>) -> Self {
         Self::new(Code::InvalidRequest, detail)
     }
 
+    /// The same of an answer that had begun so.
+    pub(super) fn of_answer(self, status: u16, headers: Vec<(String, String)>) -> Self {
+        Self { answer: Some(Begun { status, headers }), ..self }
+    }
+
     pub(super) fn sent(self, sent: Sent) -> HttpError {
-        HttpError { code: self.code, detail: self.detail, retryable: self.retryable, sent }
+        let Self { code, detail, retryable, answer } = self;
+        HttpError { code, detail, retryable, sent, answer }
     }
 }
 
