@@ -30,8 +30,8 @@ pub use engine::{
     VaultView, backup,
 };
 pub use flow::{
-    AttemptRecord, CleanupRecord, Document, Finding, Flow, Imported, Place, Sample, SampleVariable, Severity,
-    Status, StepId, StepRecord, TriggerDocument, import_curl, paths, read, sample,
+    AttemptRecord, CleanupRecord, Document, Durability, Finding, Flow, Imported, Place, Sample,
+    SampleVariable, Severity, Status, StepId, StepRecord, TriggerDocument, import_curl, paths, read, sample,
 };
 pub use host::{SandboxCost, measure_sandbox};
 pub use id::{FlowId, PluginRef, RunId, TenantId, mint_token};

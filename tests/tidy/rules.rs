@@ -70,5 +70,35 @@ pub const PARTS: &[Part] = &[
 /// What the shared words do not know: every part with a purpose of its own.
 const EVERYTHING: &[&str] = &["flow", "journal", "capability", "host", "engine", "server", "cli"];
 
+/// The part whose folders lie on floors.
+pub const HOUSE: &str = "engine";
+
+/// A folder of [`HOUSE`].
+pub struct Room {
+    /// Its name.
+    pub module: &'static str,
+    /// The fields of `Rooms` that lead into it: what is below does not go that way either.
+    pub fields: &'static [&'static str],
+}
+
+/// The rooms of the engine, from the lowest floor up. A room imports from itself and from the rooms below it.
+pub const ROOMS: &[Room] = &[
+    Room { module: "steps", fields: &["sandboxes"] },
+    Room { module: "deployed", fields: &["deployer"] },
+    Room { module: "runs", fields: &["runs"] },
+    Room { module: "inbound", fields: &[] },
+    Room { module: "admin", fields: &["sealer"] },
+];
+
+/// The words that the rooms share. They lie below all rooms and import none.
+pub const ROOM_WORDS: &[&str] =
+    &["addresses", "carried", "folder", "journals", "lifecycle", "observers", "options", "tenant"];
+
+/// What opens the house and what tries it: these see every room.
+pub const ABOVE_ALL: &[&str] = &["open", "simulator"];
+
+/// How many fields a type of the engine may show to others.
+pub const MOST_FIELDS: usize = 10;
+
 /// What is finished later is not finished: these stand in no file. Split, so that they do not stand in this one.
 pub const WORDS: &[(&str, &str)] = &[("TO", "DO"), ("FIX", "ME"), ("XX", "X"), ("for ", "now")];

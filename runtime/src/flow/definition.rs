@@ -28,6 +28,23 @@ pub(crate) type TaskIndex = usize;
 /// The index of a task list in its flow.
 pub(crate) type ListIndex = usize;
 
+/// Whether the runs of a flow survive the process: `document.metadata.durable`, true by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// They are journalled on disk.
+    #[default]
+    Durable,
+    /// They live in memory.
+    Volatile,
+}
+
+/// As the document has it: true where they survive.
+impl serde::Serialize for Durability {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bool(*self == Self::Durable)
+    }
+}
+
 /// A definition, read and checked.
 #[derive(Debug)]
 pub struct Flow {
@@ -37,8 +54,8 @@ pub struct Flow {
     pub title: Option<String>,
     /// Some more, Markdown.
     pub summary: Option<String>,
-    /// Whether its runs survive a restart: `document.metadata.durable`, true by default.
-    pub durable: bool,
+    /// Whether its runs survive the process.
+    pub durability: Durability,
     /// The document as canonical JSON text: reading it gives this flow again.
     pub source: String,
     /// The file as the caller named it.
@@ -200,7 +217,7 @@ impl Builder<'_> {
             builder.reader.text(node, &format!("`{key}`")).map(str::to_owned)
         };
         let (title, summary) = (optional(self, "title"), optional(self, "summary"));
-        let durable = head.and_then(|(_, head)| self.durable(head));
+        let durability = head.and_then(|(_, head)| self.durability(head));
         if let Some(node) = fields.get("use") {
             self.uses(node);
         }
@@ -226,7 +243,7 @@ impl Builder<'_> {
             id: id?,
             title,
             summary,
-            durable: durable.unwrap_or(true),
+            durability: durability.unwrap_or_default(),
             definition: json!({ "document": source["document"].clone() }),
             source: text,
             file: self.reader.file().to_owned(),
@@ -280,11 +297,14 @@ impl Builder<'_> {
         })
     }
 
-    fn durable(&mut self, head: Fields<'_>) -> Option<bool> {
+    fn durability(&mut self, head: Fields<'_>) -> Option<Durability> {
         let metadata = head.get("metadata")?;
         self.reader.entries(metadata, "`metadata`")?;
         let durable = &metadata.get("durable")?.value;
-        self.reader.boolean(durable, "`durable`")
+        match self.reader.boolean(durable, "`durable`")? {
+            true => Some(Durability::Durable),
+            false => Some(Durability::Volatile),
+        }
     }
 
     fn evaluate(&mut self, node: &Node) {

@@ -27,7 +27,7 @@ mod template;
 mod trigger;
 
 pub(crate) use definition::CallSite;
-pub use definition::Flow;
+pub use definition::{Durability, Flow};
 pub use document::{Document, read};
 pub(crate) use event::ATTEMPTS_TO_UNDO;
 pub use event::{

@@ -10,13 +10,12 @@ use tokio::sync::oneshot;
 
 use super::chance::Chance;
 use super::check::Checker;
-use crate::engine::call::Attempt;
-use crate::engine::core::Core;
-use crate::engine::steps::{Evaluation, Steps};
+use super::mistake::Mistake;
+use crate::engine::steps::{Attempt, Evaluation, Steps};
 use crate::engine::tenant::Tenant;
 use crate::flow::{Ask, Hidden, Outcome, Suspension};
 use crate::id::RunId;
-use crate::journal::{Lease, RunKey};
+use crate::journal::{Journal, Lease, RunKey};
 use crate::problem::{Problem, kind};
 
 /// A step of a run.
@@ -266,6 +265,9 @@ fn failure(chance: &mut Chance, status: u16) -> Problem {
 pub(super) struct Hands {
     pub host: usize,
     pub world: Arc<World>,
+    /// The host's journal, which knows its lease.
+    pub journal: Journal,
+    pub mistake: Option<Mistake>,
 }
 
 /// Takes the call out of the world when nobody wants its answer any more.
@@ -298,18 +300,23 @@ impl Hands {
 impl Steps for Hands {
     fn call(
         self: Arc<Self>,
-        core: Arc<Core>,
         tenant: Arc<Tenant>,
-        attempt: Attempt,
+        mut attempt: Attempt,
         ask: Ask,
     ) -> BoxFuture<'static, Outcome> {
         Box::pin(async move {
-            let lease = core.durable.lease();
+            let lease = self.journal.lease();
             self.justified(&tenant, &attempt, "a call");
             let (asked, what) = match &ask {
                 Ask::Start { .. } => (Asked::Start, "start".to_owned()),
                 Ask::Resume { state, event } => (Asked::Resume, format!("resume {state} {event}")),
             };
+            if self.mistake == Some(Mistake::OneAttempt) {
+                attempt.attempt = 1;
+            }
+            if self.mistake == Some(Mistake::ResumesTwice) && matches!(ask, Ask::Resume { .. }) {
+                self.ask(lease, &attempt, Asked::Resume, what.clone()).await;
+            }
             match self.ask(lease, &attempt, asked, what).await {
                 Answer::Outcome(outcome) => outcome,
                 _ => unreachable!("a call is answered with an outcome"),
@@ -319,15 +326,17 @@ impl Steps for Hands {
 
     fn undo(
         self: Arc<Self>,
-        core: Arc<Core>,
         tenant: Arc<Tenant>,
         attempt: Attempt,
         state: Arc<str>,
         _: &'static str,
     ) -> BoxFuture<'static, Option<Problem>> {
         Box::pin(async move {
-            let lease = core.durable.lease();
+            let lease = self.journal.lease();
             self.justified(&tenant, &attempt, "an undoing");
+            if self.mistake == Some(Mistake::UndoesNothing) {
+                return None;
+            }
             match self.ask(lease, &attempt, Asked::Undo, format!("undo {state}")).await {
                 Answer::Undone(problem) => problem,
                 _ => unreachable!("an undoing is answered as one"),

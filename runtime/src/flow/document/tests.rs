@@ -48,7 +48,7 @@ do:
     assert_eq!(first.id.to_string(), "shop/order-intake:2.0.0");
     assert_eq!(first.id.digest.len(), 32);
     assert_eq!(first.title.as_deref(), Some("Orders"));
-    assert!(!first.durable);
+    assert_eq!(first.durability, crate::flow::Durability::Volatile);
     let again = flow(&first.source);
     assert_eq!((&again.id, &again.source), (&first.id, &first.source));
     assert_ne!(flow(&text.replace("1.5", "2.5")).id.digest, first.id.digest);

@@ -1,0 +1,58 @@
+//! The plugins of this host and the sandboxes that they run in: what carries out the steps of runs, judges the requests
+//! of triggers, and is asked what fits a flow that is deployed.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+use super::call::{self, Attempt};
+use super::plugins::Plugins;
+use super::{Evaluation, Steps};
+use crate::clock::Clock;
+use crate::engine::addresses::Addresses;
+use crate::engine::observers::Observers;
+use crate::engine::tenant::Tenant;
+use crate::flow::{Ask, Outcome};
+use crate::host::{Evaluator, Expressions, Host};
+use crate::problem::Problem;
+
+pub(in crate::engine) struct Sandboxes {
+    pub host: Host,
+    pub evaluator: Evaluator,
+    pub plugins: Plugins,
+    pub clock: Clock,
+    pub addresses: Addresses,
+    pub observers: Arc<Observers>,
+}
+
+impl Sandboxes {
+    /// What judges the expressions of a tenant's calls.
+    pub fn expressions(&self, tenant: &Tenant) -> Expressions {
+        Expressions { evaluator: self.evaluator.clone(), tenant: tenant.id.clone() }
+    }
+}
+
+impl Steps for Sandboxes {
+    fn call(self: Arc<Self>, tenant: Arc<Tenant>, attempt: Attempt, ask: Ask) -> BoxFuture<'static, Outcome> {
+        Box::pin(async move { call::call(&self, &tenant, attempt, ask).await })
+    }
+
+    fn undo(
+        self: Arc<Self>,
+        tenant: Arc<Tenant>,
+        attempt: Attempt,
+        state: Arc<str>,
+        reason: &'static str,
+    ) -> BoxFuture<'static, Option<Problem>> {
+        Box::pin(async move { call::undo(&self, &tenant, attempt, &state, reason).await })
+    }
+
+    fn evaluate(
+        self: Arc<Self>,
+        tenant: Arc<Tenant>,
+        evaluation: Evaluation,
+    ) -> BoxFuture<'static, Result<Value, String>> {
+        Box::pin(async move { call::evaluate(&self, &tenant, evaluation).await })
+    }
+}
