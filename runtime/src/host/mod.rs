@@ -8,6 +8,7 @@
 //! no call runs without a limit on memory, CPU and time; an interrupted or trapped sandbox is dropped.
 
 mod advice;
+mod annotation;
 mod bindings;
 mod cache;
 mod call;
