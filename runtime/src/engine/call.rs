@@ -19,8 +19,7 @@ use crate::capability::log::LogLine;
 use crate::capability::vault::Credentials;
 use crate::flow::{Ask, Hidden, Mask, Needs, Outcome, Suspension};
 use crate::host::{
-    self, Action, CallLimits, Called, Errand, Grants, HostError, Plugin, StepContext, Surroundings,
-    SwitchContext,
+    self, Action, Call, CallLimits, Called, Grants, HostError, Plugin, Reach, StepContext, SwitchContext,
 };
 use crate::id::{PluginRef, RunId};
 use crate::journal::SubscriptionRow;
@@ -85,29 +84,27 @@ async fn carry_out(
 ) -> Result<Outcome, Problem> {
     let plugin = installed(sandboxes, tenant, &attempt.plugin)?;
     let action = action(&plugin, &attempt.plugin)?;
-    let around = surroundings(sandboxes, core, tenant, attempt);
+    let reach = step(sandboxes, core, tenant, attempt);
+    let call = Call { plugin: &plugin, name: &action.name, reach, limits: limits(tenant) };
     let host = &sandboxes.host;
     let ended = match ask {
         Ask::Start { input } => {
             action.validate(&input).map_err(|findings| invalid_input(&attempt.plugin, findings))?;
-            host.start(&plugin, &action.name, &json_text(&input), around).await
+            host.start(call, &json_text(&input)).await
         }
-        Ask::Resume { state, event } => {
-            let (state, event) = (left(&state)?, json_text(&event));
-            host.resume(&plugin, &action.name, (&state, &event), around).await
-        }
+        Ask::Resume { state, event } => host.resume(call, &left(&state)?, &json_text(&event)).await,
     };
     let ended = ended.map_err(|error| host_failed(&error))?;
     core.metrics.guest_ended(&tenant.id, &attempt.plugin.name, &ended.usage);
-    let outcome = match ended.outcome {
-        host::Outcome::Done(output) => match serde_json::from_str(&output) {
+    let outcome = match ended.result {
+        Ok(host::Outcome::Done(output)) => match serde_json::from_str(&output) {
             Ok(output) => Ok(Outcome::Done(output)),
             Err(error) => Err(Problem::new(kind::RUNTIME, "the plugin's output is not JSON", 500)
                 .detail(format!("{}: {error}", attempt.plugin))),
         },
-        host::Outcome::Suspend { state, wake } => suspension(&attempt.plugin, &state, &wake),
-        host::Outcome::Fail(problem) if ended.usage.fault.is_none() => Ok(Outcome::Failed(problem)),
-        host::Outcome::Fail(problem) => Err(problem),
+        Ok(host::Outcome::Suspend(left)) => suspension(&attempt.plugin, &left),
+        Err(problem) if ended.usage.fault.is_none() => Ok(Outcome::Failed(problem)),
+        Err(problem) => Err(problem),
     };
     show_logs(core, tenant, attempt, &ended.logs, outcome.as_ref().ok());
     outcome
@@ -126,9 +123,9 @@ pub(super) async fn undo(
         let plugin = installed(sandboxes, tenant, &attempt.plugin)?;
         let action = action(&plugin, &attempt.plugin)?;
         let state = left(state)?;
-        let around = surroundings(sandboxes, core, tenant, &attempt);
-        let over = (state.as_slice(), reason);
-        let undone = sandboxes.host.cancel(&plugin, &action.name, over, around).await;
+        let reach = step(sandboxes, core, tenant, &attempt);
+        let call = Call { plugin: &plugin, name: &action.name, reach, limits: limits(tenant) };
+        let undone = sandboxes.host.cancel(call, &state, reason).await;
         let undone = undone.map_err(|error| host_failed(&error))?;
         core.metrics.guest_ended(&tenant.id, &attempt.plugin.name, &undone.usage);
         show_logs(core, tenant, &attempt, &undone.logs, None);
@@ -158,8 +155,9 @@ pub(super) async fn subscribe(
 ) -> Result<Vec<u8>, NotSubscribed> {
     let not_called = |problem| NotSubscribed { problem, is_doubtful: false };
     let (plugin, trigger) = trigger(sandboxes, tenant, row).map_err(not_called)?;
-    let around = switching(sandboxes, core, tenant, row);
-    let called = sandboxes.host.enable(&plugin, &trigger, &row.config, around).await;
+    let reach = switch(sandboxes, core, tenant, row);
+    let call = Call { plugin: &plugin, name: &trigger, reach, limits: limits(tenant) };
+    let called = sandboxes.host.enable(call, &row.config).await;
     let was_cut_off = called.as_ref().is_ok_and(|called| called.usage.fault.is_some());
     match switched(core, tenant, row, called) {
         Ok(state) if state.len() > LEFT_BYTES => {
@@ -197,9 +195,10 @@ pub(super) async fn unsubscribe(
     row: &SubscriptionRow,
 ) -> Result<(), Problem> {
     let (plugin, trigger) = trigger(sandboxes, tenant, row)?;
-    let was = (row.config.as_str(), row.state.as_deref().unwrap_or_default());
-    let called =
-        sandboxes.host.disable(&plugin, &trigger, was, switching(sandboxes, core, tenant, row)).await;
+    let reach = switch(sandboxes, core, tenant, row);
+    let call = Call { plugin: &plugin, name: &trigger, reach, limits: limits(tenant) };
+    let left = row.state.as_deref().unwrap_or_default();
+    let called = sandboxes.host.disable(call, &row.config, left).await;
     switched(core, tenant, row, called)
 }
 
@@ -217,7 +216,8 @@ fn trigger(
     Ok((plugin, trigger))
 }
 
-fn switching(sandboxes: &Sandboxes, core: &Core, tenant: &Tenant, row: &SubscriptionRow) -> Surroundings {
+/// What switching the trigger of a subscription may reach.
+fn switch(sandboxes: &Sandboxes, core: &Core, tenant: &Tenant, row: &SubscriptionRow) -> Reach {
     let context = SwitchContext {
         subscription: row.id.clone(),
         attempt: row.attempts,
@@ -225,7 +225,7 @@ fn switching(sandboxes: &Sandboxes, core: &Core, tenant: &Tenant, row: &Subscrip
         url: row.url.clone(),
     };
     let credentials = trigger_credentials(tenant, &Needs::of_config(&row.config));
-    around(sandboxes, tenant, Errand::Switch(context), credentials)
+    Reach::Switch(context, grants(sandboxes, tenant, credentials))
 }
 
 fn switched<T>(
@@ -259,20 +259,19 @@ fn action<'p>(plugin: &'p Plugin, wanted: &PluginRef) -> Result<&'p Action, Prob
     })
 }
 
-fn surroundings(sandboxes: &Sandboxes, core: &Core, tenant: &Tenant, attempt: &Attempt) -> Surroundings {
+/// What a step may reach.
+fn step(sandboxes: &Sandboxes, core: &Core, tenant: &Tenant, attempt: &Attempt) -> Reach {
     let Attempt { run, step, attempt, ref needs, .. } = *attempt;
     let callbacks = core.callback_address(&tenant.id, run);
     let (connections, secrets) = (needs.connections.clone(), needs.secrets.clone());
     let credentials = Credentials::of_step(tenant.vault.clone(), connections, secrets, callbacks.clone());
     let deadline_ms = deadline_ms(core, tenant);
     let context = StepContext { run, step, attempt, deadline_ms, callbacks };
-    around(sandboxes, tenant, Errand::Step(context), credentials)
+    Reach::Step(context, grants(sandboxes, tenant, credentials))
 }
 
-fn around(sandboxes: &Sandboxes, tenant: &Tenant, errand: Errand, credentials: Credentials) -> Surroundings {
-    let expressions = Some(sandboxes.expressions(tenant));
-    let grants = Grants { egress: tenant.egress.clone(), expressions, credentials: Some(credentials) };
-    Surroundings { grants, limits: limits(tenant), errand }
+fn grants(sandboxes: &Sandboxes, tenant: &Tenant, credentials: Credentials) -> Grants {
+    Grants { egress: tenant.egress.clone(), expressions: sandboxes.expressions(tenant), credentials }
 }
 
 /// What a trigger may use of the vault.
@@ -294,7 +293,8 @@ fn left(state: &str) -> Result<Vec<u8>, Problem> {
     })
 }
 
-fn suspension(plugin: &PluginRef, state: &[u8], wake: &str) -> Result<Outcome, Problem> {
+fn suspension(plugin: &PluginRef, left: &host::Suspension) -> Result<Outcome, Problem> {
+    let host::Suspension { state, wake } = left;
     let refused = |detail: String| {
         Problem::new(kind::RUNTIME, "the step cannot be suspended", 500).detail(format!("{plugin}: {detail}"))
     };

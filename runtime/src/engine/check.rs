@@ -7,7 +7,7 @@ use super::Runtime;
 use super::call::limits;
 use crate::capability::vault::Vault;
 use crate::flow::{CallSite, Document, Finding, Flow, Severity, TriggerDocument};
-use crate::host::{Called, Check, Plugin};
+use crate::host::{Call, Called, Check, Plugin, Reach};
 use crate::id::TenantId;
 
 pub(super) async fn check(runtime: &Runtime, tenant: &TenantId, documents: &[Document]) -> Vec<Finding> {
@@ -206,7 +206,8 @@ async fn check_config(
         Ok(_) if trigger.subscribes => return said,
         Ok(config) => config.to_string(),
     };
-    match runtime.sandboxes.host.approve(plugin, &trigger.name, &config, limits).await {
+    let call = Call { plugin, name: &trigger.name, reach: Reach::Nothing, limits };
+    match runtime.sandboxes.host.enable(call, &config).await {
         Ok(Called { result: Err(problem), .. }) => {
             said.push(wrong("/with".to_owned(), format!("`with`: {problem}")));
         }

@@ -2,7 +2,6 @@
 //! answer. Nothing is acknowledged before the journal has it.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,29 +19,14 @@ use super::tenant::Tenant;
 use super::waiters::Told;
 use crate::capability::log::LogLine;
 use crate::flow::{End, Event, Flow, Reply};
-use crate::host::{CallLimits, InboundRequest, Judging};
+pub use crate::host::Inbound;
+use crate::host::{Arrival, Call, CallLimits, Reach};
 use crate::id::{RunId, mint_id};
 use crate::journal::{OriginalRow, RunKey};
 use crate::problem::{Problem, kind};
 
 /// The longest time that a caller may be kept waiting for the flow's answer.
 const LONGEST_WITHIN: Duration = Duration::from_secs(3600);
-
-/// An inbound request for a hook, its body read and within the limit.
-pub struct Inbound {
-    /// The method as received.
-    pub method: String,
-    /// The path below the hook's address; `/` for the address itself.
-    pub path: String,
-    /// The query as received, without `?`.
-    pub query: String,
-    /// Names in lower case, in the order received.
-    pub headers: Vec<(String, String)>,
-    /// The body as received.
-    pub body: Bytes,
-    /// Who called.
-    pub remote: SocketAddr,
-}
 
 /// An HTTP answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -210,23 +194,18 @@ impl Hook {
     async fn ask_plugin(&self, inbound: Inbound) -> Result<Verdict, Problem> {
         let Trigger { plugin, trigger, config, .. } = &*self.trigger;
         let limits = CallLimits { wall: call::RECEIVE_TIME, ..call::limits(&self.tenant) };
-        let request = Arc::new(InboundRequest {
-            method: inbound.method,
-            path: inbound.path,
-            query: inbound.query,
-            headers: inbound.headers,
-            body: inbound.body,
-            remote: inbound.remote.to_string(),
+        let arrival = Arrival {
+            request: inbound,
             received_ms: self.core.clock.now().as_millisecond().try_into().unwrap_or(0),
-            trigger_name: self.trigger.full_name(),
-        });
-        let judging = Judging {
-            inbound: request,
-            expressions: Some(self.sandboxes.expressions(&self.tenant)),
-            credentials: Some(call::trigger_credentials(&self.tenant, &self.trigger.document.needs)),
-            limits,
+            trigger: self.trigger.full_name(),
         };
-        let received = self.sandboxes.host.receive(plugin, trigger, config, judging).await;
+        let reach = Reach::Judge {
+            arrival,
+            expressions: self.sandboxes.expressions(&self.tenant),
+            credentials: call::trigger_credentials(&self.tenant, &self.trigger.document.needs),
+        };
+        let call = Call { plugin, name: trigger, reach, limits };
+        let received = self.sandboxes.host.receive(call, config).await;
         let received = received.map_err(|error| {
             tracing::error!(trigger = self.trigger.full_name(), %error, "a trigger could not be called");
             unavailable("the host could not judge the request; send it again in a moment")
