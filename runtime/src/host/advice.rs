@@ -1,5 +1,4 @@
-//! What the schema of a plugin's input says beyond what a schema can: which texts are expressions that the plugin judges
-//! later (`"format": "jq"`), and what is wrong or odd about a written input as a whole (`"x-checks"`).
+//! What the schema of a plugin's input says to be wrong or odd about a written input as a whole (`"x-checks"`).
 //!
 //! A check is `{when, says, at, refuses}`: a jq expression over the object that the schema is of, as it was written, with
 //! expressions as their text; the sentence where that is true, or a text, which the sentence then ends with; the JSON pointer that it is about; and whether the document
@@ -12,8 +11,6 @@ use super::descriptor::Schema;
 
 /// The key under which a schema has its checks.
 const CHECKS: &str = "x-checks";
-/// How deep a schema is followed.
-const DEPTH: usize = 16;
 /// How many checks are made of one input.
 const MOST: usize = 50;
 
@@ -45,20 +42,6 @@ impl Check {
 }
 
 impl Schema {
-    /// The expressions that a plugin judges later, of an input: a JSON pointer and a jq program each.
-    pub(crate) fn expressions(&self, value: &Value) -> Vec<(String, String)> {
-        let mut found = vec![];
-        self.walk(value, &mut |schema, pointer, value| {
-            if schema["format"] == "jq"
-                && let Some(program) = value.as_str()
-                && !found.iter().any(|(known, _)| known == pointer)
-            {
-                found.push((pointer.to_owned(), program.to_owned()));
-            }
-        });
-        found
-    }
-
     /// The checks of an input and of the parts of it, each with what it looks at and where that is.
     pub(crate) fn checks(&self, value: &Value) -> Vec<(Check, String, Value)> {
         let mut found = vec![];
@@ -71,38 +54,6 @@ impl Schema {
             }
         });
         found
-    }
-
-    /// Shows each part of a value with each schema that is about it.
-    fn walk<'s, 'v>(&'s self, value: &'v Value, seen: &mut dyn FnMut(&'s Value, &str, &'v Value)) {
-        self.walk_from(self.source(), ("", value), DEPTH, seen);
-    }
-
-    fn walk_from<'s, 'v>(
-        &'s self,
-        schema: &'s Value,
-        (pointer, value): (&str, &'v Value),
-        depth: usize,
-        seen: &mut dyn FnMut(&'s Value, &str, &'v Value),
-    ) {
-        let Some(depth) = depth.checked_sub(1) else { return };
-        seen(schema, pointer, value);
-        if let Some(referred) =
-            schema["$ref"].as_str().and_then(|place| self.source().pointer(place.strip_prefix('#')?))
-        {
-            self.walk_from(referred, (pointer, value), depth, seen);
-        }
-        for several in ["anyOf", "oneOf", "allOf"] {
-            for one in schema[several].as_array().into_iter().flatten() {
-                self.walk_from(one, (pointer, value), depth, seen);
-            }
-        }
-        for (name, part) in schema["properties"].as_object().into_iter().flatten() {
-            if let Some(value) = value.get(name) {
-                let token = name.replace('~', "~0").replace('/', "~1");
-                self.walk_from(part, (&format!("{pointer}/{token}"), value), depth, seen);
-            }
-        }
     }
 }
 
@@ -129,16 +80,6 @@ mod tests {
             },
         }))
         .unwrap()
-    }
-
-    #[test]
-    fn expressions_are_found_wherever_the_schema_has_them() {
-        let value = json!({ "ask": { "when": ".a" }, "then": { "when": ".b" }, "dedupe": { "key": ".c" } });
-        let found = |pointer: &str, program: &str| (pointer.to_owned(), program.to_owned());
-        assert_eq!(
-            schema().expressions(&value),
-            [found("/ask/when", ".a"), found("/dedupe/key", ".c"), found("/then/when", ".b")]
-        );
     }
 
     #[test]

@@ -11,10 +11,11 @@ use tokio::time::Instant;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower};
 
-use super::call::{CallState, Errand, Expressions};
 use super::evaluator::{self, Evaluator};
 use super::http;
 use super::limits::{CallLimits, HOST_CALL_FUEL, cpu_time};
+use super::reach::{Arrival, Errand, Expressions, StepContext};
+use super::store::CallState;
 use crate::capability::log::Level;
 use crate::capability::vault::{self, Secret, SignatureOptions};
 use crate::problem::Problem;
@@ -49,25 +50,30 @@ pub(super) struct GuestProblem {
     data: Option<String>,
 }
 
-#[derive(Clone, Debug, ComponentType, Lift, Lower)]
-#[component(record)]
-pub(super) struct Suspension {
-    pub(super) state: Vec<u8>,
-    pub(super) wake: String,
-}
-
+/// How a step ended, for this time.
 #[derive(Clone, Debug, ComponentType, Lift, Lower)]
 #[component(variant)]
-pub(super) enum GuestOutcome {
+pub(crate) enum Outcome {
+    /// JSON text.
     #[component(name = "done")]
     Done(String),
+    /// Waiting for the world.
     #[component(name = "suspend")]
     Suspend(Suspension),
 }
 
-/// What `start` and `resume` return.
-pub(super) type Started = (Result<GuestOutcome, GuestProblem>,);
-/// What the others return: `enable` bytes, `receive` text, `cancel` and `disable` nothing.
+/// What a waiting step left behind.
+#[derive(Clone, Debug, ComponentType, Lift, Lower)]
+#[component(record)]
+pub(crate) struct Suspension {
+    /// Bytes of the plugin's own.
+    pub(crate) state: Vec<u8>,
+    /// What wakes it, JSON text; see wit/types.wit.
+    pub(crate) wake: String,
+}
+
+/// What actions and triggers return: `start` and `resume` an outcome, `enable` bytes, `receive` text, `cancel` and
+/// `disable` nothing.
 pub(super) type Returned<T> = (Result<T, GuestProblem>,);
 
 #[derive(Debug, ComponentType, Lift)]
@@ -141,9 +147,9 @@ pub(super) fn link(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
         Box::new(async move {
             charge(&mut cx, request.body.as_ref().map_or(0, Vec::len))?;
             let started = Instant::now();
-            let (egress, deadline) = (cx.data().egress.clone(), cx.data().deadline);
-            let credentials = cx.data().credentials.clone();
-            let answer = http::send(egress, credentials.as_ref(), request, deadline).await;
+            let CallState { reach, deadline, .. } = cx.data();
+            let (egress, credentials) = (reach.egress().cloned(), reach.credentials().cloned());
+            let answer = http::send(egress, credentials.as_ref(), request, *deadline).await;
             cx.data_mut().in_host += started.elapsed();
             Ok((answer,))
         })
@@ -162,13 +168,13 @@ fn link_context(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     context.func_wrap("callback-url", |cx: Cx<'_>, (): ()| Ok((errand(&cx)?.callback_url(),)))
 }
 
-fn errand<'a>(cx: &'a StoreContextMut<'_, CallState>) -> Result<&'a Errand, Misplaced> {
-    cx.data().errand.as_ref().ok_or(Misplaced(
+fn errand<'a>(cx: &'a StoreContextMut<'_, CallState>) -> Result<Errand<'a>, Misplaced> {
+    cx.data().reach.errand().ok_or(Misplaced(
         "`context` is about a step or the switching of a trigger: it is not there in `receive` or `describe`",
     ))
 }
 
-fn step<'a>(cx: &'a StoreContextMut<'_, CallState>) -> Result<&'a super::StepContext, Misplaced> {
+fn step<'a>(cx: &'a StoreContextMut<'_, CallState>) -> Result<&'a StepContext, Misplaced> {
     errand(cx)?
         .step()
         .ok_or(Misplaced("`run` and `step` of `context` are there in a step, not in `enable` or `disable`"))
@@ -224,7 +230,7 @@ fn judge(
 ) -> wasmtime::Result<(Evaluator, evaluator::Key, CallLimits)> {
     let missing =
         Misplaced("`evaluate` is there in a step and in a trigger's `receive`, `enable` and `disable`");
-    let Expressions { evaluator, tenant } = cx.data().expressions.clone().ok_or(missing)?;
+    let Expressions { evaluator, tenant } = cx.data().reach.expressions().cloned().ok_or(missing)?;
     let left = CallLimits {
         memory_bytes: cx.data().meter.memory_limit() as u64,
         cpu: cpu_time(cx.get_fuel()?),
@@ -272,7 +278,7 @@ fn named(
 ) -> Result<Result<(Arc<Secret>, SignatureOptions), String>, Misplaced> {
     let missing =
         Misplaced("`secrets` is there in a step and in a trigger's `receive`, `enable` and `disable`");
-    let credentials = cx.data().credentials.as_ref().ok_or(missing)?;
+    let credentials = cx.data().reach.credentials().ok_or(missing)?;
     let options = serde_json::from_str(options)
         .map_err(|error| format!("the options are not what wit/secrets.wit lists: {error}"));
     Ok(options.and_then(|options| Ok((credentials.secret(secret)?, options))))
@@ -292,31 +298,32 @@ fn link_log(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
 fn link_inbound(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     let mut inbound = linker.instance(INBOUND)?;
     inbound.func_wrap("get-head", |mut cx: StoreContextMut<'_, CallState>, (): ()| {
-        let request = judged(&cx)?;
-        charge(&mut cx, request.headers.len() * 64)?;
+        let headers = arrival(&cx)?.request.headers.len();
+        charge(&mut cx, headers * 64)?;
+        let request = &arrival(&cx)?.request;
         Ok((Head {
             method: request.method.clone(),
             path: request.path.clone(),
             query: request.query.clone(),
             headers: request.headers.clone(),
-            remote: request.remote.clone(),
+            remote: request.remote.to_string(),
         },))
     })?;
     inbound.func_wrap("body", |mut cx: StoreContextMut<'_, CallState>, (): ()| {
-        let request = judged(&cx)?;
-        charge(&mut cx, request.body.len())?;
-        Ok((request.body.to_vec(),))
+        let body = arrival(&cx)?.request.body.clone();
+        charge(&mut cx, body.len())?;
+        Ok((body.to_vec(),))
     })?;
     inbound.func_wrap("received-ms", |cx: StoreContextMut<'_, CallState>, (): ()| {
-        Ok((judged(&cx)?.received_ms,))
+        Ok((arrival(&cx)?.received_ms,))
     })?;
     inbound.func_wrap("trigger-name", |cx: StoreContextMut<'_, CallState>, (): ()| {
-        Ok((judged(&cx)?.trigger_name.clone(),))
+        Ok((arrival(&cx)?.trigger.clone(),))
     })
 }
 
-fn judged(cx: &StoreContextMut<'_, CallState>) -> Result<Arc<super::InboundRequest>, Misplaced> {
-    cx.data().inbound.clone().ok_or(Misplaced("`inbound` is there in a trigger's `receive`, nowhere else"))
+fn arrival<'a>(cx: &'a StoreContextMut<'_, CallState>) -> Result<&'a Arrival, Misplaced> {
+    cx.data().reach.arrival().ok_or(Misplaced("`inbound` is there in a trigger's `receive`, nowhere else"))
 }
 
 /// What validating costs at most, about: each part of the schema meets each part of the value once, since a schema of

@@ -12,11 +12,13 @@ use wasmtime::Store;
 use wasmtime::component::{ComponentExportIndex, Instance, InstancePre};
 
 use super::Host;
-use super::call::{self, CallState};
 use super::descriptor::Schema;
+use super::exports;
 use super::fault::{self, Fault};
 use super::install::{self, InstallError};
 use super::limits::{CallLimits, fuel};
+use super::reach::Reach;
+use super::store::{self, CallState};
 use crate::id::TenantId;
 
 /// Most memory of one evaluation, whatever the tenant's quota.
@@ -66,7 +68,7 @@ struct Kept {
 impl Evaluator {
     pub(super) async fn new(host: &Host, wasm: &[u8]) -> Result<Self, InstallError> {
         let linked = install::link(host, wasm).await?;
-        let (evaluate, check) = install::expression(&linked.component)?;
+        let (evaluate, check) = exports::expression(&linked.component)?;
         Ok(Self(Arc::new(Inner {
             host: host.clone(),
             pre: linked.pre,
@@ -185,14 +187,14 @@ impl Evaluator {
     {
         limits.memory_bytes = limits.memory_bytes.min(MAX_MEMORY);
         let Inner { host, pre, .. } = &*self.0;
-        let deadline = call::deadline(limits.wall);
-        let _slot = match call::slot(host.evaluations(), deadline).await {
+        let deadline = store::deadline(limits.wall);
+        let _slot = match store::slot(host.evaluations(), deadline).await {
             Ok(slot) => slot,
             Err(error) => return (Err(error.to_string()), 0),
         };
         let (mut store, kept) = match self.kept().take(key) {
             Some(Idle { store, instance, .. }) => (store, Some(instance)),
-            None => match call::store(host, CallState::new(&limits), limits.cpu) {
+            None => match store::store(host, CallState::new(Reach::Nothing, &limits), limits.cpu) {
                 Ok(store) => (store, None),
                 Err(error) => return (Err(error.to_string()), 0),
             },

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
-use wasmtime::component::{Component, ComponentExportIndex, Instance, InstancePre};
-use wasmtime::{AsContextMut, Store};
+use wasmtime::component::{Component, InstancePre};
 
-use super::bindings::{self, ACTION, EXPRESSION, Returned, Started, TRIGGER};
-use super::call::{self, CallState};
+use super::bindings::{self, ACTION, TRIGGER};
 use super::descriptor::{Descriptor, Schema};
+use super::exports::{Exports, WrongExport};
 use super::limits::CallLimits;
 use super::plugin::{Action, Plugin, Trigger};
-use super::{Host, HostError, cache};
+use super::reach::Reach;
+use super::store::{self, CallState};
+use super::{Host, HostError, cache, call};
 use crate::capability::wasi;
 use crate::problem::Problem;
 
@@ -104,8 +105,7 @@ pub(super) async fn install(host: &Host, wasm: &[u8]) -> Result<Arc<Plugin>, Ins
         digest,
         descriptor,
         pre,
-        action_exports: exports.action,
-        trigger_exports: exports.trigger,
+        exports,
     }))
 }
 
@@ -175,106 +175,6 @@ fn instead(import: &str) -> &'static str {
     }
 }
 
-struct Exports {
-    action: Option<ActionExports>,
-    trigger: Option<TriggerExports>,
-}
-
-/// The functions of [`ACTION`].
-pub(super) struct ActionExports {
-    describe: ComponentExportIndex,
-    pub(super) start: ComponentExportIndex,
-    pub(super) resume: ComponentExportIndex,
-    pub(super) cancel: ComponentExportIndex,
-}
-
-/// The functions of [`TRIGGER`].
-pub(super) struct TriggerExports {
-    describe: ComponentExportIndex,
-    pub(super) enable: ComponentExportIndex,
-    pub(super) disable: ComponentExportIndex,
-    pub(super) receive: ComponentExportIndex,
-}
-
-impl Exports {
-    fn find(component: &Component) -> Result<Self, InstallError> {
-        let interface = |name| component.get_export_index(None, name);
-        let function = |interface: &ComponentExportIndex, name: &'static str| {
-            component
-                .get_export_index(Some(interface), name)
-                .ok_or_else(|| InstallError::WrongExport(format!("there is no function `{name}`")))
-        };
-        let action = match interface(ACTION) {
-            None => None,
-            Some(action) => Some(ActionExports {
-                describe: function(&action, "describe")?,
-                start: function(&action, "start")?,
-                resume: function(&action, "resume")?,
-                cancel: function(&action, "cancel")?,
-            }),
-        };
-        let trigger = match interface(TRIGGER) {
-            None => None,
-            Some(trigger) => Some(TriggerExports {
-                describe: function(&trigger, "describe")?,
-                enable: function(&trigger, "enable")?,
-                disable: function(&trigger, "disable")?,
-                receive: function(&trigger, "receive")?,
-            }),
-        };
-        if action.is_none() && trigger.is_none() {
-            return Err(InstallError::NoExport);
-        }
-        Ok(Self { action, trigger })
-    }
-
-    /// Compares every function with the type that the host will call it by.
-    fn check(&self, instance: &Instance, store: &mut Store<CallState>) -> Result<(), WrongExport> {
-        if let Some(action) = &self.action {
-            check::<(&str, &str), Started>(instance, store, &action.start, "start")?;
-            check::<(&str, &[u8], &str), Started>(instance, store, &action.resume, "resume")?;
-            check::<(&str, &[u8], &str), Returned<()>>(instance, store, &action.cancel, "cancel")?;
-        }
-        if let Some(trigger) = &self.trigger {
-            check::<(&str, &str), Returned<Vec<u8>>>(instance, store, &trigger.enable, "enable")?;
-            check::<(&str, &str, &[u8]), Returned<()>>(instance, store, &trigger.disable, "disable")?;
-            check::<(&str, &str), Returned<String>>(instance, store, &trigger.receive, "receive")?;
-        }
-        Ok(())
-    }
-
-    fn describe(&self) -> &ComponentExportIndex {
-        match (&self.action, &self.trigger) {
-            (Some(action), _) => &action.describe,
-            (None, Some(trigger)) => &trigger.describe,
-            (None, None) => unreachable!("`find` refuses a component with neither"),
-        }
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("`{function}` has another type ({reason})")]
-struct WrongExport {
-    function: &'static str,
-    reason: String,
-}
-
-fn check<P, R>(
-    instance: &Instance,
-    store: &mut Store<CallState>,
-    export: &ComponentExportIndex,
-    function: &'static str,
-) -> Result<(), WrongExport>
-where
-    P: wasmtime::component::ComponentNamedList + wasmtime::component::Lower,
-    R: wasmtime::component::ComponentNamedList + wasmtime::component::Lift,
-{
-    match instance.get_typed_func::<P, R>(store.as_context_mut(), export) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(WrongExport { function, reason: error.root_cause().to_string() }),
-    }
-}
-
 /// Asks the component what it is, where every import of this package traps.
 async fn describe(host: &Host, component: &Component, exports: &Exports) -> Result<Descriptor, InstallError> {
     let link = || {
@@ -284,15 +184,15 @@ async fn describe(host: &Host, component: &Component, exports: &Exports) -> Resu
     };
     let pre = link().map_err(|error| InstallError::Link(format!("{error:#}")))?;
     let started = Instant::now();
-    let deadline = call::deadline(DESCRIBE.wall);
-    let _slot = call::slot(host.slots(), deadline).await?;
-    let mut store = call::store(host, CallState::new(&DESCRIBE), DESCRIBE.cpu)?;
+    let deadline = store::deadline(DESCRIBE.wall);
+    let _slot = store::slot(host.slots(), deadline).await?;
+    let mut store = store::store(host, CallState::new(Reach::Nothing, &DESCRIBE), DESCRIBE.cpu)?;
     let call = async {
         let instance = pre.instantiate_async(&mut store).await?;
         exports.check(&instance, &mut store)?;
         let describe = instance
             .get_typed_func::<(), (String,)>(&mut store, exports.describe())
-            .map_err(|error| WrongExport { function: "describe", reason: error.root_cause().to_string() })?;
+            .map_err(|error| WrongExport::new("describe", &error))?;
         describe.call_async(&mut store, ()).await
     };
     let result = timeout_at(deadline, call).await;
@@ -308,19 +208,5 @@ async fn describe(host: &Host, component: &Component, exports: &Exports) -> Resu
 fn schema(schema: &serde_json::Value, what: &str, of: &str) -> Result<Schema, InstallError> {
     Schema::compile(schema).map_err(|reason| {
         InstallError::Descriptor(format!("the {what} schema of `{of}` is not a JSON Schema: {reason}"))
-    })
-}
-
-/// The two functions of the expression guest.
-pub(super) fn expression(
-    component: &Component,
-) -> Result<(ComponentExportIndex, ComponentExportIndex), InstallError> {
-    let find = || {
-        let expression = component.get_export_index(None, EXPRESSION)?;
-        let function = |name| component.get_export_index(Some(&expression), name);
-        Some((function("evaluate")?, function("check")?))
-    };
-    find().ok_or_else(|| {
-        InstallError::WrongExport(format!("there is no `{EXPRESSION}` with `evaluate` and `check`"))
     })
 }

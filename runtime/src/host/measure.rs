@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::bindings::Started;
-use super::call::{self, CallState};
+use super::bindings::Returned;
 use super::limits::fuel;
-use super::{CallLimits, Errand, Grants, Host, HostSettings, Outcome, Plugin, StepContext, Surroundings};
+use super::store::{self, CallState};
+use super::{Call, CallLimits, Expressions, Grants, Host, HostSettings, Outcome, Plugin, Reach, StepContext};
 use crate::capability::http_request::{Egress, Shared};
+use crate::capability::vault::Credentials;
 use crate::config::Quota;
 use crate::id::{CallbackAddress, CallbackKey, RunId, TenantId};
 
@@ -42,15 +43,17 @@ pub fn measure_sandbox(calls: u32) -> Result<SandboxCost, String> {
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     runtime.block_on(async {
         let host = Host::new(HostSettings::default()).map_err(|error| error.to_string())?;
-        let bundled = flowcell_plugins::bundled().iter().find(|part| part.name == ACTION);
-        let wasm = bundled.ok_or("the bundle has no http-request")?.wasm;
-        let plugin = host.install(wasm).await.map_err(|error| error.to_string())?;
+        let plugin = host.install(bundled(ACTION)?).await.map_err(|error| error.to_string())?;
+        let evaluator = host.evaluator(bundled("jq")?).await.map_err(|error| error.to_string())?;
+        let reach = reach(Expressions { evaluator, tenant: TenantId::default_tenant() });
         let each = (calls / ROUNDS).max(1);
         let (mut fresh, mut reused) = (vec![], vec![]);
         // One round of each warms up.
         for round in 0..=ROUNDS {
-            let (one, other) =
-                (fresh_calls(&host, &plugin, each).await?, kept_calls(&host, &plugin, each).await?);
+            let (one, other) = (
+                fresh_calls(&host, &plugin, &reach, each).await?,
+                kept_calls(&host, &plugin, &reach, each).await?,
+            );
             if round > 0 {
                 fresh.push(one);
                 reused.push(other);
@@ -60,38 +63,44 @@ pub fn measure_sandbox(calls: u32) -> Result<SandboxCost, String> {
     })
 }
 
-async fn fresh_calls(host: &Host, plugin: &Plugin, calls: u32) -> Result<Duration, String> {
-    let egress = egress();
+fn bundled(name: &str) -> Result<&'static [u8], String> {
+    let part = flowcell_plugins::bundled().iter().find(|part| part.name == name);
+    part.map(|part| part.wasm).ok_or_else(|| format!("the bundle has no {name}"))
+}
+
+async fn fresh_calls(host: &Host, plugin: &Plugin, reach: &Reach, calls: u32) -> Result<Duration, String> {
     let started = Instant::now();
     for _ in 0..calls {
-        let grants = Grants { egress: egress.clone(), expressions: None, credentials: None };
-        let around = Surroundings { grants, limits: limits(), errand: Errand::Step(context()) };
-        let ended = host.start(plugin, ACTION, INPUT, around).await;
-        match ended.map_err(|error| error.to_string())?.outcome {
-            Outcome::Done(_) => {}
+        let call = Call { plugin, name: ACTION, reach: reach.clone(), limits: limits() };
+        match host.start(call, INPUT).await.map_err(|error| error.to_string())?.result {
+            Ok(Outcome::Done(_)) => {}
             other => return Err(format!("unexpected: {other:?}")),
         }
     }
     Ok(started.elapsed() / calls)
 }
 
-async fn kept_calls(host: &Host, plugin: &Plugin, calls: u32) -> Result<Duration, String> {
+async fn kept_calls(host: &Host, plugin: &Plugin, reach: &Reach, calls: u32) -> Result<Duration, String> {
     let limits = limits();
-    let export = &plugin.action_exports.as_ref().ok_or("no action")?.start;
-    let mut state = CallState::new(&limits);
-    state.errand = Some(Errand::Step(context()));
-    state.egress = Some(egress());
-    let mut store = call::store(host, state, limits.cpu).map_err(|error| error.to_string())?;
+    let export = &plugin.exports.action().map_err(|error| error.to_string())?.start;
+    let state = CallState::new(reach.clone(), &limits);
+    let mut store = store::store(host, state, limits.cpu).map_err(|error| error.to_string())?;
     let instance = plugin.pre.instantiate_async(&mut store).await.map_err(|error| error.to_string())?;
     let started = Instant::now();
     for _ in 0..calls {
         store.set_fuel(fuel(limits.cpu)).map_err(|error| error.to_string())?;
-        let function = instance.get_typed_func::<(&str, &str), Started>(&mut store, export);
+        let function = instance.get_typed_func::<(&str, &str), Returned<Outcome>>(&mut store, export);
         let called =
             function.map_err(|error| error.to_string())?.call_async(&mut store, (ACTION, INPUT)).await;
         called.map_err(|error| error.to_string())?.0.map_err(|problem| format!("{problem:?}"))?;
     }
     Ok(started.elapsed() / calls)
+}
+
+/// As a step has it, with a way out that leads nowhere.
+fn reach(expressions: Expressions) -> Reach {
+    let credentials = Credentials::of_trigger(Arc::default(), [].into(), [].into());
+    Reach::Step(context(), Grants { egress: egress(), expressions, credentials })
 }
 
 fn egress() -> Arc<Egress> {

@@ -1,25 +1,29 @@
 //! Guests: from a component's bytes to one bounded call.
 //!
-//! [`Host::install`] makes a [`Plugin`] of a .wasm file, [`Host::start`] and [`Host::receive`] call it in a fresh
-//! sandbox, [`Evaluator`] judges jq programs in kept ones. What a guest may reach is in `capability`; when a call
-//! is made, with whose quotas, and what its outcome means is the engine's.
+//! [`Host::install`] makes a [`Plugin`] of a .wasm file; [`Host::start`], [`Host::receive`] and the others in [`call`] call
+//! it in a fresh sandbox, which reaches what its [`Reach`] says; [`Evaluator`] judges jq programs in kept ones. What
+//! reaching means is in `capability`; when a call is made, with whose quotas, and what its outcome means is the engine's.
 //!
 //! Invariants: a sandbox is never shared by two calls (the expression guest's excepted, within one tenant and flow);
 //! no call runs without a limit on memory, CPU and time; an interrupted or trapped sandbox is dropped.
 
 mod advice;
+mod annotation;
 mod bindings;
 mod cache;
 mod call;
 mod descriptor;
 mod evaluator;
+mod exports;
 mod fault;
 mod http;
 mod install;
 mod limits;
 mod measure;
 mod plugin;
+mod reach;
 mod sandbox;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -29,18 +33,18 @@ use tokio::sync::{Mutex, Semaphore};
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
+pub(crate) use self::bindings::{Outcome, Suspension};
 pub(crate) use self::cache::CacheDir;
-use self::call::CallState;
-pub(crate) use self::call::{
-    Called, Ended, Errand, Expressions, Grants, InboundRequest, Judging, Outcome, StepContext, Surroundings,
-    SwitchContext, Usage,
-};
+pub(crate) use self::call::{Call, Called, Usage};
 pub(crate) use self::evaluator::Evaluator;
 pub(crate) use self::install::InstallError;
 pub(crate) use self::limits::CallLimits;
 pub use self::measure::{SandboxCost, measure_sandbox};
 pub(crate) use self::plugin::{Action, Plugin};
+pub use self::reach::Inbound;
+pub(crate) use self::reach::{Arrival, Expressions, Grants, Reach, StepContext, SwitchContext};
 use self::sandbox::Sandbox;
+use self::store::CallState;
 use crate::capability::wasi;
 pub(crate) use advice::Check;
 
@@ -120,84 +124,6 @@ impl Host {
     /// The expression guest.
     pub(crate) async fn evaluator(&self, wasm: &[u8]) -> Result<Evaluator, InstallError> {
         Evaluator::new(self, wasm).await
-    }
-
-    /// One attempt of a step. `input` is JSON text that the action's schema allows.
-    pub(crate) async fn start(
-        &self,
-        plugin: &Plugin,
-        action: &str,
-        input: &str,
-        around: Surroundings,
-    ) -> Result<Ended, HostError> {
-        call::start(self, plugin, action, input, around).await
-    }
-
-    /// A suspended step goes on: with the bytes that it left, and the event that woke it, JSON text.
-    pub(crate) async fn resume(
-        &self,
-        plugin: &Plugin,
-        action: &str,
-        woken: (&[u8], &str),
-        around: Surroundings,
-    ) -> Result<Ended, HostError> {
-        call::resume(self, plugin, action, woken, around).await
-    }
-
-    /// A step that was suspended is over: its plugin undoes what it left in the world, and hears the reason.
-    pub(crate) async fn cancel(
-        &self,
-        plugin: &Plugin,
-        action: &str,
-        over: (&[u8], &str),
-        around: Surroundings,
-    ) -> Result<Called, HostError> {
-        call::cancel(self, plugin, action, over, around).await
-    }
-
-    /// A trigger's judgement of one request. It reaches nothing but the request, expressions over it, and proofs with its
-    /// secrets.
-    pub(crate) async fn receive(
-        &self,
-        plugin: &Plugin,
-        trigger: &str,
-        config: &str,
-        judging: Judging,
-    ) -> Result<Called<String>, HostError> {
-        call::receive(self, plugin, trigger, config, judging).await
-    }
-
-    /// A trigger is switched on: what its plugin leaves is given back to `disable`.
-    pub(crate) async fn enable(
-        &self,
-        plugin: &Plugin,
-        trigger: &str,
-        config: &str,
-        around: Surroundings,
-    ) -> Result<Called<Vec<u8>>, HostError> {
-        call::enable(self, plugin, trigger, config, around).await
-    }
-
-    /// A trigger is switched off, which had been on with this configuration and had left these bytes.
-    pub(crate) async fn disable(
-        &self,
-        plugin: &Plugin,
-        trigger: &str,
-        was: (&str, &[u8]),
-        around: Surroundings,
-    ) -> Result<Called, HostError> {
-        call::disable(self, plugin, trigger, was, around).await
-    }
-
-    /// What a trigger that does not subscribe has to say against a configuration. It reaches nothing.
-    pub(crate) async fn approve(
-        &self,
-        plugin: &Plugin,
-        trigger: &str,
-        config: &str,
-        limits: CallLimits,
-    ) -> Result<Called<Vec<u8>>, HostError> {
-        call::approve(self, plugin, trigger, config, limits).await
     }
 
     fn engine(&self) -> &Engine {

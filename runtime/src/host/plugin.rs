@@ -9,9 +9,9 @@ use serde_json::Value;
 use wasmtime::component::InstancePre;
 
 use super::advice::Check;
-use super::call::CallState;
 use super::descriptor::{Descriptor, Schema};
-use super::install::{ActionExports, TriggerExports};
+use super::exports::Exports;
+use super::store::CallState;
 
 /// An installed component.
 pub(crate) struct Plugin {
@@ -26,8 +26,7 @@ pub(crate) struct Plugin {
     pub(super) actions: Vec<Action>,
     pub(super) triggers: Vec<Trigger>,
     pub(super) pre: InstancePre<CallState>,
-    pub(super) action_exports: Option<ActionExports>,
-    pub(super) trigger_exports: Option<TriggerExports>,
+    pub(super) exports: Exports,
 }
 
 /// One of a plugin's actions.

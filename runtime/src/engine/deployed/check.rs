@@ -8,7 +8,7 @@ use crate::capability::vault::Vault;
 use crate::engine::Runtime;
 use crate::engine::steps::limits;
 use crate::flow::{CallSite, Document, Finding, Flow, Severity, TriggerDocument};
-use crate::host::{Called, Check, Plugin};
+use crate::host::{Call, Called, Check, Plugin, Reach};
 use crate::id::TenantId;
 
 impl Runtime {
@@ -242,7 +242,8 @@ async fn check_config(
         Ok(_) if trigger.subscribes => return said,
         Ok(config) => config.to_string(),
     };
-    match deployer.sandboxes.host.approve(plugin, &trigger.name, &config, limits).await {
+    let call = Call { plugin, name: &trigger.name, reach: Reach::Nothing, limits };
+    match deployer.sandboxes.host.enable(call, &config).await {
         Ok(Called { result: Err(problem), .. }) => {
             said.push(wrong("/with".to_owned(), format!("`with`: {problem}")));
         }

@@ -13,26 +13,7 @@ mod duplicate;
 mod receive;
 mod verdict;
 
-use std::net::SocketAddr;
-
-use bytes::Bytes;
-
 pub use self::answer::Answer;
 pub use self::callback::Callback;
 pub use self::receive::Hook;
-
-/// An inbound request for a hook, its body read and within the limit.
-pub struct Inbound {
-    /// The method as received.
-    pub method: String,
-    /// The path below the hook's address; `/` for the address itself.
-    pub path: String,
-    /// The query as received, without `?`.
-    pub query: String,
-    /// Names in lower case, in the order received.
-    pub headers: Vec<(String, String)>,
-    /// The body as received.
-    pub body: Bytes,
-    /// Who called.
-    pub remote: SocketAddr,
-}
+pub use crate::host::Inbound;

@@ -21,7 +21,7 @@ use crate::engine::runs::begin::{BEGUN, FirstEvents, NewRun, Start};
 use crate::engine::steps::{RECEIVE_TIME, Sandboxes, limits, trigger_credentials};
 use crate::engine::tenant::Tenant;
 use crate::flow::{Event, Flow};
-use crate::host::{CallLimits, InboundRequest, Judging};
+use crate::host::{Arrival, Call, CallLimits, Reach};
 use crate::id::{RunId, mint_id};
 use crate::journal::{OriginalRow, RunKey};
 use crate::problem::{Problem, kind};
@@ -159,23 +159,18 @@ impl Hook {
     async fn ask_plugin(&self, inbound: Inbound) -> Result<Verdict, Problem> {
         let Trigger { plugin, trigger, config, .. } = &*self.trigger;
         let limits = CallLimits { wall: RECEIVE_TIME, ..limits(&self.tenant) };
-        let request = Arc::new(InboundRequest {
-            method: inbound.method,
-            path: inbound.path,
-            query: inbound.query,
-            headers: inbound.headers,
-            body: inbound.body,
-            remote: inbound.remote.to_string(),
+        let arrival = Arrival {
+            request: inbound,
             received_ms: self.runs.lifecycle.clock.now().as_millisecond().try_into().unwrap_or(0),
-            trigger_name: self.trigger.full_name(),
-        });
-        let judging = Judging {
-            inbound: request,
-            expressions: Some(self.sandboxes.expressions(&self.tenant)),
-            credentials: Some(trigger_credentials(&self.tenant, &self.trigger.document.needs)),
-            limits,
+            trigger: self.trigger.full_name(),
         };
-        let received = self.sandboxes.host.receive(plugin, trigger, config, judging).await;
+        let reach = Reach::Judge {
+            arrival,
+            expressions: self.sandboxes.expressions(&self.tenant),
+            credentials: trigger_credentials(&self.tenant, &self.trigger.document.needs),
+        };
+        let call = Call { plugin, name: trigger, reach, limits };
+        let received = self.sandboxes.host.receive(call, config).await;
         let received = received.map_err(|error| {
             tracing::error!(trigger = self.trigger.full_name(), %error, "a trigger could not be called");
             unavailable("the host could not judge the request; send it again in a moment")

@@ -17,7 +17,7 @@ use crate::capability::vault::Credentials;
 use crate::engine::observers::RunChange;
 use crate::engine::tenant::Tenant;
 use crate::flow::{Ask, Hidden, Mask, Needs, Outcome, Suspension};
-use crate::host::{self, Action, CallLimits, Errand, Grants, HostError, Plugin, StepContext, Surroundings};
+use crate::host::{self, Action, Call, CallLimits, Grants, HostError, Plugin, Reach, StepContext};
 use crate::id::{PluginRef, RunId};
 use crate::problem::{Problem, kind};
 
@@ -75,29 +75,27 @@ async fn carry_out(
 ) -> Result<Outcome, Problem> {
     let plugin = installed(sandboxes, tenant, &attempt.plugin)?;
     let action = action(&plugin, &attempt.plugin)?;
-    let around = surroundings(sandboxes, tenant, attempt);
+    let reach = step(sandboxes, tenant, attempt);
+    let call = Call { plugin: &plugin, name: &action.name, reach, limits: limits(tenant) };
     let host = &sandboxes.host;
     let ended = match ask {
         Ask::Start { input } => {
             action.validate(&input).map_err(|findings| invalid_input(&attempt.plugin, findings))?;
-            host.start(&plugin, &action.name, &json_text(&input), around).await
+            host.start(call, &json_text(&input)).await
         }
-        Ask::Resume { state, event } => {
-            let (state, event) = (left(&state)?, json_text(&event));
-            host.resume(&plugin, &action.name, (&state, &event), around).await
-        }
+        Ask::Resume { state, event } => host.resume(call, &left(&state)?, &json_text(&event)).await,
     };
     let ended = ended.map_err(|error| host_failed(&error))?;
     sandboxes.observers.metrics.guest_ended(&tenant.id, &attempt.plugin.name, &ended.usage);
-    let outcome = match ended.outcome {
-        host::Outcome::Done(output) => match serde_json::from_str(&output) {
+    let outcome = match ended.result {
+        Ok(host::Outcome::Done(output)) => match serde_json::from_str(&output) {
             Ok(output) => Ok(Outcome::Done(output)),
             Err(error) => Err(Problem::new(kind::RUNTIME, "the plugin's output is not JSON", 500)
                 .detail(format!("{}: {error}", attempt.plugin))),
         },
-        host::Outcome::Suspend { state, wake } => suspension(&attempt.plugin, &state, &wake),
-        host::Outcome::Fail(problem) if ended.usage.fault.is_none() => Ok(Outcome::Failed(problem)),
-        host::Outcome::Fail(problem) => Err(problem),
+        Ok(host::Outcome::Suspend(left)) => suspension(&attempt.plugin, &left),
+        Err(problem) if ended.usage.fault.is_none() => Ok(Outcome::Failed(problem)),
+        Err(problem) => Err(problem),
     };
     show_logs(sandboxes, tenant, attempt, &ended.logs, outcome.as_ref().ok());
     outcome
@@ -115,9 +113,9 @@ pub(super) async fn undo(
         let plugin = installed(sandboxes, tenant, &attempt.plugin)?;
         let action = action(&plugin, &attempt.plugin)?;
         let state = left(state)?;
-        let around = surroundings(sandboxes, tenant, &attempt);
-        let over = (state.as_slice(), reason);
-        let undone = sandboxes.host.cancel(&plugin, &action.name, over, around).await;
+        let reach = step(sandboxes, tenant, &attempt);
+        let call = Call { plugin: &plugin, name: &action.name, reach, limits: limits(tenant) };
+        let undone = sandboxes.host.cancel(call, &state, reason).await;
         let undone = undone.map_err(|error| host_failed(&error))?;
         sandboxes.observers.metrics.guest_ended(&tenant.id, &attempt.plugin.name, &undone.usage);
         show_logs(sandboxes, tenant, &attempt, &undone.logs, None);
@@ -143,25 +141,19 @@ fn action<'p>(plugin: &'p Plugin, wanted: &PluginRef) -> Result<&'p Action, Prob
     })
 }
 
-fn surroundings(sandboxes: &Sandboxes, tenant: &Tenant, attempt: &Attempt) -> Surroundings {
+/// What a step may reach.
+fn step(sandboxes: &Sandboxes, tenant: &Tenant, attempt: &Attempt) -> Reach {
     let Attempt { run, step, attempt, ref needs, .. } = *attempt;
     let callbacks = sandboxes.addresses.of_run(&tenant.id, run);
     let (connections, secrets) = (needs.connections.clone(), needs.secrets.clone());
     let credentials = Credentials::of_step(tenant.vault.clone(), connections, secrets, callbacks.clone());
     let deadline_ms = deadline_ms(sandboxes, tenant);
     let context = StepContext { run, step, attempt, deadline_ms, callbacks };
-    around(sandboxes, tenant, Errand::Step(context), credentials)
+    Reach::Step(context, grants(sandboxes, tenant, credentials))
 }
 
-pub(super) fn around(
-    sandboxes: &Sandboxes,
-    tenant: &Tenant,
-    errand: Errand,
-    credentials: Credentials,
-) -> Surroundings {
-    let expressions = Some(sandboxes.expressions(tenant));
-    let grants = Grants { egress: tenant.egress.clone(), expressions, credentials: Some(credentials) };
-    Surroundings { grants, limits: limits(tenant), errand }
+pub(super) fn grants(sandboxes: &Sandboxes, tenant: &Tenant, credentials: Credentials) -> Grants {
+    Grants { egress: tenant.egress.clone(), expressions: sandboxes.expressions(tenant), credentials }
 }
 
 /// What a trigger may use of the vault.
@@ -183,7 +175,8 @@ fn left(state: &str) -> Result<Vec<u8>, Problem> {
     })
 }
 
-fn suspension(plugin: &PluginRef, state: &[u8], wake: &str) -> Result<Outcome, Problem> {
+fn suspension(plugin: &PluginRef, left: &host::Suspension) -> Result<Outcome, Problem> {
+    let host::Suspension { state, wake } = left;
     let refused = |detail: String| {
         Problem::new(kind::RUNTIME, "the step cannot be suspended", 500).detail(format!("{plugin}: {detail}"))
     };

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use super::call::{LEFT_BYTES, around, deadline_ms, host_failed, trigger_credentials};
+use super::call::{LEFT_BYTES, deadline_ms, grants, host_failed, limits, trigger_credentials};
 use super::sandboxes::Sandboxes;
 use crate::engine::tenant::Tenant;
 use crate::flow::Needs;
-use crate::host::{Called, Errand, HostError, Plugin, Surroundings, SwitchContext};
+use crate::host::{Call, Called, HostError, Plugin, Reach, SwitchContext};
 use crate::id::PluginRef;
 use crate::journal::SubscriptionRow;
 use crate::problem::{Problem, kind};
@@ -27,8 +27,9 @@ pub(in crate::engine) async fn subscribe(
 ) -> Result<Vec<u8>, SubscribeError> {
     let not_called = |problem| SubscribeError { problem, is_doubtful: false };
     let (plugin, trigger) = trigger(sandboxes, tenant, row).map_err(not_called)?;
-    let around = switching(sandboxes, tenant, row);
-    let called = sandboxes.host.enable(&plugin, &trigger, &row.config, around).await;
+    let reach = switch(sandboxes, tenant, row);
+    let call = Call { plugin: &plugin, name: &trigger, reach, limits: limits(tenant) };
+    let called = sandboxes.host.enable(call, &row.config).await;
     let was_cut_off = called.as_ref().is_ok_and(|called| called.usage.fault.is_some());
     match switched(sandboxes, tenant, row, called) {
         Ok(state) if state.len() > LEFT_BYTES => {
@@ -65,8 +66,10 @@ pub(in crate::engine) async fn unsubscribe(
     row: &SubscriptionRow,
 ) -> Result<(), Problem> {
     let (plugin, trigger) = trigger(sandboxes, tenant, row)?;
-    let was = (row.config.as_str(), row.state.as_deref().unwrap_or_default());
-    let called = sandboxes.host.disable(&plugin, &trigger, was, switching(sandboxes, tenant, row)).await;
+    let reach = switch(sandboxes, tenant, row);
+    let call = Call { plugin: &plugin, name: &trigger, reach, limits: limits(tenant) };
+    let left = row.state.as_deref().unwrap_or_default();
+    let called = sandboxes.host.disable(call, &row.config, left).await;
     switched(sandboxes, tenant, row, called)
 }
 
@@ -84,7 +87,8 @@ fn trigger(
     Ok((plugin, trigger))
 }
 
-fn switching(sandboxes: &Sandboxes, tenant: &Tenant, row: &SubscriptionRow) -> Surroundings {
+/// What switching the trigger of a subscription may reach.
+fn switch(sandboxes: &Sandboxes, tenant: &Tenant, row: &SubscriptionRow) -> Reach {
     let context = SwitchContext {
         subscription: row.id.clone(),
         attempt: row.attempts,
@@ -92,7 +96,7 @@ fn switching(sandboxes: &Sandboxes, tenant: &Tenant, row: &SubscriptionRow) -> S
         url: row.url.clone(),
     };
     let credentials = trigger_credentials(tenant, &Needs::of_config(&row.config));
-    around(sandboxes, tenant, Errand::Switch(context), credentials)
+    Reach::Switch(context, grants(sandboxes, tenant, credentials))
 }
 
 fn switched<T>(

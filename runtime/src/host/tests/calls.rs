@@ -10,11 +10,12 @@ use super::guest::{Guest, expression};
 use super::{host, limits, plugin};
 use crate::capability::http_request::{Egress, Shared};
 use crate::capability::log::{Level, LogLine};
+use crate::capability::vault::Credentials;
 use crate::config::Quota;
 use crate::host::fault::Fault;
 use crate::host::{
-    CallLimits, Ended, Errand, Evaluator, Expressions, Grants, Host, InboundRequest, Judging, Outcome,
-    Plugin, StepContext, Surroundings,
+    Arrival, Call, CallLimits, Called, Evaluator, Expressions, Grants, Host, Inbound, Outcome, Plugin, Reach,
+    StepContext,
 };
 use crate::id::{CallbackAddress, CallbackKey, RunId, TenantId};
 use crate::problem::{Problem, kind};
@@ -48,13 +49,29 @@ fn no_way_out() -> Arc<Egress> {
     ))
 }
 
-async fn start(host: &Host, plugin: &Plugin, input: &str, limits: CallLimits) -> Ended {
-    let around = Surroundings {
-        grants: Grants { egress: no_way_out(), expressions: None, credentials: None },
-        limits,
-        errand: Errand::Step(step()),
-    };
-    host.start(plugin, "act", input, around).await.unwrap()
+async fn start(host: &Host, plugin: &Plugin, input: &str, limits: CallLimits) -> Called<Outcome> {
+    start_judged_by(&host.evaluator(&expression()).await.unwrap(), host, plugin, input, limits).await
+}
+
+async fn start_judged_by(
+    evaluator: &Evaluator,
+    host: &Host,
+    plugin: &Plugin,
+    input: &str,
+    limits: CallLimits,
+) -> Called<Outcome> {
+    let grants =
+        Grants { egress: no_way_out(), expressions: expressions(evaluator), credentials: no_secrets() };
+    let call = Call { plugin, name: "act", reach: Reach::Step(step(), grants), limits };
+    host.start(call, input).await.unwrap()
+}
+
+fn expressions(evaluator: &Evaluator) -> Expressions {
+    Expressions { evaluator: evaluator.clone(), tenant: TenantId::default_tenant() }
+}
+
+fn no_secrets() -> Credentials {
+    Credentials::of_trigger(Arc::default(), [].into(), [].into())
 }
 
 /// The problem of an action that does this, and the fault.
@@ -65,14 +82,11 @@ async fn failure(start_body: &'static str, items: &str, limits: CallLimits) -> (
     let ended = start(&host, &bad, "{}", limits).await;
     let good = plugin(&host, &Guest::action(ECHO).wasm()).await;
     assert_done(start(&host, &good, "{}", super::limits()).await, "{}");
-    match ended.outcome {
-        Outcome::Fail(problem) => (problem, ended.usage.fault),
-        other => panic!("{other:?}"),
-    }
+    (ended.result.unwrap_err(), ended.usage.fault)
 }
 
-fn assert_done(ended: Ended, expected: &str) {
-    assert!(matches!(&ended.outcome, Outcome::Done(output) if output == expected), "{ended:?}");
+fn assert_done(ended: Called<Outcome>, expected: &str) {
+    assert!(matches!(&ended.result, Ok(Outcome::Done(output)) if output == expected), "{ended:?}");
 }
 
 #[tokio::test]
@@ -256,24 +270,26 @@ async fn a_trigger_reads_the_request_and_nothing_else() {
          (call $body (i32.const 128)) (call $verdict (i32.load (i32.const 128)) (i32.load (i32.const 132)))",
     );
     let judge = plugin(&host, &judge.wasm()).await;
-    let request = Arc::new(InboundRequest {
+    let evaluator = host.evaluator(&expression()).await.unwrap();
+    let judge = async |config: &str| {
+        let call = Call { plugin: &judge, name: "hook", reach: judging(&evaluator), limits: limits() };
+        host.receive(call, config).await.unwrap().result
+    };
+    assert_eq!(judge("").await.unwrap(), "[1]");
+    assert!(judge("{}").await.unwrap_err().detail.unwrap().contains("`context` is about a step"));
+}
+
+fn judging(evaluator: &Evaluator) -> Reach {
+    let request = Inbound {
         method: "POST".into(),
         path: "/".into(),
         query: String::new(),
         headers: vec![],
         body: Bytes::from_static(b"[1]"),
-        remote: "192.0.2.1:80".into(),
-        received_ms: 7,
-        trigger_name: "shop/orders".into(),
-    });
-    let received = host.receive(&judge, "hook", "", judging(request.clone())).await.unwrap();
-    assert_eq!(received.result.unwrap(), "[1]");
-    let received = host.receive(&judge, "hook", "{}", judging(request)).await.unwrap();
-    assert!(received.result.unwrap_err().detail.unwrap().contains("`context` is about a step"));
-}
-
-fn judging(inbound: Arc<InboundRequest>) -> Judging {
-    Judging { inbound, expressions: None, credentials: None, limits: limits() }
+        remote: ([192, 0, 2, 1], 80).into(),
+    };
+    let arrival = Arrival { request, received_ms: 7, trigger: "shop/orders".into() };
+    Reach::Judge { arrival, expressions: expressions(evaluator), credentials: no_secrets() }
 }
 
 #[tokio::test]
@@ -285,9 +301,8 @@ async fn an_action_has_no_inbound_request() {
     let host = host();
     let guest = plugin(&host, &guest.wasm()).await;
     let ended = start(&host, &guest, "{}", limits()).await;
-    assert!(
-        matches!(&ended.outcome, Outcome::Fail(problem) if problem.to_string().contains("`inbound` is there in a trigger's"))
-    );
+    let problem = ended.result.unwrap_err();
+    assert!(problem.to_string().contains("`inbound` is there in a trigger's"), "{problem}");
 }
 
 /// On one thread, so that the guest has to give way for anyone else to come to work.
@@ -304,7 +319,7 @@ async fn a_spinning_guest_gives_way_and_ends_at_its_deadline() {
     let ended = start(&host, &spinner, "{}", limits).await;
     assert!(other.is_finished(), "nobody else had a turn");
     assert_eq!(ended.usage.fault, Some(Fault::Deadline));
-    let Outcome::Fail(problem) = ended.outcome else { panic!() };
+    let problem = ended.result.unwrap_err();
     assert_eq!((problem.kind.as_str(), problem.status), (kind::TIMEOUT, 408));
     assert!(problem.detail.unwrap().contains("`tenant.quota.step_time`"));
 }
@@ -313,9 +328,12 @@ async fn a_spinning_guest_gives_way_and_ends_at_its_deadline() {
 async fn more_calls_than_places_wait_for_one() {
     let host = host();
     let echo = plugin(&host, &Guest::action(ECHO).wasm()).await;
+    let evaluator = host.evaluator(&expression()).await.unwrap();
     let calls = (0..100).map(|_| {
-        let (host, echo) = (host.clone(), echo.clone());
-        tokio::spawn(async move { assert_done(start(&host, &echo, "{}", limits()).await, "{}") })
+        let (host, echo, evaluator) = (host.clone(), echo.clone(), evaluator.clone());
+        tokio::spawn(async move {
+            assert_done(start_judged_by(&evaluator, &host, &echo, "{}", limits()).await, "{}");
+        })
     });
     for call in calls.collect::<Vec<_>>() {
         call.await.unwrap();
@@ -333,22 +351,15 @@ fn asks() -> Guest {
     }
 }
 
-fn judged_by(evaluator: &Evaluator) -> Surroundings {
-    let expressions = Expressions { evaluator: evaluator.clone(), tenant: TenantId::default_tenant() };
-    let grants = Grants { egress: no_way_out(), expressions: Some(expressions), credentials: None };
-    Surroundings { grants, limits: limits(), errand: Errand::Step(step()) }
-}
-
 #[tokio::test]
 async fn guests_that_fill_the_host_and_ask_for_expressions_do_not_wait_for_each_other() {
     let host = host();
     let evaluator = host.evaluator(&expression()).await.unwrap();
     let plugin = plugin(&host, &asks().wasm()).await;
     let calls = (0..host.slots().available_permits() * 2)
-        .map(|_| host.start(&plugin, "act", r#"{"a":1}"#, judged_by(&evaluator)));
+        .map(|_| start_judged_by(&evaluator, &host, &plugin, r#"{"a":1}"#, limits()));
     for ended in futures_util::future::join_all(calls).await {
-        let ended = ended.unwrap();
-        assert!(matches!(&ended.outcome, Outcome::Done(output) if output == r#"{"a":1}"#), "{ended:?}");
+        assert_done(ended, r#"{"a":1}"#);
     }
 }
 
@@ -357,13 +368,13 @@ async fn an_expression_is_on_the_account_of_the_guest_that_asks() {
     let host = host();
     let evaluator = host.evaluator(&expression()).await.unwrap();
     let plugin = plugin(&host, &asks().wasm()).await;
-    let cheap = host.start(&plugin, "act", "{}", judged_by(&evaluator)).await.unwrap();
+    let cheap = start_judged_by(&evaluator, &host, &plugin, "{}", limits()).await;
     assert!(cheap.usage.fault.is_none() && cheap.usage.fuel > 0, "{cheap:?}");
-    let endless = host.start(&plugin, "act", "loop", judged_by(&evaluator)).await.unwrap();
+    let endless = start_judged_by(&evaluator, &host, &plugin, "loop", limits()).await;
     assert!(endless.usage.fuel > 1000 * cheap.usage.fuel, "{endless:?}");
-    let Outcome::Done(said) = endless.outcome else { panic!("it has the last microsecond for itself") };
+    let Ok(Outcome::Done(said)) = endless.result else { panic!("it has the last microsecond for itself") };
     assert!(said.contains("used up its CPU time"), "{said}");
-    let nowhere = start(&host, &plugin, "{}", limits()).await;
-    let Outcome::Fail(problem) = nowhere.outcome else { panic!("{nowhere:?}") };
+    let call = Call { plugin: &plugin, name: "act", reach: Reach::Nothing, limits: limits() };
+    let problem = host.start(call, "{}").await.unwrap().result.unwrap_err();
     assert!(problem.detail.unwrap().contains("`evaluate` is there in a step"));
 }
