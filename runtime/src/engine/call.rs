@@ -173,19 +173,9 @@ pub(super) async fn subscribe(
         }
         Ok(state) => Ok(state),
         Err(problem) => {
-            let is_doubtful = was_cut_off || may_have_arrived(&problem);
+            let is_doubtful = was_cut_off || problem.may_have_arrived();
             Err(NotSubscribed { problem, is_doubtful })
         }
-    }
-}
-
-/// Whether a request that failed may have done what it asked for: it went out, and its answer is not that of whoever
-/// should have done it.
-fn may_have_arrived(problem: &Problem) -> bool {
-    let said = |key: &str| problem.data.as_ref().and_then(|data| data.get(key)?.as_str()).unwrap_or_default();
-    match said("code") {
-        "http-status" => matches!(problem.status, 500 | 502 | 504),
-        _ => matches!(said("sent"), "yes" | "unknown"),
     }
 }
 
