@@ -6,6 +6,7 @@
 
 mod imports;
 mod layout;
+mod names;
 mod rules;
 mod scenarios;
 mod source;
@@ -27,6 +28,11 @@ fn none(findings: &[String]) {
 #[test]
 fn no_import_goes_up_or_sideways() {
     none(&imports::check(root()));
+}
+
+#[test]
+fn what_works_for_every_plugin_names_none() {
+    none(&names::check(root()));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use super::tenant::Tenant;
 use super::view::RunChange;
 use crate::capability::log::LogLine;
 use crate::capability::vault::Credentials;
-use crate::flow::{Ask, Hidden, Mask, Needs, Outcome, Suspension};
+use crate::flow::{Ask, Contracts, Hidden, Mask, Needs, Outcome, Suspension};
 use crate::host::{
     self, Action, CallLimits, Called, Errand, Grants, HostError, Plugin, StepContext, Surroundings,
     SwitchContext,
@@ -214,7 +214,11 @@ fn switching(sandboxes: &Sandboxes, core: &Core, tenant: &Tenant, row: &Subscrip
         deadline_ms: deadline_ms(core, tenant),
         url: row.url.clone(),
     };
-    let credentials = trigger_credentials(tenant, &Needs::of_config(&row.config));
+    let uses = row.uses.parse::<PluginRef>().ok();
+    let contract = uses.and_then(|uses| sandboxes.plugins.contracts(&tenant.id).trigger(&uses));
+    let config = serde_json::from_str(&row.config).unwrap_or_default();
+    let needs = contract.map(|contract| Needs::of_config(&contract, &config)).unwrap_or_default();
+    let credentials = trigger_credentials(tenant, &needs);
     around(sandboxes, tenant, Errand::Switch(context), credentials)
 }
 

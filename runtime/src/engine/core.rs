@@ -314,7 +314,7 @@ impl Core {
         let (owner, wanted) = (tenant.clone(), id.clone());
         let row = self.durable.ask(move |storage| storage.flow(&owner, &wanted)).await?;
         let row = row.ok_or_else(|| LoadError::NoFlow(id.clone()))?;
-        match crate::flow::read(&row.source, &id.to_string()).as_deref() {
+        match self.steps.read(tenant, &row.source, &id.to_string()).as_deref() {
             Ok([Document::Flow(flow)]) => Ok(flow.clone()),
             Ok(_) => Err(LoadError::Unreadable(format!("the stored text of {id} is not one flow"))),
             Err(findings) => Err(LoadError::Unreadable(format!(

@@ -12,10 +12,11 @@ use super::plugins;
 use super::runs::storage_problem;
 use super::sandboxes::Sandboxes;
 use super::schedule;
+use super::steps::Steps as _;
 use super::subscription;
 use super::tenant::Tenant;
 use super::view::{PluginView, TriggerView};
-use crate::flow::{Document, Finding, Severity, TriggerDocument};
+use crate::flow::{Document, Finding, Flow, Severity, TriggerDocument};
 use crate::id::{TenantId, mint_token};
 use crate::journal::{Batch, FlowRow, PluginRow, SubscriptionRow, TriggerRow, Write};
 use crate::problem::{Problem, kind};
@@ -37,7 +38,7 @@ pub(super) async fn deploy(
     let core = &runtime.core;
     let _turn = tenant.deploying.lock().await;
     let _switching = core.switching();
-    let mut findings = check::check(runtime, &tenant.id, &documents).await;
+    let (documents, mut findings) = check::check(runtime, &tenant.id, &documents).await;
     findings.retain(|finding| finding.severity == Severity::Error);
     if !findings.is_empty() {
         return Err(DeployError::Findings(findings));
@@ -284,9 +285,26 @@ pub(super) async fn install_plugin(
         wasm: Bytes::copy_from_slice(wasm),
     };
     commit(&runtime.core, vec![Write::PutPlugin(row)]).await?;
-    let view = plugins::view(&plugin);
+    let (view, name) = (plugins::view(&plugin), plugin.name.clone());
     installed.add(Some(tenant), plugin);
+    // A start of the host may have read flows without the plugin, which it could not use.
+    let mut catalog = runtime.core.catalog.write().expect("no panic while held");
+    catalog.renew_flows(tenant, |flow| {
+        let calls = flow.calls().any(|call| call.plugin.name == name);
+        calls
+            .then(|| runtime.sandboxes.read(tenant, &flow.source, &flow.file).ok())?
+            .as_deref()
+            .and_then(only_flow)
+    });
     Ok(view)
+}
+
+/// The flow that a text is.
+fn only_flow(documents: &[Document]) -> Option<Arc<Flow>> {
+    match documents {
+        [Document::Flow(flow)] => Some(flow.clone()),
+        _ => None,
+    }
 }
 
 async fn commit(core: &Core, writes: Vec<Write>) -> Result<(), Problem> {

@@ -1,7 +1,7 @@
 //! Runs in motion. The only place where `flow` (what follows), `journal` (what is true) and `host` (what a guest does)
 //! meet; [`Runtime`] is what everybody else sees of the three.
 //!
-//! The way of a webhook: [`Hook::receive`] -> the trigger's plugin -> [`runs::start`] -> journal -> [`driver`] -> the
+//! The way of an inbound request: [`Hook::receive`] -> the trigger's plugin -> [`runs::start`] -> journal -> [`driver`] -> the
 //! effects of `advance` -> journal -> … -> the answer. A timer joins the same path through [`scheduler`] and
 //! [`core::Core::deliver`]. This module knows nothing of HTTP servers, terminals or SQL.
 
@@ -136,12 +136,12 @@ impl Runtime {
 
     /// Everything that speaks against deploying the documents, and the warnings.
     pub async fn check(&self, tenant: &TenantId, documents: &[Document]) -> Vec<Finding> {
-        check::check(self, tenant, documents).await
+        check::check(self, tenant, documents).await.1
     }
 
     /// What the documents need of the tenant's vault and is not there. No error: it may be set later.
     pub fn missing(&self, tenant: &TenantId, documents: &[Document]) -> Vec<Finding> {
-        self.tenant(tenant).map(|tenant| check::missing(&tenant.vault, documents)).unwrap_or_default()
+        self.tenant(tenant).map(|tenant| check::missing(self, tenant, documents)).unwrap_or_default()
     }
 
     /// Deploys all of the documents or none. What is deployed already and not named here stays. Triggers that subscribe

@@ -17,6 +17,7 @@ use super::retention;
 use super::sandboxes::Sandboxes;
 use super::schedule;
 use super::scheduler;
+use super::steps::Steps as _;
 use super::tenant::Tenant;
 use super::vault::{self, Sealer};
 use rustls::pki_types::CertificateDer;
@@ -63,7 +64,7 @@ pub(super) async fn open(options: Options) -> Result<Runtime, OpenError> {
     let mut bundled = vec![];
     let mut evaluator = None;
     for part in flowcell_plugins::bundled() {
-        if part.name == "jq" {
+        if part.name == flowcell_plugins::EXPRESSIONS {
             evaluator =
                 Some(host.evaluator(part.wasm).await.map_err(|error| plugin_error(part.name, error))?);
         } else {
@@ -233,7 +234,7 @@ async fn load_deployed(runtime: &Runtime) -> Result<(), OpenError> {
     let read = core.durable.ask(|storage| Ok((storage.flows()?, storage.triggers()?))).await;
     let (flows, triggers) = read.map_err(journal_error)?;
     for FlowRow { tenant, id, source, installed_at, .. } in flows {
-        match crate::flow::read(&source, &id.to_string()).as_deref() {
+        match runtime.sandboxes.read(&tenant, &source, &id.to_string()).as_deref() {
             Ok([Document::Flow(flow)]) => {
                 let deployed = Deployed { flow: flow.clone(), installed_at };
                 core.catalog.write().expect("no panic while held").put_flow(&tenant, deployed);
@@ -246,7 +247,7 @@ async fn load_deployed(runtime: &Runtime) -> Result<(), OpenError> {
     for row in triggers {
         let TriggerRow { tenant, namespace, name, source, token, enabled } = row;
         let label = format!("{namespace}/{name}");
-        match crate::flow::read(&source, &label).as_deref() {
+        match runtime.sandboxes.read(&tenant, &source, &label).as_deref() {
             Ok([Document::Trigger(document)]) => {
                 match deploy::trigger(runtime, &tenant, document.clone(), token, enabled) {
                     Ok(trigger) => {

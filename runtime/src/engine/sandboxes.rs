@@ -11,8 +11,9 @@ use super::core::Core;
 use super::plugins::Plugins;
 use super::steps::{Evaluation, Steps};
 use super::tenant::Tenant;
-use crate::flow::{Ask, Outcome};
+use crate::flow::{Ask, Document, Finding, Outcome, read_with};
 use crate::host::{Evaluator, Expressions, Host};
+use crate::id::TenantId;
 use crate::problem::Problem;
 
 pub(super) struct Sandboxes {
@@ -29,6 +30,10 @@ impl Sandboxes {
 }
 
 impl Steps for Sandboxes {
+    fn read(&self, tenant: &TenantId, text: &str, file: &str) -> Result<Vec<Document>, Vec<Finding>> {
+        read_with(text, file, &self.plugins.contracts(tenant))
+    }
+
     fn call(
         self: Arc<Self>,
         core: Arc<Core>,

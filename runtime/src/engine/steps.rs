@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::call::Attempt;
 use super::core::Core;
 use super::tenant::Tenant;
-use crate::flow::{Ask, Outcome, Variables};
+use crate::flow::{Ask, Document, Finding, Outcome, Variables};
+use crate::id::TenantId;
 use crate::problem::Problem;
 
 /// An expression that is not evaluated natively.
@@ -23,6 +24,9 @@ pub(super) struct Evaluation {
 
 /// Each of these ends in an answer, whatever goes wrong. A future that is dropped leaves nothing running on this host.
 pub(super) trait Steps: Send + Sync {
+    /// Reads the text of a tenant's flow, with what the plugins that it calls say of it.
+    fn read(&self, tenant: &TenantId, text: &str, file: &str) -> Result<Vec<Document>, Vec<Finding>>;
+
     /// One attempt of a step.
     fn call(
         self: Arc<Self>,

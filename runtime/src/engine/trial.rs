@@ -8,7 +8,7 @@ use super::Runtime;
 use super::call::{self, Attempt};
 use super::tenant::Tenant;
 use super::view::{Trial, TrialEnd};
-use crate::flow::{Ask, Hidden, Needs, Outcome, Suspension, paths};
+use crate::flow::{Ask, Contracts, Hidden, Needs, Outcome, Suspension, paths};
 use crate::id::{PluginRef, RunId};
 use crate::problem::{Problem, kind};
 
@@ -22,7 +22,9 @@ pub(super) async fn call(
     tenant.admit_request()?;
     let _slot = tenant.slot().await;
     let Runtime { core, sandboxes } = runtime;
-    let needs = Arc::new(Needs::of_call(&input.to_string()));
+    let contract = sandboxes.plugins.contracts(&tenant.id).action(&plugin);
+    let needs = contract.map(|contract| Needs::of_call(&contract, &input));
+    let needs = Arc::new(needs.unwrap_or_default());
     let run = RunId::mint();
     let attempt = || Attempt {
         run,

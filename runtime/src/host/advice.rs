@@ -1,5 +1,4 @@
-//! What the schema of a plugin's input says beyond what a schema can: which texts are expressions that the plugin judges
-//! later (`"format": "jq"`), and what is wrong or odd about a written input as a whole (`"x-checks"`).
+//! What the schema of a plugin's input says to be wrong or odd about a written input as a whole (`"x-checks"`).
 //!
 //! A check is `{when, says, at, refuses}`: a jq expression over the object that the schema is of, as it was written, with
 //! expressions as their text; the sentence where that is true, or a text, which the sentence then ends with; the JSON pointer that it is about; and whether the document
@@ -45,20 +44,6 @@ impl Check {
 }
 
 impl Schema {
-    /// The expressions that a plugin judges later, of an input: a JSON pointer and a jq program each.
-    pub(crate) fn expressions(&self, value: &Value) -> Vec<(String, String)> {
-        let mut found = vec![];
-        self.walk(value, &mut |schema, pointer, value| {
-            if schema["format"] == "jq"
-                && let Some(program) = value.as_str()
-                && !found.iter().any(|(known, _)| known == pointer)
-            {
-                found.push((pointer.to_owned(), program.to_owned()));
-            }
-        });
-        found
-    }
-
     /// The checks of an input and of the parts of it, each with what it looks at and where that is.
     pub(crate) fn checks(&self, value: &Value) -> Vec<(Check, String, Value)> {
         let mut found = vec![];
@@ -129,16 +114,6 @@ mod tests {
             },
         }))
         .unwrap()
-    }
-
-    #[test]
-    fn expressions_are_found_wherever_the_schema_has_them() {
-        let value = json!({ "ask": { "when": ".a" }, "then": { "when": ".b" }, "dedupe": { "key": ".c" } });
-        let found = |pointer: &str, program: &str| (pointer.to_owned(), program.to_owned());
-        assert_eq!(
-            schema().expressions(&value),
-            [found("/ask/when", ".a"), found("/dedupe/key", ".c"), found("/then/when", ".b")]
-        );
     }
 
     #[test]

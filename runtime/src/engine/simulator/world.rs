@@ -14,8 +14,8 @@ use crate::engine::call::Attempt;
 use crate::engine::core::Core;
 use crate::engine::steps::{Evaluation, Steps};
 use crate::engine::tenant::Tenant;
-use crate::flow::{Ask, Hidden, Outcome, Suspension};
-use crate::id::RunId;
+use crate::flow::{Ask, Document, Finding, Hidden, Outcome, Suspension};
+use crate::id::{RunId, TenantId};
 use crate::journal::{Lease, RunKey};
 use crate::problem::{Problem, kind};
 
@@ -296,6 +296,10 @@ impl Hands {
 }
 
 impl Steps for Hands {
+    fn read(&self, _: &TenantId, text: &str, file: &str) -> Result<Vec<Document>, Vec<Finding>> {
+        crate::flow::read(text, file)
+    }
+
     fn call(
         self: Arc<Self>,
         core: Arc<Core>,
