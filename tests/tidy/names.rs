@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::rules::{NAMELESS, NAMES_OF_ITS_OWN};
+use crate::rules::{ABOUT_ONE_PLUGIN, NAMELESS, NAMES_OF_ITS_OWN};
 use crate::tree;
 
 /// Every place of such a name: `file:line: what`. Tests are passed over, comments are not.
@@ -15,18 +15,28 @@ pub fn check(root: &Path) -> Vec<String> {
             if file.ends_with("/tests.rs") || file.contains("/tests/") {
                 continue;
             }
-            let text = tree::read(&path);
-            let places = without_tests(&text).lines().enumerate();
-            findings.extend(places.filter_map(|(index, line)| {
-                Some(format!(
-                    "{file}:{}: the plugin `{}` is named: its schema says what the host must know",
-                    index + 1,
-                    named(line, &names)?
-                ))
-            }));
+            let found = places(&file, &tree::read(&path), &names);
+            match (ABOUT_ONE_PLUGIN.contains(&file.as_str()), found.is_empty()) {
+                (true, true) => {
+                    findings.push(format!("{file}: no plugin is named: take the file off the list"))
+                }
+                (true, false) => {}
+                (false, _) => findings.extend(found),
+            }
         }
     }
     findings
+}
+
+/// The places in one file.
+fn places(file: &str, text: &str, names: &[String]) -> Vec<String> {
+    let lines = without_tests(text).lines().enumerate();
+    let named = lines.filter_map(|(index, line)| Some((index + 1, named(line, names)?)));
+    named
+        .map(|(line, name)| {
+            format!("{file}:{line}: the plugin `{name}` is named: its schema says what the host must know")
+        })
+        .collect()
 }
 
 /// The folders of plugins whose names mean nothing else.
@@ -78,6 +88,21 @@ mod tests {
         ] {
             assert_eq!(named(line, &names), found, "{line}");
         }
+    }
+
+    #[test]
+    fn a_name_that_is_planted_is_a_finding() {
+        let names = plugins(crate::root());
+        let text = "//! Flows.\n\n/// As `webhook` has it.\nconst CALLED: &str = \"http-request\";\n#[cfg(test)]\nmod tests {\n// webhook\n}\n";
+        let found = places("flow/x.rs", text, &names);
+        let says = "is named: its schema says what the host must know";
+        assert_eq!(
+            found,
+            [
+                format!("flow/x.rs:3: the plugin `webhook` {says}"),
+                format!("flow/x.rs:4: the plugin `http-request` {says}")
+            ]
+        );
     }
 
     #[test]

@@ -290,21 +290,15 @@ pub(super) async fn install_plugin(
     // A start of the host may have read flows without the plugin, which it could not use.
     let mut catalog = runtime.core.catalog.write().expect("no panic while held");
     catalog.renew_flows(tenant, |flow| {
-        let calls = flow.calls().any(|call| call.plugin.name == name);
-        calls
-            .then(|| runtime.sandboxes.read(tenant, &flow.source, &flow.file).ok())?
-            .as_deref()
-            .and_then(only_flow)
+        if !flow.calls().any(|call| call.plugin.name == name) {
+            return None;
+        }
+        match runtime.sandboxes.read(tenant, &flow.source, &flow.file).ok()?.pop()? {
+            Document::Flow(flow) => Some(flow),
+            Document::Trigger(_) => None,
+        }
     });
     Ok(view)
-}
-
-/// The flow that a text is.
-fn only_flow(documents: &[Document]) -> Option<Arc<Flow>> {
-    match documents {
-        [Document::Flow(flow)] => Some(flow.clone()),
-        _ => None,
-    }
 }
 
 async fn commit(core: &Core, writes: Vec<Write>) -> Result<(), Problem> {

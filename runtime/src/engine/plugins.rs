@@ -41,13 +41,13 @@ impl Installed {
     }
 }
 
-/// The plugins that one tenant may call, as far as reading a document wants to know them.
-pub(super) struct OfTenant<'p> {
+/// The contracts of the plugins that one tenant may call.
+pub(super) struct TenantContracts<'p> {
     plugins: &'p Plugins,
     tenant: &'p TenantId,
 }
 
-impl Contracts for OfTenant<'_> {
+impl Contracts for TenantContracts<'_> {
     fn action(&self, wanted: &PluginRef) -> Option<Arc<Contract>> {
         self.plugins.find(self.tenant, wanted, |installed| {
             let action = installed.plugin.action(wanted.action.as_deref()).ok()?;
@@ -77,8 +77,8 @@ impl Plugins {
     }
 
     /// What is known of the plugins that a tenant may call.
-    pub fn contracts<'p>(&'p self, tenant: &'p TenantId) -> OfTenant<'p> {
-        OfTenant { plugins: self, tenant }
+    pub fn contracts<'p>(&'p self, tenant: &'p TenantId) -> TenantContracts<'p> {
+        TenantContracts { plugins: self, tenant }
     }
 
     /// Looks at a plugin that a tenant may call: its own one first.

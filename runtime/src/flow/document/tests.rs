@@ -403,12 +403,12 @@ with: {{ path: /a/b/, auth: {{ key: 'a b' }} }}
     assert_eq!(
         refused(&documents[0]),
         [
-            "f:4:51: `use.retries` has no `offen`: did you mean `often`?".to_owned(),
-            format!("f:4:70: {computed}")
+            "f:4:53: `use.retries` has no `offen`: did you mean `often`?".to_owned(),
+            format!("f:4:72: {computed}")
         ]
     );
     let [key] = &refused(&documents[1])[..] else { panic!("one") };
-    assert!(key.starts_with("f:9:34: `a b` is no name of a secret or a connection"), "{key}");
+    assert!(key.starts_with("f:9:35: `a b` is no name of a secret or a connection"), "{key}");
 }
 
 #[test]
@@ -431,7 +431,7 @@ with: {{ path: /a/b/, auth: {{ key: [one, two] }} }}
     };
     let with = flow.calls().next().unwrap().written().unwrap();
     assert_eq!(with["all"][0]["retry"], serde_json::json!({ "delay": "PT1S" }));
-    assert_eq!(flow.needs.connections().collect::<Vec<_>>(), [("shop", (4, 78))]);
+    assert_eq!(flow.needs.connections().collect::<Vec<_>>(), [("shop", (4, 81))]);
     assert!(flow.written.is_none());
     assert_eq!(trigger.needs.secrets().map(|(name, _)| name).collect::<Vec<_>>(), ["one", "two"]);
     let path = trigger.path.as_ref().unwrap();
