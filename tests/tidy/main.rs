@@ -6,6 +6,7 @@
 
 mod imports;
 mod layout;
+mod names;
 mod rooms;
 mod rules;
 mod scenarios;
@@ -38,6 +39,11 @@ fn no_room_of_the_engine_looks_up() {
 #[test]
 fn no_type_of_the_engine_shows_more_than_one_can_keep_in_mind() {
     none(&rooms::check_types(root()));
+}
+
+#[test]
+fn what_works_for_every_plugin_names_none() {
+    none(&names::check(root()));
 }
 
 #[test]

@@ -73,6 +73,7 @@ struct Written {
     /// `none`, `{ basic: { username, password } }`, `{ bearer: { token } }`, `{ header: { name, value } }`, each with `secret` in
     /// the place of what is secret, or `{ signature: { scheme, secret } }`.
     #[serde(default)]
+    #[schemars(extend("format" = "hook-auth"))]
     auth: Auth,
     /// What the caller gets: 200 `ok` at once unless said otherwise.
     #[serde(default)]
@@ -100,6 +101,7 @@ struct Written {
     cors: Option<Cors>,
     /// A path of one's own, served as /hooks/TENANT/PATH; needs `auth`, for it can be guessed.
     #[serde(default)]
+    #[schemars(extend("format" = "hook-path"))]
     path: Option<String>,
 }
 

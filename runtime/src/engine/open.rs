@@ -50,9 +50,15 @@ pub(super) async fn open(options: Options) -> Result<Runtime, OpenError> {
     ));
     let lifecycle = Arc::new(Lifecycle::new(clock, lock));
     let tenants = Arc::new(tenants);
-    let deployed =
-        Arc::new(Deployed::new(journals.clone(), tenants.clone(), lifecycle.clone(), addresses, book));
-    let runs = Arc::new(Runs::new(sandboxes.clone(), deployed.clone(), observers.clone()));
+    let deployed = Arc::new(Deployed::new(
+        sandboxes.clone(),
+        journals.clone(),
+        tenants.clone(),
+        lifecycle.clone(),
+        addresses,
+        book,
+    ));
+    let runs = Arc::new(Runs::new(deployed.clone(), observers.clone()));
     let deployer = Deployer { deployed, sandboxes: sandboxes.clone() };
     let sealer = Sealer::find(&config, folder)?;
     let rooms = Rooms { runs, deployer, sandboxes, journals, tenants, lifecycle, observers, sealer };
@@ -95,7 +101,7 @@ async fn sandboxes(
     let plugins = Plugins::default();
     let mut evaluator = None;
     for part in flowcell_plugins::bundled() {
-        if part.name == "jq" {
+        if part.name == flowcell_plugins::EXPRESSIONS {
             evaluator =
                 Some(host.evaluator(part.wasm).await.map_err(|error| plugin_error(part.name, error))?);
         } else {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::id::{FlowId, PluginRef};
 
+use super::contract::{Contract, Contracts};
 use super::finding::Finding;
 use super::needs::Needs;
 use super::node::{Node, Place};
@@ -74,6 +75,8 @@ pub struct Flow {
     pub(crate) lists: Vec<Vec<TaskIndex>>,
     pub(crate) tasks: Vec<Task>,
     foreign: Vec<ForeignExpression>,
+    /// The document as it was written, as long as nobody has said which plugins there are.
+    pub(super) written: Option<Node>,
 }
 
 /// `input` of a flow or a task.
@@ -165,6 +168,7 @@ pub(crate) struct Builder<'a> {
     pub uses: Uses,
     pub tasks: Vec<Task>,
     pub lists: Vec<Vec<TaskIndex>>,
+    contracts: Option<&'a dyn Contracts>,
 }
 
 const FLOW: Keys<'_> = Keys {
@@ -184,10 +188,15 @@ const USE: Keys<'_> = Keys {
     ],
 };
 
-/// Reads a flow.
-pub(crate) fn read(root: &Node, file: &str) -> Result<Flow, Vec<Finding>> {
-    let mut builder =
-        Builder { reader: Reader::new(file), uses: Uses::default(), tasks: Vec::new(), lists: Vec::new() };
+/// Reads a flow. Without `contracts` nothing is known of the plugins that it calls.
+pub(crate) fn read(root: &Node, file: &str, contracts: Option<&dyn Contracts>) -> Result<Flow, Vec<Finding>> {
+    let mut builder = Builder {
+        reader: Reader::new(file),
+        uses: Uses::default(),
+        tasks: Vec::new(),
+        lists: Vec::new(),
+        contracts,
+    };
     let flow = builder.flow(root);
     let Builder { mut reader, tasks, lists, .. } = builder;
     if !reader.has_errors() {
@@ -257,6 +266,22 @@ impl Builder<'_> {
             lists: Vec::new(),
             tasks: Vec::new(),
             foreign: Vec::new(),
+            written: self.contracts.is_none().then(|| root.clone()),
+        })
+    }
+
+    /// What is known of an action's input.
+    pub(crate) fn contract(&self, plugin: &PluginRef) -> Option<Arc<Contract>> {
+        self.contracts?.action(plugin)
+    }
+
+    /// The action that serves `call: http`. A flow that is not bound yet has a name of the language's in its place.
+    pub(crate) fn http(&self) -> PluginRef {
+        let served = self.contracts.and_then(|contracts| contracts.http());
+        served.unwrap_or_else(|| PluginRef {
+            name: "http".to_owned(),
+            action: None,
+            version: semver::Version::new(1, 0, 0),
         })
     }
 

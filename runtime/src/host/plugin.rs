@@ -54,11 +54,6 @@ impl Action {
         self.input.wrong_schemas(known)
     }
 
-    /// The expressions of an input that the plugin judges later: a JSON pointer and a jq program each.
-    pub(crate) fn expressions(&self, known: &Value) -> Vec<(String, String)> {
-        self.input.expressions(known)
-    }
-
     /// What the plugin says about inputs that are written so, each with the part that it looks at and where that is.
     pub(crate) fn checks(&self, written: &Value) -> Vec<(Check, String, Value)> {
         self.input.checks(written)
@@ -85,11 +80,6 @@ impl Trigger {
     /// As [`Action::wrong_schemas`].
     pub(crate) fn wrong_schemas(&self, known: &Value) -> Vec<(String, String)> {
         self.config.wrong_schemas(known)
-    }
-
-    /// As [`Action::expressions`].
-    pub(crate) fn expressions(&self, known: &Value) -> Vec<(String, String)> {
-        self.config.expressions(known)
     }
 
     /// As [`Action::checks`].

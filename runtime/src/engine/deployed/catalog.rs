@@ -64,7 +64,7 @@ impl Trigger {
 }
 
 fn path(document: &TriggerDocument) -> Option<&str> {
-    document.with.get("path")?.as_str().map(|path| path.trim_matches('/'))
+    document.path.as_ref().map(|hook| hook.path.as_str())
 }
 
 /// Where a trigger takes requests.
@@ -120,6 +120,16 @@ impl Catalog {
         let texts = self.flows.entry(tenant.clone()).or_default().entry(name).or_default();
         texts.retain(|text| text.flow.id != *id);
         texts.push(deployed);
+    }
+
+    /// Replaces the flows of a tenant by what `read` makes of them, where it makes something.
+    pub fn renew_flows(&mut self, tenant: &TenantId, read: impl Fn(&Flow) -> Option<Arc<Flow>>) {
+        let names = self.flows.get_mut(tenant).into_iter().flat_map(BTreeMap::values_mut);
+        for deployed in names.flatten() {
+            if let Some(flow) = read(&deployed.flow) {
+                deployed.flow = flow;
+            }
+        }
     }
 
     pub fn remove_flow(&mut self, tenant: &TenantId, namespace: &str, name: &str) -> bool {

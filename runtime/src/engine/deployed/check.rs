@@ -4,35 +4,40 @@
 use serde_json::Value;
 
 use super::Deployer;
-use crate::capability::vault::Vault;
 use crate::engine::Runtime;
 use crate::engine::steps::limits;
-use crate::flow::{CallSite, Document, Finding, Flow, Severity, TriggerDocument};
+use crate::engine::tenant::Tenant;
+use crate::flow::{CallSite, Contracts, Document, Finding, Flow, HookPath, Severity, TriggerDocument};
 use crate::host::{Call, Called, Check, Plugin, Reach};
 use crate::id::TenantId;
 
 impl Runtime {
     /// Everything that speaks against deploying the documents, and the warnings.
     pub async fn check(&self, tenant: &TenantId, documents: &[Document]) -> Vec<Finding> {
-        self.rooms.deployer.check(tenant, documents).await
+        self.rooms.deployer.check(tenant, documents).await.1
     }
 
     /// What the documents need of the tenant's vault and is not there. No error: it may be set later.
     pub fn missing(&self, tenant: &TenantId, documents: &[Document]) -> Vec<Finding> {
-        self.tenant(tenant).map(|tenant| missing(&tenant.vault, documents)).unwrap_or_default()
+        self.tenant(tenant).map(|tenant| missing(&self.rooms.deployer, tenant, documents)).unwrap_or_default()
     }
 }
 
 impl Deployer {
-    /// What speaks against deploying the documents, in the order of their places.
-    pub async fn check(&self, tenant: &TenantId, documents: &[Document]) -> Vec<Finding> {
+    /// The documents that fit their plugins, bound to them, and what is wrong or odd about all of them, in the order of
+    /// their places.
+    pub async fn check(&self, tenant: &TenantId, documents: &[Document]) -> (Vec<Document>, Vec<Finding>) {
         check(self, tenant, documents).await
     }
 }
 
-async fn check(deployer: &Deployer, tenant: &TenantId, documents: &[Document]) -> Vec<Finding> {
-    let mut findings = vec![];
-    for document in documents {
+async fn check(
+    deployer: &Deployer,
+    tenant: &TenantId,
+    documents: &[Document],
+) -> (Vec<Document>, Vec<Finding>) {
+    let (bound, mut findings) = bound(deployer, tenant, documents);
+    for document in &bound {
         match document {
             Document::Flow(flow) => {
                 findings.extend(flow.warnings.iter().cloned());
@@ -43,19 +48,32 @@ async fn check(deployer: &Deployer, tenant: &TenantId, documents: &[Document]) -
             }
             Document::Trigger(trigger) => {
                 findings.extend(trigger.warnings.iter().cloned());
-                findings.extend(check_trigger(deployer, tenant, trigger, documents).await);
+                findings.extend(check_trigger(deployer, tenant, trigger, (documents, &bound)).await);
             }
         }
     }
     findings.extend(doubles(documents));
     findings.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
-    findings
+    (bound, findings)
+}
+
+/// The documents as they are read where the plugins are known, and what is wrong with the others.
+fn bound(deployer: &Deployer, tenant: &TenantId, documents: &[Document]) -> (Vec<Document>, Vec<Finding>) {
+    let contracts = deployer.sandboxes.plugins.contracts(tenant);
+    let (mut bound, mut findings) = (vec![], vec![]);
+    for document in documents {
+        match document.bound(&contracts) {
+            Ok(document) => bound.push(document),
+            Err(found) => findings.extend(found),
+        }
+    }
+    (bound, findings)
 }
 
 /// What documents need of the vault and is not there.
-fn missing(vault: &Vault, documents: &[Document]) -> Vec<Finding> {
-    let mut findings = vec![];
-    for document in documents {
+fn missing(deployer: &Deployer, tenant: &Tenant, documents: &[Document]) -> Vec<Finding> {
+    let (vault, mut findings) = (&tenant.vault, vec![]);
+    for document in &bound(deployer, &tenant.id, documents).0 {
         let (file, needs) = match document {
             Document::Flow(flow) => (&flow.file, &flow.needs),
             Document::Trigger(trigger) => (&trigger.file, &trigger.needs),
@@ -102,7 +120,9 @@ async fn check_call(
     // A `with` that is one expression has no shape before the run.
     let (known, expressions) = (call.with.skeleton(), call.with.expression_pointers());
     let mut findings = action.check(&known, &expressions);
-    findings.extend(check_later(deployer, tenant, action.expressions(&known)).await);
+    let contract = deployer.sandboxes.plugins.contracts(tenant).action(call.plugin);
+    let later = contract.map(|contract| contract.expressions(&known)).unwrap_or_default();
+    findings.extend(check_later(deployer, tenant, later).await);
     findings.extend(action.wrong_schemas(&known));
     let finding = |severity, (pointer, sentence): (String, String)| {
         let message = format!("{}: {sentence}", spot("with", &pointer));
@@ -189,7 +209,7 @@ async fn check_trigger(
     deployer: &Deployer,
     tenant: &TenantId,
     document: &TriggerDocument,
-    documents: &[Document],
+    (documents, bound): (&[Document], &[Document]),
 ) -> Vec<Finding> {
     let at = |pointer: &str, message: String| error(&document.file, document.place(pointer), message);
     let mut findings = match deployer.sandboxes.plugins.get(tenant, &document.uses) {
@@ -203,8 +223,9 @@ async fn check_trigger(
     if let Err(reason) = flow_exists(deployer, tenant, document, documents) {
         findings.push(at("/flow", reason));
     }
-    if let Err(reason) = path_is_free(deployer, tenant, document, documents) {
-        findings.push(at("/with/path", reason));
+    if let Err(reason) = path_is_free(deployer, tenant, document, bound) {
+        let pointer = document.path.as_ref().map_or("/with", |path| &path.pointer);
+        findings.push(at(pointer, reason));
     }
     findings
 }
@@ -223,7 +244,9 @@ async fn check_config(
     };
     let (known, expressions) = document.skeleton();
     let mut findings = trigger.check(&known, &expressions);
-    findings.extend(check_later(deployer, tenant, trigger.expressions(&known)).await);
+    let contract = deployer.sandboxes.plugins.contracts(tenant).trigger(&document.uses);
+    let later = contract.map(|contract| contract.expressions(&known)).unwrap_or_default();
+    findings.extend(check_later(deployer, tenant, later).await);
     findings.extend(trigger.wrong_schemas(&known));
     let named = |(severity, (pointer, sentence)): (Severity, (String, String))| {
         (severity, (format!("/with{pointer}"), format!("{}: {sentence}", spot("with", &pointer))))
@@ -284,17 +307,14 @@ fn path_is_free(
     trigger: &TriggerDocument,
     documents: &[Document],
 ) -> Result<(), String> {
-    let path_of = |trigger: &TriggerDocument| {
-        trigger.with.get("path").and_then(Value::as_str).map(|path| path.trim_matches('/').to_owned())
-    };
-    let Some(path) = path_of(trigger) else { return Ok(()) };
+    let Some(HookPath { path, is_guarded, .. }) = &trigger.path else { return Ok(()) };
     if path.is_empty() {
         return Err(
             "the path is empty: write one such as `orders/new`, or leave it out for a minted address"
                 .to_owned(),
         );
     }
-    if trigger.with.get("auth").is_none_or(|auth| auth.is_null() || auth == "none") {
+    if !is_guarded {
         return Err(format!(
             "the path `{path}` can be guessed: declare `auth`, or leave the path out for a minted address"
         ));
@@ -315,12 +335,12 @@ fn path_is_free(
     for document in documents {
         if let Document::Trigger(other) = document
             && !is_same(&other.namespace, &other.name)
-            && path_of(other).as_deref() == Some(&path)
+            && other.path.as_ref().is_some_and(|other| other.path == *path)
         {
             return taken(other.qualified_name());
         }
     }
-    match deployer.deployed.catalog().path_owner(tenant, &path) {
+    match deployer.deployed.catalog().path_owner(tenant, path) {
         Some(owner) if !is_same(&owner.document.namespace, &owner.document.name) => taken(owner.full_name()),
         _ => Ok(()),
     }

@@ -66,7 +66,7 @@ impl Deployer {
         let deployed = &self.deployed;
         let _turn = tenant.deploying.lock().await;
         let _switching = deployed.lifecycle.switching();
-        let mut findings = self.check(&tenant.id, &documents).await;
+        let (documents, mut findings) = self.check(&tenant.id, &documents).await;
         findings.retain(|finding| finding.severity == Severity::Error);
         if !findings.is_empty() {
             return Err(DeployError::Findings(findings));

@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use super::Deployer;
 use crate::engine::Runtime;
-use crate::engine::steps::{PluginView, plugin_view};
+use crate::engine::steps::{PluginView, Steps as _, plugin_view};
+use crate::flow::Document;
 use crate::id::TenantId;
 use crate::journal::{PluginRow, Write};
 use crate::problem::{Problem, kind};
@@ -39,8 +40,18 @@ impl Deployer {
             wasm: Bytes::copy_from_slice(wasm),
         };
         self.deployed.commit(vec![Write::PutPlugin(row)]).await?;
-        let view = plugin_view(&plugin);
+        let (view, name) = (plugin_view(&plugin), plugin.name.clone());
         plugins.add(Some(tenant), plugin);
+        // A start of the host may have read flows without the plugin, which it could not use.
+        self.deployed.catalog_mut().renew_flows(tenant, |flow| {
+            if !flow.calls().any(|call| call.plugin.name == name) {
+                return None;
+            }
+            match self.sandboxes.read(tenant, &flow.source, &flow.file).ok()?.pop()? {
+                Document::Flow(flow) => Some(flow),
+                Document::Trigger(_) => None,
+            }
+        });
         Ok(view)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::triggers::tied;
 use super::{DeployedFlow, Deployer};
+use crate::engine::steps::Steps as _;
 use crate::flow::Document;
 use crate::journal::{FlowRow, StorageError, TriggerRow};
 
@@ -36,7 +37,7 @@ impl Deployer {
 
     fn load_flow(&self, row: FlowRow) {
         let FlowRow { tenant, id, source, installed_at, .. } = row;
-        match crate::flow::read(&source, &id.to_string()).as_deref() {
+        match self.sandboxes.read(&tenant, &source, &id.to_string()).as_deref() {
             Ok([Document::Flow(flow)]) => {
                 let flow = DeployedFlow { flow: flow.clone(), installed_at };
                 self.deployed.catalog_mut().put_flow(&tenant, flow);
@@ -50,7 +51,7 @@ impl Deployer {
     fn load_trigger(&self, row: TriggerRow) {
         let TriggerRow { tenant, namespace, name, source, token, enabled } = row;
         let label = format!("{namespace}/{name}");
-        let documents = crate::flow::read(&source, &label);
+        let documents = self.sandboxes.read(&tenant, &source, &label);
         let Ok([Document::Trigger(document)]) = documents.as_deref() else {
             tracing::error!(%tenant, trigger = label, "the deployed trigger is not valid for this version");
             return;

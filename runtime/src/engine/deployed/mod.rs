@@ -29,7 +29,7 @@ pub use self::view::{FlowView, ScheduleView, SubscriptionView, TriggerView};
 use super::addresses::Addresses;
 use super::journals::{Journals, storage_problem};
 use super::lifecycle::Lifecycle;
-use super::steps::Sandboxes;
+use super::steps::{Sandboxes, Steps};
 use super::tenant::Tenants;
 use crate::flow::{Document, Flow};
 use crate::id::{FlowId, TenantId};
@@ -41,6 +41,7 @@ pub(super) struct Deployed {
     catalog: RwLock<Catalog>,
     pub schedules: Book,
     subscriptions: Bell,
+    pub steps: Arc<dyn Steps>,
     pub journals: Arc<Journals>,
     pub tenants: Arc<Tenants>,
     pub lifecycle: Arc<Lifecycle>,
@@ -67,6 +68,7 @@ pub(super) enum TextError {
 
 impl Deployed {
     pub fn new(
+        steps: Arc<dyn Steps>,
         journals: Arc<Journals>,
         tenants: Arc<Tenants>,
         lifecycle: Arc<Lifecycle>,
@@ -74,7 +76,7 @@ impl Deployed {
         schedules: Book,
     ) -> Self {
         let (catalog, subscriptions) = Default::default();
-        Self { catalog, schedules, subscriptions, journals, tenants, lifecycle, addresses }
+        Self { catalog, schedules, subscriptions, steps, journals, tenants, lifecycle, addresses }
     }
 
     pub fn catalog(&self) -> RwLockReadGuard<'_, Catalog> {
@@ -93,7 +95,7 @@ impl Deployed {
         let (owner, wanted) = (tenant.clone(), id.clone());
         let row = self.journals.durable.journal.ask(move |storage| storage.flow(&owner, &wanted)).await?;
         let row = row.ok_or_else(|| TextError::NoFlow(id.clone()))?;
-        match crate::flow::read(&row.source, &id.to_string()).as_deref() {
+        match self.steps.read(tenant, &row.source, &id.to_string()).as_deref() {
             Ok([Document::Flow(flow)]) => Ok(flow.clone()),
             Ok(_) => Err(TextError::Unreadable(format!("the stored text of {id} is not one flow"))),
             Err(findings) => Err(TextError::Unreadable(format!(

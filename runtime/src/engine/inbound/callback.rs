@@ -109,7 +109,7 @@ fn over() -> Problem {
     Problem::new("about:blank", "Gone", 410).detail("the step does not wait any more; this changed nothing")
 }
 
-/// What the plugin sees of a request: shaped like the event of a webhook.
+/// What the plugin sees of a request: shaped like the event of a trigger.
 fn request(inbound: Inbound) -> Result<Value, Problem> {
     let media = inbound.headers.iter().find(|(name, _)| name == "content-type");
     let media =

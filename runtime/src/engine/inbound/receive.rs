@@ -1,4 +1,4 @@
-//! The webhook path: an inbound request, judged by its trigger's plugin in a sandbox, becomes a journalled run and an
+//! The way of an inbound request: the request, judged by its trigger's plugin in a sandbox, becomes a journalled run and an
 //! answer. Nothing is acknowledged before the journal has it.
 
 use std::sync::Arc;

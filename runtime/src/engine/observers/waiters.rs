@@ -1,4 +1,4 @@
-//! Who waits for a run: the caller of a webhook for its answer, a client for its end. In memory only; a caller does
+//! Who waits for a run: the caller of a hook for its answer, a client for its end. In memory only; a caller does
 //! not survive the process it is connected to.
 
 use std::collections::HashMap;

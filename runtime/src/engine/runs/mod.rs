@@ -50,10 +50,10 @@ pub(super) struct Runs {
 }
 
 impl Runs {
-    pub fn new(steps: Arc<dyn Steps>, deployed: Arc<Deployed>, observers: Arc<Observers>) -> Self {
+    pub fn new(deployed: Arc<Deployed>, observers: Arc<Observers>) -> Self {
         let (journals, tenants) = (deployed.journals.clone(), deployed.tenants.clone());
         let (lifecycle, addresses) = (deployed.lifecycle.clone(), deployed.addresses.clone());
-        let registry = Registry::default();
+        let (steps, registry) = (deployed.steps.clone(), Registry::default());
         Self { steps, deployed, journals, tenants, lifecycle, observers, addresses, registry }
     }
 

@@ -63,7 +63,10 @@ impl Host {
             Journal::new(Arc::new(MemoryStorage::new()), GroupSettings::default()),
         );
         let checker = &around.checker;
+        let mistake = around.mistake;
+        let hands = Hands { host: number, world: around.world.clone(), journal: durable, mistake };
         let deployed = Deployed::new(
+            Arc::new(hands),
             Arc::new(journals),
             Arc::new(Tenants::from_iter([tenant.clone()])),
             Arc::new(Lifecycle::new(around.clock.clone(), None)),
@@ -74,9 +77,7 @@ impl Host {
             let flow = DeployedFlow { flow: flow.clone(), installed_at: around.clock.now() };
             deployed.catalog_mut().put_flow(&id, flow);
         }
-        let mistake = around.mistake;
-        let hands = Hands { host: number, world: around.world.clone(), journal: durable, mistake };
-        let runs = Arc::new(Runs::new(Arc::new(hands), Arc::new(deployed), Arc::new(Observers::new())));
+        let runs = Arc::new(Runs::new(Arc::new(deployed), Arc::new(Observers::new())));
         let executor = Executor::new();
         let host = Self { runs: runs.clone(), tenant, writer, flying: None, mistake, executor };
         host.executor.runtime.block_on(lease::join(&runs.journals, &runs.lifecycle)).unwrap();

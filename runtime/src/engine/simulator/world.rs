@@ -13,8 +13,8 @@ use super::check::Checker;
 use super::mistake::Mistake;
 use crate::engine::steps::{Attempt, Evaluation, Steps};
 use crate::engine::tenant::Tenant;
-use crate::flow::{Ask, Hidden, Outcome, Suspension};
-use crate::id::RunId;
+use crate::flow::{Ask, Document, Finding, Hidden, Outcome, Suspension};
+use crate::id::{RunId, TenantId};
 use crate::journal::{Journal, Lease, RunKey};
 use crate::problem::{Problem, kind};
 
@@ -298,6 +298,10 @@ impl Hands {
 }
 
 impl Steps for Hands {
+    fn read(&self, _: &TenantId, text: &str, file: &str) -> Result<Vec<Document>, Vec<Finding>> {
+        crate::flow::read(text, file)
+    }
+
     fn call(
         self: Arc<Self>,
         tenant: Arc<Tenant>,

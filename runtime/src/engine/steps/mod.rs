@@ -24,7 +24,8 @@ pub(super) use self::sandboxes::Sandboxes;
 pub(super) use self::switch::{SubscribeError, subscribe, unsubscribe};
 pub use self::trial::{Trial, TrialEnd};
 use super::tenant::Tenant;
-use crate::flow::{Ask, Outcome, Variables};
+use crate::flow::{Ask, Document, Finding, Outcome, Variables};
+use crate::id::TenantId;
 use crate::problem::Problem;
 
 /// An expression that is not evaluated natively.
@@ -38,6 +39,9 @@ pub(super) struct Evaluation {
 
 /// Each of these ends in an answer, whatever goes wrong. A future that is dropped leaves nothing running on this host.
 pub(super) trait Steps: Send + Sync {
+    /// Reads the text of a tenant's flow, with what the plugins that it calls say of it.
+    fn read(&self, tenant: &TenantId, text: &str, file: &str) -> Result<Vec<Document>, Vec<Finding>>;
+
     /// One attempt of a step.
     fn call(self: Arc<Self>, tenant: Arc<Tenant>, attempt: Attempt, ask: Ask) -> BoxFuture<'static, Outcome>;
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::engine::Runtime;
+use crate::flow::{Contract, Contracts};
 use crate::host::Plugin;
 use crate::id::{PluginRef, TenantId};
 
@@ -32,22 +33,93 @@ pub struct PluginView {
 /// Owner (none: everyone), name, version.
 type Key = (Option<TenantId>, String, Version);
 
+/// The action of the bundle that is the language's own `call: http`.
+const HTTP: &str = "http";
+
 #[derive(Default)]
 pub(in crate::engine) struct Plugins {
-    installed: RwLock<BTreeMap<Key, Arc<Plugin>>>,
+    installed: RwLock<BTreeMap<Key, Installed>>,
+}
+
+/// A plugin, and what its schemas say that the host must know, by the names of its actions and triggers.
+struct Installed {
+    plugin: Arc<Plugin>,
+    actions: BTreeMap<String, Arc<Contract>>,
+    triggers: BTreeMap<String, Arc<Contract>>,
+}
+
+impl Installed {
+    fn new(plugin: Arc<Plugin>) -> Self {
+        let contract = |name: &String, schema| (name.clone(), Arc::new(Contract::of(schema)));
+        let (actions, triggers) = (&plugin.descriptor.actions, &plugin.descriptor.triggers);
+        Self {
+            actions: actions.iter().map(|action| contract(&action.name, &action.input)).collect(),
+            triggers: triggers.iter().map(|trigger| contract(&trigger.name, &trigger.config)).collect(),
+            plugin,
+        }
+    }
+}
+
+/// The contracts of the plugins that one tenant may call.
+pub(in crate::engine) struct TenantContracts<'p> {
+    plugins: &'p Plugins,
+    tenant: &'p TenantId,
+}
+
+impl Contracts for TenantContracts<'_> {
+    fn action(&self, wanted: &PluginRef) -> Option<Arc<Contract>> {
+        self.plugins.find(self.tenant, wanted, |installed| {
+            let action = installed.plugin.action(wanted.action.as_deref()).ok()?;
+            installed.actions.get(&action.name).cloned()
+        })
+    }
+
+    fn trigger(&self, wanted: &PluginRef) -> Option<Arc<Contract>> {
+        self.plugins.find(self.tenant, wanted, |installed| {
+            let trigger = installed.plugin.trigger(wanted.action.as_deref()).ok()?;
+            installed.triggers.get(&trigger.name).cloned()
+        })
+    }
+
+    fn http(&self) -> Option<PluginRef> {
+        let installed = self.plugins.installed.read().expect("no panic while held");
+        let mut bundled = installed.iter().filter(|((owner, ..), _)| owner.is_none());
+        let ((_, name, version), _) = bundled.find(|(_, installed)| installed.actions.contains_key(HTTP))?;
+        Some(PluginRef { name: name.clone(), action: Some(HTTP.to_owned()), version: version.clone() })
+    }
 }
 
 impl Plugins {
     pub fn add(&self, owner: Option<&TenantId>, plugin: Arc<Plugin>) {
         let key = (owner.cloned(), plugin.name.clone(), plugin.version.clone());
-        self.installed.write().expect("no panic while held").insert(key, plugin);
+        self.installed.write().expect("no panic while held").insert(key, Installed::new(plugin));
+    }
+
+    /// What is known of the plugins that a tenant may call.
+    pub fn contracts<'p>(&'p self, tenant: &'p TenantId) -> TenantContracts<'p> {
+        TenantContracts { plugins: self, tenant }
+    }
+
+    /// Looks at a plugin that a tenant may call: its own one first.
+    fn find<T>(
+        &self,
+        tenant: &TenantId,
+        wanted: &PluginRef,
+        look: impl Fn(&Installed) -> Option<T>,
+    ) -> Option<T> {
+        let installed = self.installed.read().expect("no panic while held");
+        let owners = [Some(tenant.clone()), None];
+        let found = owners
+            .into_iter()
+            .find_map(|owner| installed.get(&(owner, wanted.name.clone(), wanted.version.clone())))?;
+        look(found)
     }
 
     /// Whether these very bytes are installed for the tenant.
     pub fn has(&self, tenant: &TenantId, plugin: &Plugin) -> bool {
         let key = (Some(tenant.clone()), plugin.name.clone(), plugin.version.clone());
         let installed = self.installed.read().expect("no panic while held");
-        installed.get(&key).is_some_and(|kept| kept.digest == plugin.digest)
+        installed.get(&key).is_some_and(|kept| kept.plugin.digest == plugin.digest)
     }
 
     /// Whether the host ships a plugin of this name: its name is not for tenants.
@@ -58,12 +130,10 @@ impl Plugins {
 
     /// The error is a sentence that says what there is instead.
     pub fn get(&self, tenant: &TenantId, wanted: &PluginRef) -> Result<Arc<Plugin>, String> {
-        let installed = self.installed.read().expect("no panic while held");
-        for owner in [Some(tenant.clone()), None] {
-            if let Some(plugin) = installed.get(&(owner, wanted.name.clone(), wanted.version.clone())) {
-                return Ok(plugin.clone());
-            }
+        if let Some(plugin) = self.find(tenant, wanted, |installed| Some(installed.plugin.clone())) {
+            return Ok(plugin);
         }
+        let installed = self.installed.read().expect("no panic while held");
         let seen =
             || installed.keys().filter(|(owner, ..)| owner.as_ref().is_none_or(|owner| owner == tenant));
         let versions: Vec<_> = seen()
@@ -98,7 +168,7 @@ impl Plugins {
         let installed = self.installed.read().expect("no panic while held");
         let seen =
             installed.iter().filter(|((owner, ..), _)| owner.as_ref().is_none_or(|owner| owner == tenant));
-        seen.map(|(_, plugin)| view(plugin)).collect()
+        seen.map(|(_, installed)| view(&installed.plugin)).collect()
     }
 }
 

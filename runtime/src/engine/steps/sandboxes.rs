@@ -13,8 +13,9 @@ use crate::clock::Clock;
 use crate::engine::addresses::Addresses;
 use crate::engine::observers::Observers;
 use crate::engine::tenant::Tenant;
-use crate::flow::{Ask, Outcome};
+use crate::flow::{Ask, Document, Finding, Outcome, read_with};
 use crate::host::{Evaluator, Expressions, Host};
+use crate::id::TenantId;
 use crate::problem::Problem;
 
 pub(in crate::engine) struct Sandboxes {
@@ -34,6 +35,10 @@ impl Sandboxes {
 }
 
 impl Steps for Sandboxes {
+    fn read(&self, tenant: &TenantId, text: &str, file: &str) -> Result<Vec<Document>, Vec<Finding>> {
+        read_with(text, file, &self.plugins.contracts(tenant))
+    }
+
     fn call(self: Arc<Self>, tenant: Arc<Tenant>, attempt: Attempt, ask: Ask) -> BoxFuture<'static, Outcome> {
         Box::pin(async move { call::call(&self, &tenant, attempt, ask).await })
     }

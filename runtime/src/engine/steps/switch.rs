@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::call::{LEFT_BYTES, deadline_ms, grants, host_failed, limits, trigger_credentials};
 use super::sandboxes::Sandboxes;
 use crate::engine::tenant::Tenant;
-use crate::flow::Needs;
+use crate::flow::{Contracts, Needs};
 use crate::host::{Call, Called, HostError, Plugin, Reach, SwitchContext};
 use crate::id::PluginRef;
 use crate::journal::SubscriptionRow;
@@ -43,19 +43,9 @@ pub(in crate::engine) async fn subscribe(
         }
         Ok(state) => Ok(state),
         Err(problem) => {
-            let is_doubtful = was_cut_off || may_have_arrived(&problem);
+            let is_doubtful = was_cut_off || problem.may_have_arrived();
             Err(SubscribeError { problem, is_doubtful })
         }
-    }
-}
-
-/// Whether a request that failed may have done what it asked for: it went out, and its answer is not that of whoever
-/// should have done it.
-fn may_have_arrived(problem: &Problem) -> bool {
-    let said = |key: &str| problem.data.as_ref().and_then(|data| data.get(key)?.as_str()).unwrap_or_default();
-    match said("code") {
-        "http-status" => matches!(problem.status, 500 | 502 | 504),
-        _ => matches!(said("sent"), "yes" | "unknown"),
     }
 }
 
@@ -95,7 +85,11 @@ fn switch(sandboxes: &Sandboxes, tenant: &Tenant, row: &SubscriptionRow) -> Reac
         deadline_ms: deadline_ms(sandboxes, tenant),
         url: row.url.clone(),
     };
-    let credentials = trigger_credentials(tenant, &Needs::of_config(&row.config));
+    let uses = row.uses.parse::<PluginRef>().ok();
+    let contract = uses.and_then(|uses| sandboxes.plugins.contracts(&tenant.id).trigger(&uses));
+    let config = serde_json::from_str(&row.config).unwrap_or_default();
+    let needs = contract.map(|contract| Needs::of_config(&contract, &config)).unwrap_or_default();
+    let credentials = trigger_credentials(tenant, &needs);
     Reach::Switch(context, grants(sandboxes, tenant, credentials))
 }
 

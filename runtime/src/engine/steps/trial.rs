@@ -9,7 +9,7 @@ use super::call::{self, Attempt};
 use super::sandboxes::Sandboxes;
 use crate::engine::tenant::Tenant;
 use crate::engine::{Runtime, carried};
-use crate::flow::{Ask, Hidden, Needs, Outcome, Place, Suspension, paths};
+use crate::flow::{Ask, Contracts, Hidden, Needs, Outcome, Place, Suspension, paths};
 use crate::id::{PluginRef, RunId, TenantId};
 use crate::problem::{Problem, kind};
 
@@ -71,7 +71,9 @@ async fn call(
 ) -> Result<Trial, Problem> {
     tenant.admit_request()?;
     let _slot = tenant.slot().await;
-    let needs = Arc::new(Needs::of_call(&input.to_string()));
+    let contract = sandboxes.plugins.contracts(&tenant.id).action(&plugin);
+    let needs = contract.map(|contract| Needs::of_call(&contract, &input));
+    let needs = Arc::new(needs.unwrap_or_default());
     let run = RunId::mint();
     let attempt = || Attempt {
         run,

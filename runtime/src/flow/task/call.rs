@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::flow::contract::{Contract, Format};
 use crate::flow::definition::{Builder, Input, unknown_use};
 use crate::flow::node::{Data, Node, Place};
 use crate::flow::reader::{Fields, INSIDE, Keys, nearest};
@@ -55,7 +56,10 @@ const HTTP: Keys<'_> =
     Keys { known: &["method", "endpoint", "headers", "query", "body", "output", "redirect"], later: &[] };
 const ENDPOINT: Keys<'_> = Keys {
     known: &["uri"],
-    later: &[("authentication", "call `http-request:1.0.0@default`, which takes `basic` and `connection`")],
+    later: &[(
+        "authentication",
+        "call the plugin for HTTP requests by its name (`flowcell plugins list`): it takes `basic` and `connection`",
+    )],
 };
 /// Kinds of call that the language has and this host does not, each with the reason and the way out.
 const REFUSED: &[(&str, &str)] = &[
@@ -110,22 +114,16 @@ pub(crate) fn function(builder: &mut Builder<'_>, node: &Node) -> Option<Functio
 }
 
 fn call_function(builder: &mut Builder<'_>, function: Function, node: &Node, with: Option<&Node>) -> Call {
-    let mut call = function.call;
+    let call = function.call;
     let Some(with) = with else {
         return call;
     };
     if !function.has_with {
-        let with = &with_retries(builder, with);
-        let value = builder.reader.template(with, INSIDE);
-        call.connections = builder.reader.need_in_call(with);
-        call.with = value;
-        call.node = Some(with.clone());
-        call.at = node.at;
-        return call;
+        let (with, template, connections) = written(builder, &call.plugin, with);
+        return Call { with: template, node: Some(with), connections, at: node.at, ..call };
     }
     let value = builder.reader.template(with, INSIDE);
-    call.arguments = Some(Arguments { value, input: function.input });
-    call
+    Call { arguments: Some(Arguments { value, input: function.input }), ..call }
 }
 
 fn read_target(builder: &mut Builder<'_>, node: &Node, target: &str, with: Option<&Node>) -> Option<Call> {
@@ -149,49 +147,56 @@ fn read_target(builder: &mut Builder<'_>, node: &Node, target: &str, with: Optio
             return None;
         }
     };
-    let with = with.map(|with| with_retries(builder, with));
-    let mut connections: Arc<[String]> = [].into();
-    let template = match &with {
-        Some(with) => {
-            connections = builder.reader.need_in_call(with);
-            builder.reader.template(with, INSIDE)
-        }
-        None => Template::literal(Value::Object(Default::default())),
-    };
-    Some(Call {
+    let call = Call {
         plugin,
-        with: template,
+        with: Template::literal(Value::Object(Default::default())),
         at: node.at,
-        node: with,
+        node: None,
         arguments: None,
-        connections,
+        connections: [].into(),
         expand: false,
-    })
+    };
+    let Some(with) = with else {
+        return Some(call);
+    };
+    let (with, template, connections) = written(builder, &call.plugin, with);
+    Some(Call { with: template, node: Some(with), connections, ..call })
 }
 
-/// `with`, in which the name of a policy in `use.retries` stands for what it says: under `retry`, and under that of a request
-/// in it, such as `subscribe`. In a flow without such policies it is what the action takes it for.
-fn with_retries(builder: &mut Builder<'_>, with: &Node) -> Node {
+/// The `with` of a call, as the plugin's contract has it: the value in which retry policies stand instead of their names,
+/// that as a template, and the connections that it names.
+fn written(builder: &mut Builder<'_>, plugin: &PluginRef, with: &Node) -> (Node, Template, Arc<[String]>) {
+    let Some(contract) = builder.contract(plugin) else {
+        return (with.clone(), builder.reader.template(with, INSIDE), [].into());
+    };
+    let with = with_retries(builder, &contract, with);
+    let connections = builder.reader.need_in_call(&contract, &with);
+    let template = builder.reader.template(&with, INSIDE);
+    (with, template, connections)
+}
+
+/// `with`, in which the name of a policy in `use.retries` stands for what it says. In a flow without such policies a name is
+/// what the action takes it for.
+fn with_retries(builder: &mut Builder<'_>, contract: &Contract, with: &Node) -> Node {
     let mut with = with.clone();
     if builder.uses.written_retries.is_empty() {
         return with;
     }
-    let Data::Map(entries) = &mut with.data else { return with };
-    for entry in entries {
-        match &mut entry.value.data {
-            Data::Text(name) if entry.key == "retry" && !name.trim_start().starts_with("${") => {
-                if let Some(policy) = builder.uses.written_retries.get(name) {
-                    entry.value = policy.clone();
-                    continue;
-                }
+    let named =
+        contract.places(&with).into_iter().filter_map(|place| match (place.format, &place.node.data) {
+            (Format::RetryPolicy, Data::Text(name)) if !name.trim_start().starts_with("${") => {
+                Some((place.pointer, name.clone(), place.node.at))
+            }
+            _ => None,
+        });
+    for (pointer, name, at) in named.collect::<Vec<_>>() {
+        match (builder.uses.written_retries.get(&name), with.at_mut(&pointer)) {
+            (Some(policy), Some(place)) => *place = policy.clone(),
+            _ => {
                 let known = builder.uses.written_retries.keys().map(String::as_str);
-                let message = unknown_use("retries", name, nearest(name, known));
-                builder.reader.error(entry.value.at, message);
+                let message = unknown_use("retries", &name, nearest(&name, known));
+                builder.reader.error(at, message);
             }
-            Data::Map(_) if ["subscribe", "unsubscribe"].contains(&entry.key.as_str()) => {
-                entry.value = with_retries(builder, &entry.value);
-            }
-            _ => {}
         }
     }
     with
@@ -237,11 +242,7 @@ fn http(builder: &mut Builder<'_>, node: &Node, with: Option<&Node>) -> Option<C
     let (address, expand) = endpoint_of(builder, endpoint)?;
     let normal = with_endpoint(with, address);
     Some(Call {
-        plugin: PluginRef {
-            name: "http-request".to_owned(),
-            action: Some("http".to_owned()),
-            version: semver::Version::new(1, 0, 0),
-        },
+        plugin: builder.http(),
         with: builder.reader.template(&normal, INSIDE),
         at: node.at,
         node: Some(normal),

@@ -16,7 +16,7 @@ use crate::flow::state::{Body, Next, Stop, Turn, truthy};
 use crate::flow::template::Template;
 use crate::problem::{Problem, canonical};
 
-use super::retry::{LONGEST_PAUSE, Retry, policy, retry_after};
+use super::retry::{LONGEST_PAUSE, Retry, policy};
 
 #[derive(Debug)]
 pub(crate) struct Try {
@@ -250,7 +250,7 @@ impl Try {
         if progress.retries >= retry.count {
             return Ok(None);
         }
-        let asked = progress.problem.as_ref().and_then(|problem| retry_after(problem, at));
+        let asked = progress.problem.as_ref().and_then(|problem| problem.asked_pause(at));
         let own = retry.pause(progress.retries, seed ^ u64::from(progress.retries));
         let pause = own.max(asked.unwrap_or_default()).min(LONGEST_PAUSE);
         let spent = Duration::try_from(at.duration_since(progress.began)).unwrap_or_default();
