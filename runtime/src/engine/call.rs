@@ -17,7 +17,7 @@ use super::tenant::Tenant;
 use super::view::RunChange;
 use crate::capability::log::LogLine;
 use crate::capability::vault::Credentials;
-use crate::flow::{Ask, Hidden, Mask, Needs, Outcome, Suspension};
+use crate::flow::{Ask, Mask, MaskedTexts, Needs, Outcome, Suspension};
 use crate::host::{
     self, Action, CallLimits, Called, Errand, Grants, HostError, Plugin, StepContext, Surroundings,
     SwitchContext,
@@ -43,7 +43,7 @@ pub(super) struct Attempt {
     /// What its flow may use of the vault.
     pub needs: Arc<Needs>,
     /// What of its run is not shown, in log lines neither.
-    pub hidden: Hidden,
+    pub hidden: MaskedTexts,
     pub mask: Option<Mask>,
 }
 

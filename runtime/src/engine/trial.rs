@@ -8,7 +8,7 @@ use super::Runtime;
 use super::call::{self, Attempt};
 use super::tenant::Tenant;
 use super::view::{Trial, TrialEnd};
-use crate::flow::{Ask, Hidden, Needs, Outcome, Suspension, paths};
+use crate::flow::{Ask, MaskedTexts, Needs, Outcome, Suspension, paths};
 use crate::id::{PluginRef, RunId};
 use crate::problem::{Problem, kind};
 
@@ -30,7 +30,7 @@ pub(super) async fn call(
         attempt: 1,
         plugin: plugin.clone(),
         needs: needs.clone(),
-        hidden: Hidden::default(),
+        hidden: MaskedTexts::default(),
         mask: None,
     };
     let ask = Ask::Start { input: Arc::new(input) };

@@ -14,7 +14,7 @@ use crate::engine::call::Attempt;
 use crate::engine::core::Core;
 use crate::engine::steps::{Evaluation, Steps};
 use crate::engine::tenant::Tenant;
-use crate::flow::{Ask, Hidden, Outcome, Suspension};
+use crate::flow::{Ask, MaskedTexts, Outcome, Suspension};
 use crate::id::RunId;
 use crate::journal::{Lease, RunKey};
 use crate::problem::{Problem, kind};
@@ -348,7 +348,7 @@ impl Steps for Hands {
                 attempt: 0,
                 plugin: "jq:1.0.0".parse().unwrap(),
                 needs: Arc::default(),
-                hidden: Hidden::default(),
+                hidden: MaskedTexts::default(),
                 mask: None,
             };
             match self.ask(Lease(0), &nobody, Asked::Evaluate(answer), String::new()).await {

@@ -25,7 +25,7 @@ use crate::problem::Problem;
 use super::definition::{Flow, ListIndex};
 use super::event::{Effect, End, EvaluationId, Event, Status, StepId, StepRecord, TimerId};
 use super::expression::Budget;
-use super::mask::{Hidden, Mask};
+use super::mask::{Mask, MaskedTexts};
 use super::needs::Needs;
 use super::task::{Kind, Then, call};
 
@@ -89,7 +89,7 @@ pub struct RunState {
     changed: Vec<StepId>,
     history_bytes: usize,
     /// What of the values that have passed is masked.
-    hidden: Hidden,
+    hidden: MaskedTexts,
     /// Why the run can give no answer any more, once it cannot.
     answered: Option<String>,
     entered: u32,
@@ -176,7 +176,7 @@ impl RunState {
             steps: Vec::new(),
             changed: Vec::new(),
             history_bytes: 0,
-            hidden: Hidden::default(),
+            hidden: MaskedTexts::default(),
             answered: None,
             entered: 0,
         }
@@ -343,7 +343,7 @@ impl RunState {
     }
 
     /// What the history does not show of the run, as far as it has come.
-    pub(crate) fn hidden(&self) -> &Hidden {
+    pub(crate) fn hidden(&self) -> &MaskedTexts {
         &self.hidden
     }
 
