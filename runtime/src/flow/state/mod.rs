@@ -27,6 +27,7 @@ use super::event::{Effect, End, EvaluationId, Event, Status, StepId, StepRecord,
 use super::expression::Budget;
 use super::mask::{Mask, MaskedTexts};
 use super::needs::Needs;
+pub(crate) use super::task::Body;
 use super::task::{Kind, Then, call};
 
 mod branch;
@@ -41,8 +42,8 @@ mod unwind;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use branch::Holder;
 use branch::{BranchId, Branches, TRUNK};
-pub(crate) use frame::Body;
 use frame::Frame;
 use scope::Pending;
 pub(crate) use scope::{admit, truthy};
