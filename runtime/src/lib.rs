@@ -18,6 +18,7 @@ mod host;
 mod id;
 mod journal;
 pub mod problem;
+mod redact;
 mod server;
 
 pub use cli::main;

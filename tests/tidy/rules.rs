@@ -32,6 +32,16 @@ pub const PARTS: &[Part] = &[
         uses: AllBut(EVERYTHING),
         never_crates: &["tokio", "hyper", "wasmtime", "rusqlite"],
     },
+    Part {
+        module: "redact",
+        uses: AllBut(EVERYTHING),
+        never_crates: &["tokio", "hyper", "wasmtime", "rusqlite"],
+    },
+    Part {
+        module: "redact",
+        uses: AllBut(EVERYTHING),
+        never_crates: &["tokio", "hyper", "wasmtime", "rusqlite"],
+    },
     Part { module: "clock", uses: AllBut(EVERYTHING), never_crates: &["hyper", "wasmtime", "rusqlite"] },
     Part { module: "config", uses: AllBut(EVERYTHING), never_crates: &["tokio", "wasmtime", "rusqlite"] },
     Part {
@@ -59,7 +69,11 @@ pub const PARTS: &[Part] = &[
         uses: AllBut(&["server", "cli"]),
         never_crates: &["hyper", "hyper_util", "wasmtime", "wasmtime_wasi", "rusqlite"],
     },
-    Part { module: "server", uses: PublicAnd(&[]), never_crates: &["wasmtime", "wasmtime_wasi", "rusqlite"] },
+    Part {
+        module: "server",
+        uses: PublicAnd(&["redact"]),
+        never_crates: &["wasmtime", "wasmtime_wasi", "rusqlite"],
+    },
     Part {
         module: "cli",
         uses: PublicAnd(&["server"]),

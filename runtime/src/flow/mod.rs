@@ -41,7 +41,7 @@ pub use event::{
 };
 pub use finding::{Finding, Severity};
 pub use import::{Imported, Place, Sample, SampleVariable, curl as import_curl, paths, sample};
-pub(crate) use mask::{Hidden, Mask};
+pub(crate) use mask::{Mask, MaskedTexts};
 pub(crate) use needs::Needs;
 pub(crate) use schedule::Schedule;
 pub use state::RunState;

@@ -13,7 +13,7 @@ use super::check::Checker;
 use super::mistake::Mistake;
 use crate::engine::steps::{Attempt, Evaluation, Steps};
 use crate::engine::tenant::Tenant;
-use crate::flow::{Ask, Document, Finding, Hidden, Outcome, Suspension};
+use crate::flow::{Ask, Document, Finding, MaskedTexts, Outcome, Suspension};
 use crate::id::{RunId, TenantId};
 use crate::journal::{Journal, Lease, RunKey};
 use crate::problem::{Problem, kind};
@@ -361,7 +361,7 @@ impl Steps for Hands {
                 attempt: 0,
                 plugin: "jq:1.0.0".parse().unwrap(),
                 needs: Arc::default(),
-                hidden: Hidden::default(),
+                hidden: MaskedTexts::default(),
                 mask: None,
             };
             match self.ask(Lease(0), &nobody, Asked::Evaluate(answer), String::new()).await {

@@ -16,7 +16,7 @@ use crate::capability::log::LogLine;
 use crate::capability::vault::Credentials;
 use crate::engine::observers::RunChange;
 use crate::engine::tenant::Tenant;
-use crate::flow::{Ask, Hidden, Mask, Needs, Outcome, Suspension};
+use crate::flow::{Ask, Mask, MaskedTexts, Needs, Outcome, Suspension};
 use crate::host::{self, Action, Call, CallLimits, Grants, HostError, Plugin, Reach, StepContext};
 use crate::id::{PluginRef, RunId};
 use crate::problem::{Problem, kind};
@@ -40,7 +40,7 @@ pub(in crate::engine) struct Attempt {
     /// What its flow may use of the vault.
     pub needs: Arc<Needs>,
     /// What of its run is not shown, in log lines neither.
-    pub hidden: Hidden,
+    pub hidden: MaskedTexts,
     pub mask: Option<Mask>,
 }
 

@@ -9,7 +9,7 @@ use super::call::{self, Attempt};
 use super::sandboxes::Sandboxes;
 use crate::engine::tenant::Tenant;
 use crate::engine::{Runtime, carried};
-use crate::flow::{Ask, Contracts, Hidden, Needs, Outcome, Place, Suspension, paths};
+use crate::flow::{Ask, Contracts, MaskedTexts, Needs, Outcome, Place, Suspension, paths};
 use crate::id::{PluginRef, RunId, TenantId};
 use crate::problem::{Problem, kind};
 
@@ -81,7 +81,7 @@ async fn call(
         attempt: 1,
         plugin: plugin.clone(),
         needs: needs.clone(),
-        hidden: Hidden::default(),
+        hidden: MaskedTexts::default(),
         mask: None,
     };
     let ask = Ask::Start { input: Arc::new(input) };

@@ -7,17 +7,18 @@ use serde_json::Value;
 use crate::flow::contract::{Contract, Format};
 use crate::flow::definition::{Builder, Input, unknown_use};
 use crate::flow::node::{Data, Node, Place};
-use crate::flow::reader::{Fields, INSIDE, Keys, nearest};
-use crate::flow::state::{Body, Next, Stop, Turn};
+use crate::flow::reader::{INSIDE, Keys, nearest};
+use crate::flow::state::{Body, Holder, Next, Stop, Turn};
 use crate::flow::template::Template;
 use crate::id::PluginRef;
 use crate::problem::{Problem, kind};
 
+use super::kind::{Syntax, TaskKind, Written};
 use super::{Kind, respond, uri};
 
 mod progress;
 
-pub(crate) use progress::{CallbackNow, Progress, answered, called_back, host_stopped, interrupted, woken};
+pub(crate) use progress::{CallbackNow, Progress, answered, called_back, host_stopped, interrupted};
 
 /// A call of a plugin.
 #[derive(Clone, Debug)]
@@ -73,16 +74,17 @@ const REFUSED: &[(&str, &str)] = &[
     ("mcp", "it is not supported yet; write the request with `call: http`"),
 ];
 
-pub(super) fn read(builder: &mut Builder<'_>, node: &Node, fields: Fields<'_>) -> Option<Kind> {
+fn read(builder: &mut Builder<'_>, node: &Node, written: &Written<'_>) -> Option<Kind> {
+    let fields = written.fields;
     let target = builder.reader.text(node, "`call`")?;
     let with = fields.get("with");
     if let Some(function) = builder.uses.functions.get(target).cloned() {
-        return Some(Kind::Call(Box::new(call_function(builder, function, node, with))));
+        return Some(call_function(builder, function, node, with).into());
     }
     if target.split(['.', ':', '@']).next() == Some("respond") {
-        return respond::read(builder, node, target, with).map(Kind::Respond);
+        return respond::read(builder, node, target, with).map(Kind::from);
     }
-    read_target(builder, node, target, with).map(|call| Kind::Call(Box::new(call)))
+    read_target(builder, node, target, with).map(Kind::from)
 }
 
 /// Reads an element of `use.functions`.
@@ -289,12 +291,18 @@ fn with_endpoint(with: &Node, address: Node) -> Node {
     normal
 }
 
-impl Call {
-    pub(super) fn step(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {
-        match turn.body() {
-            Body::Call(progress) if progress.attempt > 0 => return Err(Stop::Park),
-            Body::Call(_) => {}
-            body => *body = Body::Call(Progress::default()),
+impl TaskKind for Call {
+    const NAME: &'static str = "call";
+    const SYNTAX: Option<Syntax> = Some(Syntax { key: Self::NAME, with: &["with"], read });
+    type Progress = Progress;
+
+    fn plugin(&self) -> Option<String> {
+        Some(self.plugin.to_string())
+    }
+
+    fn step(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {
+        if matches!(turn.body(), Body::Call(progress) if progress.attempt > 0) {
+            return Err(Stop::Park);
         }
         let over = self.evaluated_over(turn)?;
         let mut with = turn.evaluate(&self.with, &over)?;
@@ -310,7 +318,9 @@ impl Call {
         progress::attempt(turn, &self.plugin);
         Err(Stop::Park)
     }
+}
 
+impl Call {
     fn evaluated_over(&self, turn: &mut Turn<'_>) -> Result<Arc<Value>, Stop> {
         let Some(arguments) = &self.arguments else {
             return Ok(turn.input());
@@ -321,7 +331,8 @@ impl Call {
         let input = turn.input();
         let value = Arc::new(turn.evaluate(&arguments.value, &input)?);
         turn.validate(arguments.input.schema.as_ref(), &value, "the function's arguments")?;
-        turn.hold_in_branch(|turn| turn.measure(&value))?;
+        turn.hold(Holder::Task, |turn| turn.measure(&value));
+        turn.check_held()?;
         if let Body::Call(progress) = turn.body() {
             progress.arguments = Some(Arc::clone(&value));
         }

@@ -1,11 +1,23 @@
 //! A text as it reads once the escapes of JSON strings in it are undone, and where each of its parts stands in the text
 //! itself. Servers tell back what they were told in whatever way their library writes JSON, and JSON within JSON.
 
+use std::ops::Range;
+
 use memchr::memchr;
 
+/// Gives the text as it stands, as it reads behind the escapes of JSON, and behind those of JSON within JSON; each with
+/// what says where a part of it stands in the text itself.
+pub(super) fn each_reading(text: &[u8], mut each: impl FnMut(&[u8], &dyn Fn(Range<usize>) -> Range<usize>)) {
+    each(text, &|part| part);
+    let Some(once) = Unescaped::of(text) else { return };
+    each(&once.text, &|part| once.range(part));
+    let Some(twice) = Unescaped::of(&once.text) else { return };
+    each(&twice.text, &|part| once.range(twice.range(part)));
+}
+
 /// The text behind the escapes.
-pub(super) struct Unescaped {
-    pub text: Vec<u8>,
+struct Unescaped {
+    text: Vec<u8>,
     /// Where the correspondence of places changes: at each escape, and behind it.
     marks: Vec<Mark>,
 }
@@ -20,8 +32,8 @@ struct Mark {
 }
 
 impl Unescaped {
-    /// None: there is no escape in it.
-    pub fn of(escaped: &[u8]) -> Option<Self> {
+    /// None where there is no escape in it.
+    fn of(escaped: &[u8]) -> Option<Self> {
         memchr(b'\\', escaped)?;
         let mut unescaped = Self { text: Vec::with_capacity(escaped.len()), marks: vec![] };
         let mut from = 0;
@@ -49,16 +61,16 @@ impl Unescaped {
         self.marks.push(Mark { at: self.text.len(), escaped: escaped + length, escape: None });
     }
 
-    /// What in the escaped text stands for this part, whole escapes.
-    pub fn range(&self, start: usize, end: usize) -> (usize, usize) {
-        let (mark, from) = self.place(start);
+    /// Where this part stands in the escaped text, with whole escapes.
+    fn range(&self, part: Range<usize>) -> Range<usize> {
+        let (mark, from) = self.place(part.start);
         let first = if mark.is_some_and(|mark| mark.escape.is_some()) { from.0 } else { from.0 + from.1 };
-        let (mark, last) = self.place(end - 1);
+        let (mark, last) = self.place(part.end - 1);
         let behind = match mark.and_then(|mark| mark.escape) {
             Some(length) => last.0 + length,
             None => last.0 + last.1 + 1,
         };
-        (first, behind)
+        first..behind
     }
 
     /// The mark before a place; where that is in the escaped text, and how far behind it.
@@ -119,8 +131,7 @@ mod tests {
             ("\\n \\u12", "\\\\n \\u12"),
         ] {
             let at = text.find(part).unwrap();
-            let (start, end) = unescaped.range(at, at + part.len());
-            assert_eq!(&escaped[start..end], stands_as);
+            assert_eq!(&escaped[unescaped.range(at..at + part.len())], stands_as);
         }
         assert!(Unescaped::of(b"plain \\x").is_none());
     }
