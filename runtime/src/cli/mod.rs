@@ -15,6 +15,8 @@ mod hosting;
 mod import;
 mod logging;
 mod plugin;
+#[cfg(test)]
+mod reference;
 mod run;
 mod serve;
 mod signal;

@@ -18,6 +18,8 @@ mod request;
 mod response;
 mod router;
 #[cfg(test)]
+pub(crate) mod snapshot;
+#[cfg(test)]
 mod testing;
 mod tls;
 mod webhook;

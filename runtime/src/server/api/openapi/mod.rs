@@ -444,7 +444,13 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::super::super::router::{Found, find};
+    use super::super::super::snapshot;
     use super::*;
+
+    #[test]
+    fn the_document_is_as_kept() {
+        snapshot::assert_kept("snapshots/openapi.json", &format!("{:#}\n", build()));
+    }
 
     fn leads_somewhere(method: &str, path: &str) -> bool {
         match find(method, path) {
