@@ -15,7 +15,7 @@ use super::schedule;
 use super::subscription;
 use super::tenant::Tenant;
 use super::view::{PluginView, TriggerView};
-use crate::flow::{Document, Finding, Severity, TriggerDocument};
+use crate::flow::{Document, Finding, TriggerDocument};
 use crate::id::{TenantId, mint_token};
 use crate::journal::{Batch, FlowRow, PluginRow, SubscriptionRow, TriggerRow, Write};
 use crate::problem::{Problem, kind};
@@ -29,19 +29,21 @@ pub enum DeployError {
     Problem(Problem),
 }
 
+/// Gives the warnings.
 pub(super) async fn deploy(
     runtime: &Runtime,
     tenant: &Arc<Tenant>,
     documents: Vec<Document>,
-) -> Result<(), DeployError> {
+) -> Result<Vec<Finding>, DeployError> {
     let core = &runtime.core;
     let _turn = tenant.deploying.lock().await;
     let _switching = core.switching();
     let mut findings = check::check(runtime, &tenant.id, &documents).await;
-    findings.retain(|finding| finding.severity == Severity::Error);
-    if !findings.is_empty() {
+    if findings.iter().any(Finding::is_error) {
+        findings.retain(Finding::is_error);
         return Err(DeployError::Findings(findings));
     }
+    findings.extend(check::missing(&tenant.vault, &documents));
     let now = core.clock.now();
     let mut writes = vec![];
     let (mut flows, mut triggers) = (vec![], vec![]);
@@ -87,7 +89,7 @@ pub(super) async fn deploy(
     }
     subscription::attempt_now(runtime, tenant, switched.off).await;
     schedule::settle(core).await;
-    Ok(())
+    Ok(findings)
 }
 
 /// What a deployment has switched so far.

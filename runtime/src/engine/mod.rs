@@ -139,14 +139,14 @@ impl Runtime {
         check::check(self, tenant, documents).await
     }
 
-    /// What the documents need of the tenant's vault and is not there. No error: it may be set later.
-    pub fn missing(&self, tenant: &TenantId, documents: &[Document]) -> Vec<Finding> {
-        self.tenant(tenant).map(|tenant| check::missing(&tenant.vault, documents)).unwrap_or_default()
-    }
-
     /// Deploys all of the documents or none. What is deployed already and not named here stays. Triggers that subscribe
     /// have done so when this returns, and one that cannot is an error; before [`Runtime::start`] that is left to it.
-    pub async fn deploy(&self, tenant: &TenantId, documents: Vec<Document>) -> Result<(), DeployError> {
+    /// Gives the warnings. What the documents need of the tenant's vault and is not there is one: it may be set later.
+    pub async fn deploy(
+        &self,
+        tenant: &TenantId,
+        documents: Vec<Document>,
+    ) -> Result<Vec<Finding>, DeployError> {
         let (runtime, tenant) = (self.clone(), self.tenant(tenant).map_err(DeployError::Problem)?.clone());
         carried::to_the_end(async move { deploy::deploy(&runtime, &tenant, documents).await }).await
     }
