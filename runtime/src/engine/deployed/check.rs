@@ -16,11 +16,6 @@ impl Runtime {
     pub async fn check(&self, tenant: &TenantId, documents: &[Document]) -> Vec<Finding> {
         self.rooms.deployer.check(tenant, documents).await.1
     }
-
-    /// What the documents need of the tenant's vault and is not there. No error: it may be set later.
-    pub fn missing(&self, tenant: &TenantId, documents: &[Document]) -> Vec<Finding> {
-        self.tenant(tenant).map(|tenant| missing(&self.rooms.deployer, tenant, documents)).unwrap_or_default()
-    }
 }
 
 impl Deployer {
@@ -70,10 +65,10 @@ fn bound(deployer: &Deployer, tenant: &TenantId, documents: &[Document]) -> (Vec
     (bound, findings)
 }
 
-/// What documents need of the vault and is not there.
-fn missing(deployer: &Deployer, tenant: &Tenant, documents: &[Document]) -> Vec<Finding> {
+/// What bound documents need of the vault and is not there.
+pub(super) fn missing(tenant: &Tenant, documents: &[Document]) -> Vec<Finding> {
     let (vault, mut findings) = (&tenant.vault, vec![]);
-    for document in &bound(deployer, &tenant.id, documents).0 {
+    for document in documents {
         let (file, needs) = match document {
             Document::Flow(flow) => (&flow.file, &flow.needs),
             Document::Trigger(trigger) => (&trigger.file, &trigger.needs),

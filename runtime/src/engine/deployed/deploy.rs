@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use super::check::missing;
 use super::triggers::{Switches, row, tied};
 use super::{Deployed, DeployedFlow, Deployer, FlowView, schedule, subscription};
 use crate::engine::tenant::Tenant;
 use crate::engine::{Runtime, carried};
-use crate::flow::{Document, Finding, Severity, TriggerDocument};
+use crate::flow::{Document, Finding, TriggerDocument};
 use crate::id::{TenantId, mint_token};
 use crate::journal::{FlowRow, Write};
 use crate::problem::Problem;
@@ -24,7 +25,12 @@ pub enum DeployError {
 impl Runtime {
     /// Deploys all of the documents or none. What is deployed already and not named here stays. Triggers that subscribe
     /// have done so when this returns, and one that cannot is an error; before [`Runtime::start`] that is left to it.
-    pub async fn deploy(&self, tenant: &TenantId, documents: Vec<Document>) -> Result<(), DeployError> {
+    /// Returns the warnings. What the documents need of the tenant's vault and is not there is one: it may be set later.
+    pub async fn deploy(
+        &self,
+        tenant: &TenantId,
+        documents: Vec<Document>,
+    ) -> Result<Vec<Finding>, DeployError> {
         let tenant = self.tenant(tenant).map_err(DeployError::Problem)?.clone();
         let deployer = self.rooms.deployer.clone();
         carried::to_the_end(async move { deployer.deploy(&tenant, documents).await }).await
@@ -62,15 +68,20 @@ impl Runtime {
 }
 
 impl Deployer {
-    async fn deploy(&self, tenant: &Arc<Tenant>, documents: Vec<Document>) -> Result<(), DeployError> {
+    async fn deploy(
+        &self,
+        tenant: &Arc<Tenant>,
+        documents: Vec<Document>,
+    ) -> Result<Vec<Finding>, DeployError> {
         let deployed = &self.deployed;
         let _turn = tenant.deploying.lock().await;
         let _switching = deployed.lifecycle.switching();
         let (documents, mut findings) = self.check(&tenant.id, &documents).await;
-        findings.retain(|finding| finding.severity == Severity::Error);
-        if !findings.is_empty() {
+        if findings.iter().any(Finding::is_error) {
+            findings.retain(Finding::is_error);
             return Err(DeployError::Findings(findings));
         }
+        findings.extend(missing(tenant, &documents));
         let now = deployed.lifecycle.clock.now();
         let mut writes = vec![];
         let (mut flows, mut triggers) = (vec![], vec![]);
@@ -111,7 +122,7 @@ impl Deployer {
         }
         subscription::attempt_now(self, tenant, switches.off).await;
         schedule::settle(deployed).await;
-        Ok(())
+        Ok(findings)
     }
 }
 
