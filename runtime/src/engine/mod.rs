@@ -121,7 +121,7 @@ impl Runtime {
             subscription::settle(&deployer.deployed).await
         };
         started.await.map_err(|error| storage_problem(&error))?;
-        tokio::spawn(subscription::run(deployer.clone()));
+        tokio::spawn(subscription::run(deployer.deployed.clone()));
         Ok(())
     }
 

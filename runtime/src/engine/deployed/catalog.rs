@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use semver::Version;
 
 use super::view::{FlowView, TriggerView};
+use crate::engine::steps::Judge;
 use crate::flow::{Flow, TriggerDocument};
-use crate::host::Plugin;
 use crate::id::{FlowId, TenantId};
 
 /// `namespace`, `name`.
@@ -26,9 +26,8 @@ pub(in crate::engine) struct DeployedFlow {
 pub(in crate::engine) struct Trigger {
     pub tenant: TenantId,
     pub document: TriggerDocument,
-    pub plugin: Arc<Plugin>,
-    /// Which of the plugin's triggers.
-    pub trigger: String,
+    /// Judges its requests.
+    pub judge: Arc<dyn Judge>,
     /// `with` as JSON text, its expressions evaluated.
     pub config: String,
     /// Whether it must be switched on and off in the world.

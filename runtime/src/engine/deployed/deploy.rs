@@ -102,12 +102,12 @@ impl Deployer {
         }
         let mut switches = Switches::default();
         let committed = async {
-            switches.set(self, tenant, &triggers, &mut writes).await?;
+            switches.set(deployed, tenant, &triggers, &mut writes).await?;
             writes.extend(triggers.iter().map(|trigger| Write::PutTrigger(row(trigger))));
             deployed.commit(writes).await
         };
         if let Err(problem) = committed.await {
-            switches.set_back(self, tenant).await;
+            switches.set_back(deployed, tenant).await;
             return Err(DeployError::Problem(problem));
         }
         {
@@ -120,7 +120,7 @@ impl Deployer {
             }
             switches.on.iter().for_each(|trigger| catalog.expect_no_more(trigger));
         }
-        subscription::attempt_now(self, tenant, switches.off).await;
+        subscription::attempt_now(deployed, tenant, switches.off).await;
         schedule::settle(deployed).await;
         Ok(findings)
     }

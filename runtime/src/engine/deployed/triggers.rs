@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::catalog;
 use super::subscription;
 use super::{Deployed, Deployer, Trigger, TriggerView};
+use crate::engine::steps::PluginJudge;
 use crate::engine::tenant::Tenant;
 use crate::engine::{Runtime, carried};
 use crate::flow::TriggerDocument;
@@ -64,11 +65,11 @@ impl Deployer {
         let mut switches = Switches::default();
         let mut writes = vec![Write::PutTrigger(row(&new))];
         let committed = async {
-            switches.set(self, tenant, std::slice::from_ref(&new), &mut writes).await?;
+            switches.set(deployed, tenant, std::slice::from_ref(&new), &mut writes).await?;
             deployed.commit(writes).await
         };
         if let Err(problem) = committed.await {
-            switches.set_back(self, tenant).await;
+            switches.set_back(deployed, tenant).await;
             return Err(problem);
         }
         let view = new.view(&deployed.addresses.base_url);
@@ -77,7 +78,7 @@ impl Deployer {
             catalog.put_trigger(new.clone());
             catalog.expect_no_more(&new);
         }
-        subscription::attempt_now(self, tenant, switches.off).await;
+        subscription::attempt_now(deployed, tenant, switches.off).await;
         Ok(Some(view))
     }
 
@@ -97,7 +98,7 @@ impl Deployer {
         writes.extend(off.iter().cloned().map(Write::PutSubscription));
         deployed.commit(writes).await?;
         deployed.catalog_mut().remove_trigger(&tenant.id, namespace, name);
-        subscription::attempt_now(self, tenant, off).await;
+        subscription::attempt_now(deployed, tenant, off).await;
         Ok(true)
     }
 }
@@ -119,8 +120,8 @@ impl Switches {
     /// Switches every trigger to what it is to be. Adds to `writes` what is to be committed with the triggers.
     pub async fn set(
         &mut self,
-        deployer: &Deployer,
-        tenant: &Tenant,
+        deployed: &Deployed,
+        tenant: &Arc<Tenant>,
         triggers: &[Arc<Trigger>],
         writes: &mut Vec<Write>,
     ) -> Result<(), Problem> {
@@ -129,12 +130,12 @@ impl Switches {
                 self.on.push(trigger.clone());
                 // From now on: the other side may call as soon as it is asked to.
                 if trigger.subscribes {
-                    deployer.deployed.catalog_mut().expect(trigger.clone());
+                    deployed.catalog_mut().expect(trigger.clone());
                 }
                 let named = |problem: Problem| problem.at(&format!("trigger {}", trigger.full_name()));
-                writes.extend(subscription::switch_on(deployer, tenant, trigger).await.map_err(named)?);
+                writes.extend(subscription::switch_on(deployed, tenant, trigger).await.map_err(named)?);
             } else {
-                let off = subscription::switch_off(&deployer.deployed, trigger).await?;
+                let off = subscription::switch_off(deployed, trigger).await?;
                 writes.extend(off.iter().cloned().map(Write::PutSubscription));
                 self.off.extend(off);
             }
@@ -143,8 +144,7 @@ impl Switches {
     }
 
     /// Nothing is deployed after all: what was there before goes on.
-    pub async fn set_back(self, deployer: &Deployer, tenant: &Tenant) {
-        let deployed = &deployer.deployed;
+    pub async fn set_back(self, deployed: &Deployed, tenant: &Arc<Tenant>) {
         for trigger in self.on {
             let old = deployed.trigger(&tenant.id, &trigger.document.namespace, &trigger.document.name);
             deployed.catalog_mut().expect_no_more(&trigger);
@@ -166,10 +166,18 @@ pub(super) fn tied(
     };
     let plugin = deployer.sandboxes.plugins.get(tenant, &document.uses).map_err(refused)?;
     let trigger = plugin.trigger(document.uses.action.as_deref()).map_err(refused)?;
-    let (trigger, subscribes) = (trigger.name.clone(), trigger.subscribes);
+    let (named, subscribes) = (trigger.name.clone(), trigger.subscribes);
     let url = catalog::url(&deployer.deployed.addresses.base_url, tenant, &document, &token);
     let config = document.config(&url).map_err(refused)?.to_string();
-    Ok(Trigger { tenant: tenant.clone(), document, plugin, trigger, config, subscribes, token, enabled })
+    let judge = Arc::new(PluginJudge {
+        sandboxes: deployer.sandboxes.clone(),
+        plugin,
+        trigger: named,
+        name: document.qualified_name(),
+        config: config.clone(),
+        needs: document.needs.clone(),
+    });
+    Ok(Trigger { tenant: tenant.clone(), document, judge, config, subscribes, token, enabled })
 }
 
 /// The row of a trigger.

@@ -10,7 +10,6 @@ use super::Inbound;
 use super::answer::{Answer, end_answer, problem_answer};
 use super::duplicate::{self, DedupeKey};
 use super::verdict::{Begin, Respond, Verdict, pairs};
-use crate::capability::log::LogLine;
 use crate::engine::Runtime;
 use crate::engine::deployed::Trigger;
 use crate::engine::journals::Lane;
@@ -18,11 +17,9 @@ use crate::engine::lifecycle::unavailable;
 use crate::engine::observers::RunAnswer;
 use crate::engine::runs::Runs;
 use crate::engine::runs::begin::{BEGUN, FirstEvents, NewRun, Start};
-use crate::engine::steps::{RECEIVE_TIME, Sandboxes, limits, trigger_credentials};
 use crate::engine::tenant::Tenant;
 use crate::flow::{Event, Flow};
-use crate::host::{Arrival, Call, CallLimits, Reach};
-use crate::id::{RunId, mint_id};
+use crate::id::RunId;
 use crate::journal::{OriginalRow, RunKey};
 use crate::problem::{Problem, kind};
 
@@ -32,7 +29,6 @@ const LONGEST_WITHIN: Duration = Duration::from_secs(3600);
 /// An enabled trigger that a request was addressed to.
 pub struct Hook {
     runs: Arc<Runs>,
-    sandboxes: Arc<Sandboxes>,
     tenant: Arc<Tenant>,
     trigger: Arc<Trigger>,
 }
@@ -51,12 +47,17 @@ impl Runtime {
     }
 
     fn hook_of(&self, trigger: Arc<Trigger>) -> Option<Hook> {
-        let tenant = self.rooms.tenants.get(&trigger.tenant)?.clone();
-        Some(Hook { runs: self.rooms.runs.clone(), sandboxes: self.rooms.sandboxes.clone(), tenant, trigger })
+        Hook::new(&self.rooms.runs, trigger)
     }
 }
 
 impl Hook {
+    /// Nothing where the trigger's tenant is not configured any more.
+    pub(in crate::engine) fn new(runs: &Arc<Runs>, trigger: Arc<Trigger>) -> Option<Self> {
+        let tenant = runs.tenants.get(&trigger.tenant)?.clone();
+        Some(Self { runs: runs.clone(), tenant, trigger })
+    }
+
     /// The most bytes of a body that the tenant's quota allows.
     pub fn body_limit(&self) -> u64 {
         self.tenant.quota.body
@@ -74,7 +75,7 @@ impl Hook {
         if !self.runs.lifecycle.is_serving() {
             return Err(unavailable("the host is shutting down; send it again in a moment"));
         }
-        let verdict = self.ask_plugin(inbound).await?;
+        let verdict = self.verdict(inbound).await?;
         if let Some(given) = verdict.answer {
             return Ok(given.into());
         }
@@ -156,30 +157,8 @@ impl Hook {
         }
     }
 
-    async fn ask_plugin(&self, inbound: Inbound) -> Result<Verdict, Problem> {
-        let Trigger { plugin, trigger, config, .. } = &*self.trigger;
-        let limits = CallLimits { wall: RECEIVE_TIME, ..limits(&self.tenant) };
-        let arrival = Arrival {
-            request: inbound,
-            received_ms: self.runs.lifecycle.clock.now().as_millisecond().try_into().unwrap_or(0),
-            trigger: self.trigger.full_name(),
-        };
-        let reach = Reach::Judge {
-            arrival,
-            expressions: self.sandboxes.expressions(&self.tenant),
-            credentials: trigger_credentials(&self.tenant, &self.trigger.document.needs),
-        };
-        let call = Call { plugin, name: trigger, reach, limits };
-        let received = self.sandboxes.host.receive(call, config).await;
-        let received = received.map_err(|error| {
-            tracing::error!(trigger = self.trigger.full_name(), %error, "a trigger could not be called");
-            unavailable("the host could not judge the request; send it again in a moment")
-        })?;
-        self.runs.observers.metrics.guest_ended(&self.tenant.id, &plugin.name, &received.usage);
-        for line in &received.logs {
-            tracing::debug!(trigger = self.trigger.full_name(), level = %line.level, "{}", line.message);
-        }
-        let verdict = received.result.map_err(|problem| self.concealed(problem, &received.logs))?;
+    async fn verdict(&self, inbound: Inbound) -> Result<Verdict, Problem> {
+        let verdict = self.trigger.judge.judge(&self.tenant, inbound).await?;
         serde_json::from_str(&verdict)
             .map_err(|error| self.broken(&format!("its verdict cannot be read: {error}")))
     }
@@ -273,19 +252,6 @@ impl Hook {
                 Err(problem)
             }
         }
-    }
-
-    /// An error that the caller cannot mend: what it was is in the log, under the id that the answer has.
-    fn concealed(&self, problem: Problem, said: &[LogLine]) -> Problem {
-        if problem.status < 500 {
-            return problem;
-        }
-        let id = mint_id();
-        let said: Vec<&str> = said.iter().map(|line| line.message.as_str()).collect();
-        tracing::error!(%id, trigger = self.trigger.full_name(), %problem, ?said, "a trigger could not judge a request");
-        let detail = problem.detail.as_deref().unwrap_or("the request could not be judged");
-        let detail = format!("{detail}; the host's log says why under the id {id}");
-        problem.clone().detail(detail).data(json!({ "id": id }))
     }
 
     fn broken(&self, what: &str) -> Problem {

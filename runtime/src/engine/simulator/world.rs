@@ -1,7 +1,7 @@
 //! The world outside of the hosts: what plugins do when they are called, and who they wait for. It remembers what was
 //! asked of it, and protests on the spot when it is asked for something that no journal holds.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::future::BoxFuture;
@@ -11,11 +11,11 @@ use tokio::sync::oneshot;
 use super::chance::Chance;
 use super::check::Checker;
 use super::mistake::Mistake;
-use crate::engine::steps::{Attempt, Evaluation, Steps};
+use crate::engine::steps::{Attempt, Evaluation, Steps, SubscribeError};
 use crate::engine::tenant::Tenant;
 use crate::flow::{Ask, Document, Finding, MaskedTexts, Outcome, Suspension};
 use crate::id::{RunId, TenantId};
-use crate::journal::{Journal, Lease, RunKey};
+use crate::journal::{Journal, Lease, RunKey, SubscriptionRow};
 use crate::problem::{Problem, kind};
 
 /// A step of a run.
@@ -37,6 +37,9 @@ struct State {
     /// Steps that are waited for, and how often they were told to wait: who calls them back.
     callees: BTreeMap<Step, u32>,
     undone: BTreeSet<Step>,
+    /// What triggers have subscribed to.
+    subscriptions: BTreeSet<String>,
+    refusals: VecDeque<Problem>,
     broken: Vec<String>,
     /// What happened since this was last asked for.
     news: Vec<String>,
@@ -75,6 +78,35 @@ impl World {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
+    }
+
+    /// Answers the next requests to subscribe and to unsubscribe so, one after the other; after these all succeed.
+    pub fn refuses(&self, problems: impl IntoIterator<Item = Problem>) {
+        self.state().refusals.extend(problems);
+    }
+
+    /// The ids of the subscriptions that stand.
+    pub fn subscriptions(&self) -> BTreeSet<String> {
+        self.state().subscriptions.clone()
+    }
+
+    fn subscribe(&self, row: &SubscriptionRow) -> Result<Vec<u8>, SubscribeError> {
+        let mut state = self.state();
+        if let Some(problem) = state.refusals.pop_front() {
+            let is_doubtful = problem.may_have_arrived();
+            return Err(SubscribeError { problem, is_doubtful });
+        }
+        state.subscriptions.insert(row.id.clone());
+        Ok(row.id.clone().into_bytes())
+    }
+
+    fn unsubscribe(&self, row: &SubscriptionRow) -> Result<(), Problem> {
+        let mut state = self.state();
+        if let Some(problem) = state.refusals.pop_front() {
+            return Err(problem);
+        }
+        state.subscriptions.remove(&row.id);
+        Ok(())
     }
 
     /// What must not have been asked of it.
@@ -346,6 +378,22 @@ impl Steps for Hands {
                 _ => unreachable!("an undoing is answered as one"),
             }
         })
+    }
+
+    fn subscribe(
+        self: Arc<Self>,
+        _: Arc<Tenant>,
+        row: SubscriptionRow,
+    ) -> BoxFuture<'static, Result<Vec<u8>, SubscribeError>> {
+        Box::pin(async move { self.world.subscribe(&row) })
+    }
+
+    fn unsubscribe(
+        self: Arc<Self>,
+        _: Arc<Tenant>,
+        row: SubscriptionRow,
+    ) -> BoxFuture<'static, Result<(), Problem>> {
+        Box::pin(async move { self.world.unsubscribe(&row) })
     }
 
     fn evaluate(

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -26,8 +25,6 @@ const HOST_PAUSE_MS: u64 = 1000;
 
 /// The most bytes that a suspended step may leave behind.
 pub(super) const LEFT_BYTES: usize = 1 << 20;
-/// How long a trigger may judge one request.
-pub(in crate::engine) const RECEIVE_TIME: Duration = Duration::from_secs(5);
 /// The longest time that a suspension may name: a century is for ever, and keeps within every clock.
 const LONGEST_WAIT_MS: u64 = 100 * 365 * 24 * 3600 * 1000;
 

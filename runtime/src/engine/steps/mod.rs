@@ -1,10 +1,11 @@
 //! The steps of runs as the engine sees them: what a run asks of the outside, and who carries it out.
 //!
 //! [`Steps`] is the seam: [`Sandboxes`] behind it in a host, a scripted world in the simulator. One call of a guest is
-//! in `call`, what switches a trigger in `switch`, a call of no run in `trial`; which plugins there are, `plugins` knows,
+//! in `call`, what judges a request in `judge`, what switches a trigger in `switch`, a call of no run in `trial`; which plugins there are, `plugins` knows,
 //! and where the steps of one run work, `places`. What follows from an outcome, the run's own room decides.
 
 mod call;
+mod judge;
 mod places;
 mod plugins;
 mod sandboxes;
@@ -16,16 +17,18 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-pub(super) use self::call::{Attempt, RECEIVE_TIME, json_text, limits, trigger_credentials};
+pub(super) use self::call::{Attempt, json_text, limits};
+pub(super) use self::judge::{Judge, PluginJudge};
 pub(super) use self::places::Places;
 pub use self::plugins::PluginView;
 pub(super) use self::plugins::{Plugins, view as plugin_view};
 pub(super) use self::sandboxes::Sandboxes;
-pub(super) use self::switch::{SubscribeError, subscribe, unsubscribe};
+pub(super) use self::switch::SubscribeError;
 pub use self::trial::{Trial, TrialEnd};
 use super::tenant::Tenant;
 use crate::flow::{Ask, Document, Finding, Outcome, Variables};
 use crate::id::TenantId;
+use crate::journal::SubscriptionRow;
 use crate::problem::Problem;
 
 /// An expression that is not evaluated natively.
@@ -53,6 +56,20 @@ pub(super) trait Steps: Send + Sync {
         state: Arc<str>,
         reason: &'static str,
     ) -> BoxFuture<'static, Option<Problem>>;
+
+    /// Calls the `enable` of the trigger that a subscription is of: the bytes that it leaves.
+    fn subscribe(
+        self: Arc<Self>,
+        tenant: Arc<Tenant>,
+        row: SubscriptionRow,
+    ) -> BoxFuture<'static, Result<Vec<u8>, SubscribeError>>;
+
+    /// Calls its `disable` with what `enable` left.
+    fn unsubscribe(
+        self: Arc<Self>,
+        tenant: Arc<Tenant>,
+        row: SubscriptionRow,
+    ) -> BoxFuture<'static, Result<(), Problem>>;
 
     /// The value of an expression. The error is a sentence for its author.
     fn evaluate(

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::call::{self, Attempt};
 use super::plugins::Plugins;
+use super::switch::{self, SubscribeError};
 use super::{Evaluation, Steps};
 use crate::clock::Clock;
 use crate::engine::addresses::Addresses;
@@ -16,6 +17,7 @@ use crate::engine::tenant::Tenant;
 use crate::flow::{Ask, Document, Finding, Outcome, read_with};
 use crate::host::{Evaluator, Expressions, Host};
 use crate::id::TenantId;
+use crate::journal::SubscriptionRow;
 use crate::problem::Problem;
 
 pub(in crate::engine) struct Sandboxes {
@@ -51,6 +53,22 @@ impl Steps for Sandboxes {
         reason: &'static str,
     ) -> BoxFuture<'static, Option<Problem>> {
         Box::pin(async move { call::undo(&self, &tenant, attempt, &state, reason).await })
+    }
+
+    fn subscribe(
+        self: Arc<Self>,
+        tenant: Arc<Tenant>,
+        row: SubscriptionRow,
+    ) -> BoxFuture<'static, Result<Vec<u8>, SubscribeError>> {
+        Box::pin(async move { switch::subscribe(&self, &tenant, &row).await })
+    }
+
+    fn unsubscribe(
+        self: Arc<Self>,
+        tenant: Arc<Tenant>,
+        row: SubscriptionRow,
+    ) -> BoxFuture<'static, Result<(), Problem>> {
+        Box::pin(async move { switch::unsubscribe(&self, &tenant, &row).await })
     }
 
     fn evaluate(

@@ -20,7 +20,7 @@ pub(in crate::engine) struct SubscribeError {
 }
 
 /// Calls the `enable` of the trigger that a subscription is of: the bytes that it leaves.
-pub(in crate::engine) async fn subscribe(
+pub(super) async fn subscribe(
     sandboxes: &Sandboxes,
     tenant: &Tenant,
     row: &SubscriptionRow,
@@ -50,7 +50,7 @@ pub(in crate::engine) async fn subscribe(
 }
 
 /// Calls its `disable` with what `enable` left.
-pub(in crate::engine) async fn unsubscribe(
+pub(super) async fn unsubscribe(
     sandboxes: &Sandboxes,
     tenant: &Tenant,
     row: &SubscriptionRow,

@@ -1,13 +1,14 @@
 //! One call of a plugin that subscribes or unsubscribes, and as many as somebody waits for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{commit, ending, gone, name, next, taken};
 use crate::clock::after;
-use crate::engine::deployed::{Deployed, Deployer};
+use crate::engine::deployed::Deployed;
 use crate::engine::journals::storage_problem;
 use crate::engine::lifecycle::{Pause, unavailable};
-use crate::engine::steps::{self, SubscribeError};
+use crate::engine::steps::SubscribeError;
 use crate::engine::tenant::Tenant;
 use crate::flow::ATTEMPTS_TO_UNDO;
 use crate::journal::{Batch, StorageError, SubscriptionPhase, SubscriptionRow, Write};
@@ -30,14 +31,13 @@ pub(super) enum AttemptEnd {
 
 /// Calls the plugin until it has subscribed, or says that it will not.
 pub(super) async fn subscribe(
-    deployer: &Deployer,
-    tenant: &Tenant,
+    deployed: &Deployed,
+    tenant: &Arc<Tenant>,
     mut row: SubscriptionRow,
 ) -> Result<(), Problem> {
-    let deployed = &deployer.deployed;
     let give_up = after(deployed.lifecycle.clock.now(), IN_SIGHT);
     loop {
-        let (failed, problem) = match attempt(deployer, tenant, row).await {
+        let (failed, problem) = match attempt(deployed, tenant, row).await {
             Ok(AttemptEnd::Done) => return Ok(()),
             Ok(AttemptEnd::Failed(failed)) => *failed,
             Ok(AttemptEnd::Taken) => return Err(taken()),
@@ -77,11 +77,10 @@ fn refused(problem: Problem) -> Problem {
 
 /// One call of the plugin, counted before and told after.
 pub(super) async fn attempt(
-    deployer: &Deployer,
-    tenant: &Tenant,
+    deployed: &Deployed,
+    tenant: &Arc<Tenant>,
     mut row: SubscriptionRow,
 ) -> Result<AttemptEnd, StorageError> {
-    let (deployed, sandboxes) = (&deployer.deployed, &deployer.sandboxes);
     let is_to_end = row.phase == SubscriptionPhase::Unsubscribing;
     if is_to_end && row.state.is_none() && !row.doubtful {
         return told(deployed, gone(row), AttemptEnd::Done).await;
@@ -100,14 +99,14 @@ pub(super) async fn attempt(
     }
     let called = match &row.state {
         // Nobody knows whether it was subscribed: under the same key that is found out, and can then be ended.
-        None => match steps::subscribe(sandboxes, tenant, &row).await {
+        None => match deployed.steps.clone().subscribe(tenant.clone(), row.clone()).await {
             Ok(state) => Ok(Some(state)),
             Err(SubscribeError { problem, is_doubtful }) => {
                 row.doubtful = was_doubtful || is_doubtful;
                 Err(problem)
             }
         },
-        Some(_) => steps::unsubscribe(sandboxes, tenant, &row).await.map(|()| None),
+        Some(_) => deployed.steps.clone().unsubscribe(tenant.clone(), row.clone()).await.map(|()| None),
     };
     let (write, end) = match called {
         Ok(Some(state)) => {

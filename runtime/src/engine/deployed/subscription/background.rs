@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::attempt::attempt;
 use super::{ending, is_of, new, next};
 use crate::clock::after;
-use crate::engine::deployed::{Deployed, Deployer, Trigger};
+use crate::engine::deployed::{Deployed, Trigger};
 use crate::id::TenantId;
 use crate::journal::{Batch, StorageError, SubscriptionPhase, SubscriptionRow, TriggerRow, Write};
 
@@ -86,14 +86,13 @@ pub(in crate::engine) async fn settle(deployed: &Deployed) -> Result<(), Storage
 }
 
 /// Calls the plugins of what is due, until the host takes nothing new.
-pub(in crate::engine) async fn run(deployer: Deployer) {
-    let deployed = &deployer.deployed;
+pub(in crate::engine) async fn run(deployed: Arc<Deployed>) {
     deployed.subscriptions.is_heard.store(true, Ordering::Release);
     loop {
         let next = if deployed.lifecycle.is_fenced() {
             after(deployed.lifecycle.clock.now(), PAUSE)
         } else {
-            work(&deployer).await.unwrap_or_else(|error| {
+            work(&deployed).await.unwrap_or_else(|error| {
                 tracing::error!(%error, "subscriptions cannot be read or written; trying again");
                 after(deployed.lifecycle.clock.now(), PAUSE)
             })
@@ -108,8 +107,7 @@ pub(in crate::engine) async fn run(deployer: Deployer) {
 }
 
 /// Calls the plugins of some that are due, and says when to look again.
-async fn work(deployer: &Deployer) -> Result<Timestamp, StorageError> {
-    let deployed = &deployer.deployed;
+async fn work(deployed: &Arc<Deployed>) -> Result<Timestamp, StorageError> {
     if deployed.subscriptions.is_unsettled.load(Ordering::Acquire) {
         let mut turns = vec![];
         for tenant in deployed.tenants.all() {
@@ -136,7 +134,7 @@ async fn work(deployer: &Deployer) -> Result<Timestamp, StorageError> {
         let count = of_tenant.entry(row.tenant.clone()).or_default();
         if calls.len() < AT_ONCE && *count < AT_ONCE_OF_TENANT {
             *count += 1;
-            calls.spawn(take_up(deployer.clone(), row));
+            calls.spawn(take_up(deployed.clone(), row));
         }
     }
     let mut is_done = false;
@@ -147,8 +145,7 @@ async fn work(deployer: &Deployer) -> Result<Timestamp, StorageError> {
 }
 
 /// False: not now.
-async fn take_up(deployer: Deployer, row: SubscriptionRow) -> Result<bool, StorageError> {
-    let deployed = &deployer.deployed;
+async fn take_up(deployed: Arc<Deployed>, row: SubscriptionRow) -> Result<bool, StorageError> {
     let Some(tenant) = deployed.tenants.get(&row.tenant).cloned() else { return Ok(false) };
     // Nobody may switch the trigger meanwhile. What is being ended, nobody switches any more.
     let turn = tenant.deploying.try_lock();
@@ -158,7 +155,7 @@ async fn take_up(deployer: Deployer, row: SubscriptionRow) -> Result<bool, Stora
     }
     let turn = turn.ok().filter(|_| row.phase != SubscriptionPhase::Unsubscribing);
     let _switching = deployed.lifecycle.switching();
-    attempt(&deployer, &tenant, row).await?;
+    attempt(&deployed, &tenant, row).await?;
     drop(turn);
     Ok(true)
 }

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use self::attempt::{attempt, subscribe};
 pub(in crate::engine) use self::background::{run, settle};
-use super::{Deployed, Deployer, SubscriptionView, Trigger};
+use super::{Deployed, SubscriptionView, Trigger};
 use crate::engine::Runtime;
 use crate::engine::journals::storage_problem;
 use crate::engine::tenant::Tenant;
@@ -50,11 +50,10 @@ impl Bell {
 /// Subscribes where `trigger` is to be on and is not yet; ends what else stands for it. What is returned is to be
 /// committed with the trigger itself.
 pub(super) async fn switch_on(
-    deployer: &Deployer,
-    tenant: &Tenant,
+    deployed: &Deployed,
+    tenant: &Arc<Tenant>,
     trigger: &Arc<Trigger>,
 ) -> Result<Vec<Write>, Problem> {
-    let deployed = &deployer.deployed;
     let rows = of_tenant(deployed, &tenant.id).await?;
     let count = rows.len();
     let is_ours = |row: &SubscriptionRow| trigger.subscribes && is_of(row, deployed, trigger);
@@ -77,7 +76,7 @@ pub(super) async fn switch_on(
     }
     // The old one first: both may be known to the other side under the trigger's address.
     commit(deployed, others.iter().cloned().map(Write::PutSubscription).collect()).await?;
-    attempt_now(deployer, tenant, others).await;
+    attempt_now(deployed, tenant, others).await;
     let row = match ours {
         _ if is_on => return Ok(vec![]),
         Some(row) => row,
@@ -87,7 +86,7 @@ pub(super) async fn switch_on(
             row
         }
     };
-    subscribe(deployer, tenant, row).await.map(|()| vec![])
+    subscribe(deployed, tenant, row).await.map(|()| vec![])
 }
 
 /// What ends with a trigger: to be committed with it, and then given to [`attempt_now`].
@@ -100,22 +99,22 @@ pub(super) async fn switch_off(
 }
 
 /// The first attempt for rows that are to be ended and are committed; what fails goes on in the background.
-pub(super) async fn attempt_now(deployer: &Deployer, tenant: &Tenant, rows: Vec<SubscriptionRow>) {
+pub(super) async fn attempt_now(deployed: &Deployed, tenant: &Arc<Tenant>, rows: Vec<SubscriptionRow>) {
     for row in rows {
-        if deployer.deployed.subscriptions.is_heard()
-            && let Err(error) = attempt(deployer, tenant, row).await
+        if deployed.subscriptions.is_heard()
+            && let Err(error) = attempt(deployed, tenant, row).await
         {
             tracing::error!(%error, "a subscription could not be ended now; trying again");
         }
     }
-    deployer.deployed.subscriptions.ring();
+    deployed.subscriptions.ring();
 }
 
 /// The trigger is not deployed after all: what it has subscribed to ends, and what the one before it had subscribed to is
 /// subscribed to again, both in the background.
 pub(super) async fn switch_back(
     deployed: &Deployed,
-    tenant: &Tenant,
+    tenant: &Arc<Tenant>,
     trigger: &Trigger,
     old: Option<&Trigger>,
 ) {
