@@ -27,6 +27,9 @@ pub(crate) const MARK: &str = "***";
 /// A text shorter than this would be found by chance, and says little.
 pub(crate) const SHORTEST: usize = 6;
 
+/// How many bytes of spellings are looked for. Beyond it everything is hidden.
+const SPELLING_BYTES: usize = 2 << 20;
+
 /// The shortest token: that of a hook has 24 bytes in base64.
 const TOKEN_CHARACTERS: usize = 32;
 
@@ -35,8 +38,8 @@ const TOKEN_CHARACTERS: usize = 32;
 pub(crate) struct Redactor {
     texts: BTreeSet<String>,
     parts_too: bool,
-    /// Made with the first search after a change.
-    finder: OnceLock<AhoCorasick>,
+    /// Made with the first search after a change. None where there is more to look for than is looked for.
+    finder: OnceLock<Option<AhoCorasick>>,
 }
 
 impl Redactor {
@@ -55,6 +58,11 @@ impl Redactor {
     /// Whether nothing is hidden.
     pub fn is_empty(&self) -> bool {
         self.texts.is_empty()
+    }
+
+    /// Whether there is so much to hide that everything is hidden.
+    pub fn hides_everything(&self) -> bool {
+        !self.is_empty() && self.finder().is_none()
     }
 
     /// How many texts are hidden.
@@ -79,47 +87,37 @@ impl Redactor {
         if self.is_empty() {
             return None;
         }
+        let Some(finder) = self.finder() else { return Some(MARK.into()) };
         let mut places = vec![];
         let mut is_within_limits = true;
-        escape::each_reading(bytes, |reading, stands_at| {
-            is_within_limits = is_within_limits && self.find(reading, |found| places.push(stands_at(found)));
+        escape::each_reading(bytes, |reading, stands_at| match found(finder, reading) {
+            Some(found) => places.extend(found.into_iter().map(stands_at)),
+            None => is_within_limits = false,
         });
-        if !is_within_limits {
-            places = vec![0..bytes.len()];
-        }
-        marked(bytes, places)
+        if is_within_limits { marked(bytes, places) } else { Some(MARK.into()) }
     }
 
-    /// Gives the places that are taken. Returns false where there are so many finds that to go through them would take more
-    /// than the length of the text allows.
-    fn find(&self, text: &[u8], mut taken: impl FnMut(Range<usize>)) -> bool {
-        let finder = self.finder.get_or_init(|| self.made_finder());
-        if !finder.is_match(text) {
-            return true;
-        }
-        let mut places = vec![];
-        for (count, found) in finder.find_overlapping_iter(text).enumerate() {
-            if count > 1000 + 8 * text.len() {
-                return false;
-            }
-            join(&mut places, found.range());
-        }
-        places.into_iter().for_each(&mut taken);
-        true
+    fn finder(&self) -> Option<&AhoCorasick> {
+        self.finder.get_or_init(|| self.made_finder()).as_ref()
     }
 
-    fn made_finder(&self) -> AhoCorasick {
+    fn made_finder(&self) -> Option<AhoCorasick> {
         let mut patterns = BTreeSet::new();
+        let mut bytes = 0;
         for text in &self.texts {
-            let spellings = spelling::all(text).into_iter();
-            patterns.extend(spellings.filter(|spelling| spelling.len() >= SHORTEST));
-            if self.parts_too {
-                patterns.extend(spelling::parts(text).map(str::to_owned));
+            let spellings = spelling::all(text).into_iter().filter(|spelling| spelling.len() >= SHORTEST);
+            let parts = spelling::parts(text).filter(|_| self.parts_too).map(str::to_owned);
+            for pattern in spellings.chain(parts) {
+                bytes += pattern.len();
+                patterns.insert(pattern);
+            }
+            if bytes > SPELLING_BYTES {
+                return None;
             }
         }
         let mut builder = AhoCorasick::builder();
         let built = builder.kind(Some(AhoCorasickKind::ContiguousNFA)).build(patterns);
-        built.expect("the texts are far fewer than an automaton can have")
+        Some(built.expect("the texts are far fewer than an automaton can have"))
     }
 }
 
@@ -174,6 +172,22 @@ fn marked(bytes: &[u8], mut places: Vec<Range<usize>>) -> Option<Vec<u8>> {
     }
     shown.extend_from_slice(&bytes[kept..]);
     Some(shown)
+}
+
+/// Where the texts are. None where there are so many finds that to go through them takes more than the length of the text
+/// allows.
+fn found(finder: &AhoCorasick, text: &[u8]) -> Option<Vec<Range<usize>>> {
+    let mut places = vec![];
+    if !finder.is_match(text) {
+        return Some(places);
+    }
+    for (count, found) in finder.find_overlapping_iter(text).enumerate() {
+        if count > 1000 + 8 * text.len() {
+            return None;
+        }
+        join(&mut places, found.range());
+    }
+    Some(places)
 }
 
 /// Adds a place to those before it, which come in the order of their beginnings or in that of their ends.

@@ -232,7 +232,7 @@ impl MaskedTexts {
     pub fn value(&self, value: &mut Value) {
         match value {
             Value::Null | Value::Bool(_) => {}
-            _ if self.is_full => *value = Value::from(MARK),
+            _ if self.is_full || self.texts.hides_everything() => *value = Value::from(MARK),
             Value::String(text) => self.text(text),
             Value::Number(number) if self.texts.hides(&number.to_string()) => *value = Value::from(MARK),
             Value::Number(_) => {}

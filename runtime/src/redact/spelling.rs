@@ -14,7 +14,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 
 /// How the same writing is spelt otherwise: JSON and HTML have more than one escape for a character, and what must be
 /// encoded in a URL depends on the place in it.
-const OTHERWISE: [&[(&str, &str)]; 6] = [
+const OTHERWISE: &[&[(&str, &str)]] = &[
     &[("/", "\\/")],
     &[("&quot;", "&#34;"), ("&apos;", "&#39;")],
     &[("&quot;", "&#34;"), ("&apos;", "&#x27;")],
@@ -22,6 +22,10 @@ const OTHERWISE: [&[(&str, &str)]; 6] = [
     &[("%20", "+")],
     &[("%2F", "/")],
 ];
+
+/// How long a text is at most that is looked for in all of these: as long as a secret may be. A longer one is some document,
+/// whose spellings would take many times its room.
+const LONGEST_CREDENTIAL: usize = 16 * 1024;
 
 /// What an escape leaves in front of the letters behind it, where that looks like letters as well: of a slash, an equals
 /// sign, a quotation mark, the end of a line.
@@ -31,19 +35,26 @@ pub(super) const LEFT_OF_ESCAPES: [&str; 10] =
 /// How long a part is by which a long text is found.
 const PART: usize = 24;
 
-/// Every spelling of a text, its own among them.
+/// The spellings of a text, its own among them.
 pub(super) fn all(text: &str) -> BTreeSet<String> {
     let mut spellings = BTreeSet::from([STANDARD.encode(text)]);
-    let form = byte_serialize(text.as_bytes()).collect::<String>().into();
-    for written in [Cow::Borrowed(text), in_url(text), form, in_json(text), in_xml(text)] {
-        for replacements in OTHERWISE {
-            let spelt =
-                replacements.iter().fold(written.to_string(), |spelt, (from, to)| spelt.replace(from, to));
-            spellings.insert(percents_in_lower_case(&spelt));
-            spellings.insert(spelt);
+    let mut add = |spelling: String| {
+        if spelling.contains('%') {
+            spellings.insert(percents_in_lower_case(&spelling));
         }
-        spellings.insert(percents_in_lower_case(&written));
-        spellings.insert(written.into_owned());
+        spellings.insert(spelling);
+    };
+    let form = byte_serialize(text.as_bytes()).collect::<String>().into();
+    let otherwise = if text.len() <= LONGEST_CREDENTIAL { OTHERWISE } else { &[] };
+    for written in [Cow::Borrowed(text), in_url(text), form, in_json(text), in_xml(text)] {
+        for replacements in otherwise {
+            if replacements.iter().any(|(from, _)| written.contains(from)) {
+                add(replacements
+                    .iter()
+                    .fold(written.to_string(), |spelt, (from, to)| spelt.replace(from, to)));
+            }
+        }
+        add(written.into_owned());
     }
     spellings
 }

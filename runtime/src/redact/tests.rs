@@ -146,6 +146,20 @@ fn a_text_with_too_many_finds_is_hidden_whole() {
 }
 
 #[test]
+fn with_too_much_to_hide_everything_is_hidden() {
+    let hard = "\"<&'\u{1}".repeat(3 << 10);
+    let texts: Vec<String> = (0..8).map(|number| format!("{number}{hard}")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let (enough, too_much) = (redactor(&texts[..1]), redactor(&texts));
+    assert!(!enough.hides_everything() && too_much.hides_everything());
+    for (redactor, shown) in [(enough, "other"), (too_much, "***")] {
+        let mut text = "other".to_owned();
+        redactor.text(&mut text);
+        assert_eq!(text, shown);
+    }
+}
+
+#[test]
 fn what_is_hidden_is_not_shown_by_debug_either() {
     assert_eq!(format!("{:?}", redactor(&["s3cr3t"])), "Redactor(1 texts)");
 }
