@@ -16,7 +16,7 @@ use super::steps::Steps as _;
 use super::subscription;
 use super::tenant::Tenant;
 use super::view::{PluginView, TriggerView};
-use crate::flow::{Document, Finding, Flow, Severity, TriggerDocument};
+use crate::flow::{Document, Finding, Severity, TriggerDocument};
 use crate::id::{TenantId, mint_token};
 use crate::journal::{Batch, FlowRow, PluginRow, SubscriptionRow, TriggerRow, Write};
 use crate::problem::{Problem, kind};
