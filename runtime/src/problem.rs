@@ -44,7 +44,7 @@ pub mod kind {
 /// assert_eq!(serde_json::to_value(&problem).unwrap()["status"], 408);
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", from = "Written")]
+#[serde(rename_all = "camelCase", from = "ProblemJson")]
 pub struct Problem {
     /// A URI that names the kind.
     #[serde(rename = "type")]
@@ -85,7 +85,7 @@ pub enum Sent {
 /// A problem as JSON has it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Written {
+struct ProblemJson {
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
@@ -97,9 +97,9 @@ struct Written {
     data: Option<Value>,
 }
 
-impl From<Written> for Problem {
-    fn from(written: Written) -> Self {
-        let Written { kind, title, status, detail, instance, retry_after_ms, data } = written;
+impl From<ProblemJson> for Problem {
+    fn from(json: ProblemJson) -> Self {
+        let ProblemJson { kind, title, status, detail, instance, retry_after_ms, data } = json;
         let problem = Self { detail, instance, retry_after_ms, ..Self::new(kind, title, status) };
         match data {
             Some(data) => problem.data(data),

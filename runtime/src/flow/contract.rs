@@ -62,7 +62,7 @@ impl Format {
 }
 
 /// A place of a value at which something of that format is expected.
-pub(crate) struct Found<'n> {
+pub(crate) struct Site<'n> {
     pub format: Format,
     /// A JSON pointer.
     pub pointer: String,
@@ -123,7 +123,7 @@ impl Contract {
     }
 
     /// Every place of a value that has a format, in the order of the text.
-    pub(crate) fn places<'n>(&self, value: &'n Node) -> Vec<Found<'n>> {
+    pub(crate) fn sites<'n>(&self, value: &'n Node) -> Vec<Site<'n>> {
         let mut found = vec![];
         self.walk(&[0], value, &mut String::new(), &mut found);
         found
@@ -132,15 +132,14 @@ impl Contract {
     /// The expressions that a plugin evaluates, of a value: a JSON pointer and a jq program each.
     pub(crate) fn expressions(&self, value: &Value) -> Vec<(String, String)> {
         let value = Node::from(value);
-        let texts =
-            self.places(&value).into_iter().filter_map(|place| match (place.format, &place.node.data) {
-                (Format::Jq, Data::Text(program)) => Some((place.pointer, program.clone())),
-                _ => None,
-            });
+        let texts = self.sites(&value).into_iter().filter_map(|site| match (site.format, &site.node.data) {
+            (Format::Jq, Data::Text(program)) => Some((site.pointer, program.clone())),
+            _ => None,
+        });
         texts.collect()
     }
 
-    fn walk<'n>(&self, about: &[usize], node: &'n Node, pointer: &mut String, found: &mut Vec<Found<'n>>) {
+    fn walk<'n>(&self, about: &[usize], node: &'n Node, pointer: &mut String, found: &mut Vec<Site<'n>>) {
         let about = self.about(about);
         let schemas = || about.iter().map(|number| &self.schemas[*number]);
         let mut formats: Vec<Format> = vec![];
@@ -152,35 +151,39 @@ impl Contract {
         if formats.contains(&Format::Opaque) {
             return;
         }
-        found.extend(formats.into_iter().map(|format| Found { format, pointer: pointer.clone(), node }));
-        let below = |token: &str,
-                     node: &'n Node,
-                     inside: Vec<usize>,
-                     found: &mut Vec<Found<'n>>,
-                     pointer: &mut String| {
-            if !inside.is_empty() {
-                let length = pointer.len();
-                pointer.push('/');
-                pointer.push_str(&token.replace('~', "~0").replace('/', "~1"));
-                self.walk(&inside, node, pointer, found);
-                pointer.truncate(length);
-            }
-        };
+        found.extend(formats.into_iter().map(|format| Site { format, pointer: pointer.clone(), node }));
         match &node.data {
             Data::Map(entries) => {
                 for entry in entries {
-                    let inside = schemas().filter_map(|schema| schema.property(&entry.key)).collect();
-                    below(&entry.key, &entry.value, inside, found, pointer);
+                    let inside: Vec<_> = schemas().filter_map(|schema| schema.property(&entry.key)).collect();
+                    self.walk_below(&inside, (&entry.key, &entry.value), pointer, found);
                 }
             }
             Data::List(items) => {
+                let inside: Vec<_> = schemas().filter_map(|schema| schema.items).collect();
                 for (index, item) in items.iter().enumerate() {
-                    let inside = schemas().filter_map(|schema| schema.items).collect();
-                    below(&index.to_string(), item, inside, found, pointer);
+                    self.walk_below(&inside, (&index.to_string(), item), pointer, found);
                 }
             }
             _ => {}
         }
+    }
+
+    fn walk_below<'n>(
+        &self,
+        about: &[usize],
+        (token, node): (&str, &'n Node),
+        pointer: &mut String,
+        found: &mut Vec<Site<'n>>,
+    ) {
+        if about.is_empty() {
+            return;
+        }
+        let length = pointer.len();
+        pointer.push('/');
+        pointer.push_str(&token.replace('~', "~0").replace('/', "~1"));
+        self.walk(about, node, pointer, found);
+        pointer.truncate(length);
     }
 
     /// These schemas and all that are about the same value.
@@ -246,9 +249,9 @@ pub(crate) mod tests {
     use crate::flow::node;
 
     /// Every action and every trigger takes the same: [`schema`]. The language's HTTP call is `http-request.http:1.0.0`.
-    pub(crate) struct Installed;
+    pub(crate) struct TestPlugins;
 
-    impl Contracts for Installed {
+    impl Contracts for TestPlugins {
         fn action(&self, _: &PluginRef) -> Option<Arc<Contract>> {
             Some(Arc::new(Contract::of(&schema())))
         }
@@ -286,7 +289,7 @@ pub(crate) mod tests {
 
     fn found(schema: &Value, text: &str) -> Vec<(Format, String)> {
         let value = node::parse(text, "").unwrap().remove(0);
-        let found = Contract::of(schema).places(&value);
+        let found = Contract::of(schema).sites(&value);
         found.into_iter().map(|found| (found.format, found.pointer)).collect()
     }
 

@@ -82,19 +82,19 @@ impl Needing {
 
     /// Reads the `with` of a call: the connections in it.
     pub fn in_call(&mut self, reader: &mut Reader<'_>, contract: &Contract, with: &Node) {
-        for place in contract.places(with) {
-            if place.format == Format::Connection {
-                self.found(reader, place.node, false);
+        for site in contract.sites(with) {
+            if site.format == Format::Connection {
+                self.found(reader, site.node, false);
             }
         }
     }
 
     /// Reads the `with` of a trigger: the connections and the secrets in it.
     pub fn in_trigger(&mut self, reader: &mut Reader<'_>, contract: &Contract, with: &Node) {
-        for place in contract.places(with) {
-            match place.format {
-                Format::Connection => self.found(reader, place.node, false),
-                Format::Secret => self.found(reader, place.node, true),
+        for site in contract.sites(with) {
+            match site.format {
+                Format::Connection => self.found(reader, site.node, false),
+                Format::Secret => self.found(reader, site.node, true),
                 _ => {}
             }
         }

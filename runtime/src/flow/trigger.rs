@@ -208,19 +208,19 @@ fn trigger(
     })
 }
 
-/// Where the contract has a path, and whether it has anybody who may not call there.
+/// The path that a configuration has, and whether it says who may call there.
 fn hook_path(contract: &Contract, with: &Node) -> Option<HookPath> {
-    let places = contract.places(with);
+    let sites = contract.sites(with);
     let everybody = |node: &Node| match &node.data {
         Data::Null => true,
         Data::Text(text) => text == "none",
         _ => false,
     };
-    let is_guarded = places.iter().any(|place| place.format == Format::HookAuth && !everybody(place.node));
-    places.into_iter().find_map(|place| match (place.format, &place.node.data) {
+    let is_guarded = sites.iter().any(|site| site.format == Format::HookAuth && !everybody(site.node));
+    sites.into_iter().find_map(|site| match (site.format, &site.node.data) {
         (Format::HookPath, Data::Text(path)) => Some(HookPath {
             path: path.trim_matches('/').to_owned(),
-            pointer: format!("/with{}", place.pointer),
+            pointer: format!("/with{}", site.pointer),
             is_guarded,
         }),
         _ => None,

@@ -38,17 +38,17 @@ const HTTP: &str = "http";
 
 #[derive(Default)]
 pub(in crate::engine) struct Plugins {
-    installed: RwLock<BTreeMap<Key, Installed>>,
+    installed: RwLock<BTreeMap<Key, InstalledPlugin>>,
 }
 
-/// A plugin, and what its schemas say that the host must know, by the names of its actions and triggers.
-struct Installed {
+/// A plugin that is installed, and the contracts of its actions and triggers by their names.
+struct InstalledPlugin {
     plugin: Arc<Plugin>,
     actions: BTreeMap<String, Arc<Contract>>,
     triggers: BTreeMap<String, Arc<Contract>>,
 }
 
-impl Installed {
+impl InstalledPlugin {
     fn new(plugin: Arc<Plugin>) -> Self {
         let contract = |name: &String, schema| (name.clone(), Arc::new(Contract::of(schema)));
         let (actions, triggers) = (&plugin.descriptor.actions, &plugin.descriptor.triggers);
@@ -92,7 +92,7 @@ impl Contracts for TenantContracts<'_> {
 impl Plugins {
     pub fn add(&self, owner: Option<&TenantId>, plugin: Arc<Plugin>) {
         let key = (owner.cloned(), plugin.name.clone(), plugin.version.clone());
-        self.installed.write().expect("no panic while held").insert(key, Installed::new(plugin));
+        self.installed.write().expect("no panic while held").insert(key, InstalledPlugin::new(plugin));
     }
 
     /// What is known of the plugins that a tenant may call.
@@ -105,7 +105,7 @@ impl Plugins {
         &self,
         tenant: &TenantId,
         wanted: &PluginRef,
-        look: impl Fn(&Installed) -> Option<T>,
+        look: impl Fn(&InstalledPlugin) -> Option<T>,
     ) -> Option<T> {
         let installed = self.installed.read().expect("no panic while held");
         let owners = [Some(tenant.clone()), None];

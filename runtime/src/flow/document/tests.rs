@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use super::*;
 use crate::flow::Flow;
-use crate::flow::contract::tests::Installed;
+use crate::flow::contract::tests::TestPlugins;
 
 const HEAD: &str = "document: {dsl: '1.0.3', namespace: test, name: flow, version: '1.0.0'}\n";
 
 fn flow(text: &str) -> Arc<Flow> {
-    match read_with(text, "f", &Installed).unwrap().remove(0) {
+    match read_with(text, "f", &TestPlugins).unwrap().remove(0) {
         Document::Flow(flow) => flow,
         Document::Trigger(_) => panic!("a flow"),
     }
@@ -19,7 +19,7 @@ fn flow(text: &str) -> Arc<Flow> {
 
 /// Findings of a document, errors or warnings.
 fn found(text: &str) -> Vec<String> {
-    match read_with(text, "f", &Installed) {
+    match read_with(text, "f", &TestPlugins) {
         Ok(documents) => {
             documents.iter().flat_map(|document| document.warnings()).map(ToString::to_string).collect()
         }
@@ -398,7 +398,7 @@ with: {{ path: /a/b/, auth: {{ key: 'a b' }} }}
     let documents = read(&text, "f").unwrap();
     let computed = "the name of a secret or a connection is written out, not computed: a deployment checks whether it is there";
     let refused = |document: &Document| {
-        document.bound(&Installed).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>()
+        document.bound(&TestPlugins).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(
         refused(&documents[0]),
@@ -425,7 +425,7 @@ with: {{ path: /a/b/, auth: {{ key: [one, two] }} }}
 "
     );
     let bound: Vec<Document> =
-        read(&text, "f").unwrap().iter().map(|document| document.bound(&Installed).unwrap()).collect();
+        read(&text, "f").unwrap().iter().map(|document| document.bound(&TestPlugins).unwrap()).collect();
     let [Document::Flow(flow), Document::Trigger(trigger)] = &bound[..] else {
         panic!("a flow and a trigger")
     };

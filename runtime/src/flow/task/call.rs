@@ -184,13 +184,12 @@ fn with_retries(builder: &mut Builder<'_>, contract: &Contract, with: &Node) -> 
     if builder.uses.written_retries.is_empty() {
         return with;
     }
-    let named =
-        contract.places(&with).into_iter().filter_map(|place| match (place.format, &place.node.data) {
-            (Format::RetryPolicy, Data::Text(name)) if !name.trim_start().starts_with("${") => {
-                Some((place.pointer, name.clone(), place.node.at))
-            }
-            _ => None,
-        });
+    let named = contract.sites(&with).into_iter().filter_map(|site| match (site.format, &site.node.data) {
+        (Format::RetryPolicy, Data::Text(name)) if !name.trim_start().starts_with("${") => {
+            Some((site.pointer, name.clone(), site.node.at))
+        }
+        _ => None,
+    });
     for (pointer, name, at) in named.collect::<Vec<_>>() {
         match (builder.uses.written_retries.get(&name), with.at_mut(&pointer)) {
             (Some(policy), Some(place)) => *place = policy.clone(),
