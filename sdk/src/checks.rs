@@ -3,7 +3,6 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use crate::problem::Problem;
 
@@ -45,26 +44,24 @@ use crate::problem::Problem;
 /// assert_eq!(host.check_action::<Plugin>("count", json!({ "from": 3, "to": "${ .to }" })), []);
 /// # }
 /// ```
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct Draft {
     pub(crate) kind: Kind,
     with: Value,
-    #[serde(default)]
     expressions: Vec<PlacedExpression>,
-    #[serde(default)]
-    config: Option<Box<RawValue>>,
+    /// JSON text.
+    config: Option<String>,
 }
 
 /// What a draft is of. An action and a trigger of one plugin may have the same name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Action,
     Trigger,
 }
 
 /// An expression in a [`Draft`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlacedExpression {
     /// Where it stands: a JSON pointer.
     pub at: String,
@@ -101,7 +98,23 @@ impl Draft {
     /// A trigger's configuration, as it would be at an address such as https://hooks.example.com/hooks/token. None for an
     /// action.
     pub fn config<'d, T: Deserialize<'d>>(&'d self) -> Option<Result<T, Problem>> {
-        self.config.as_ref().map(|config| crate::input::parse(config.get()))
+        self.config.as_ref().map(|config| crate::input::parse(config))
+    }
+
+    /// Reads what the host writes, as wit/checks.wit has it. By hand: a component on the path of every request carries this
+    /// along, and a value's reader it has already.
+    pub(crate) fn read(written: &str) -> Option<Self> {
+        let mut written: Value = serde_json::from_str(written).ok()?;
+        let kind = match written["kind"].as_str()? {
+            "trigger" => Kind::Trigger,
+            _ => Kind::Action,
+        };
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let placed =
+            |one: &Value| Some(PlacedExpression { at: text(&one["at"])?, text: text(&one["text"])? });
+        let expressions = written["expressions"].as_array()?.iter().filter_map(placed).collect();
+        let config = Some(&written["config"]).filter(|config| !config.is_null()).map(Value::to_string);
+        Some(Self { kind, expressions, config, with: written["with"].take() })
     }
 }
 
@@ -141,14 +154,6 @@ impl Finding {
     pub fn is_error(&self) -> bool {
         self.level == "error"
     }
-}
-
-/// The draft of an export's parameter. What the host wrote is read, or it is the host's mistake.
-#[doc(hidden)]
-pub fn draft(written: &str) -> Result<Draft, Vec<Finding>> {
-    crate::input::parse(written).map_err(|problem| {
-        vec![Finding::error("", format!("the host gives what is no draft: {}", problem.detail_text()))]
-    })
 }
 
 /// What a trigger's own check finds; without an error in that, what is wrong with the configuration as its type reads it.

@@ -113,7 +113,9 @@ pub fn to_text(result: Result<impl Serialize, String>) -> Result<String, String>
 /// The sample of an export's parameter.
 #[doc(hidden)]
 pub fn sample<'g, T: Deserialize<'g>>(given: &'g str) -> Result<T, String> {
-    crate::input::parse(given).map_err(|problem| problem.detail_text().to_owned())
+    serde_json::from_str(given).map_err(|error| {
+        format!("a sample is {{\"url\", \"headers\", \"body\"}}, each where there is one: {error}")
+    })
 }
 
 /// The answer to a format that an action does not read.

@@ -1,7 +1,7 @@
 //! A plugin as a whole: its name-to-function table, written by [`plugin!`](crate::plugin).
 
 use crate::action::Outcome;
-use crate::checks::{Draft, Finding, Kind, draft};
+use crate::checks::{Draft, Finding, Kind};
 use crate::context::Context;
 use crate::descriptor::Descriptor;
 use crate::problem::Problem;
@@ -44,15 +44,15 @@ type Check = fn(&Draft, &mut Context) -> Vec<Finding>;
 
 /// Finds who checks what was written. A name that the plugin does not have has nothing to say.
 #[doc(hidden)]
+#[cold]
 pub fn check(
     written: &str,
     (name, ctx): (&str, &mut Context),
     actions: &[(&str, Check)],
     triggers: &[(&str, Check)],
 ) -> Vec<Finding> {
-    let draft = match draft(written) {
-        Ok(draft) => draft,
-        Err(refused) => return refused,
+    let Some(draft) = Draft::read(written) else {
+        return vec![Finding::error("", "the host gives what is no draft: see wit/checks.wit")];
     };
     let of_kind = match draft.kind {
         Kind::Action => actions,

@@ -9,6 +9,7 @@ use flowcell_sdk::{JsonSchemaDocument, TimeSpan};
 use crate::auth::Auth;
 use crate::cors::Cors;
 use crate::dedupe::Dedupe;
+use crate::path;
 use crate::variables::{self, Variable};
 
 const DEFAULT_WITHIN: Duration = Duration::from_secs(30);
@@ -163,8 +164,8 @@ impl TryFrom<Written> for Config {
     type Error = String;
 
     fn try_from(written: Written) -> Result<Self, String> {
-        if written.path.is_some() && matches!(written.auth, Auth::None) {
-            return Err("`path` can be guessed, so it needs `auth`; the minted address needs none".into());
+        if let Some(path) = &written.path {
+            path::check(path, !matches!(written.auth, Auth::None))?;
         }
         let respond = written.respond.map_or_else(
             || Ok(Respond::AtOnce { status: 200, headers: Vec::new(), body: "ok".into() }),

@@ -106,6 +106,11 @@ pub(super) async fn in_memory(config: Config) -> Result<Runtime, Stop> {
     Runtime::open(options).await.map_err(|error| Stop::wrong(error.to_string()))
 }
 
+/// A text that a plugin could not read.
+pub(super) fn unread(problem: Problem) -> Stop {
+    Stop::wrong(problem.detail.clone().unwrap_or_else(|| problem.to_string()))
+}
+
 /// Refuses a tenant that the configuration does not name: nothing that is deployed for it would ever be reached.
 fn known(runtime: &Runtime, tenant: &TenantId) -> Result<(), Stop> {
     let tenants = runtime.tenants();

@@ -274,6 +274,17 @@ fn grants(sandboxes: &Sandboxes, tenant: &Tenant, credentials: Credentials) -> G
     Grants { egress: tenant.egress.clone(), expressions: sandboxes.expressions(tenant), credentials }
 }
 
+/// A call that reads what somebody wrote.
+pub(super) fn reading<'c>(
+    sandboxes: &Sandboxes,
+    tenant: &Tenant,
+    plugin: &'c Plugin,
+    name: &'c str,
+) -> Call<'c> {
+    let limits = CallLimits { wall: READING_TIME, ..limits(tenant) };
+    Call { plugin, name, reach: Reach::Read(sandboxes.expressions(tenant)), limits }
+}
+
 /// What a trigger may use of the vault.
 pub(super) fn trigger_credentials(tenant: &Tenant, needs: &Needs) -> Credentials {
     Credentials::of_trigger(tenant.vault.clone(), needs.connections.clone(), needs.secrets.clone())
@@ -401,6 +412,9 @@ fn show_logs(core: &Core, tenant: &Tenant, attempt: &Attempt, logs: &[LogLine], 
         }
     }
 }
+
+/// How long a plugin may read what somebody wrote: people wait for it.
+const READING_TIME: Duration = Duration::from_secs(5);
 
 /// How long a trigger may judge one request.
 pub(super) const RECEIVE_TIME: Duration = Duration::from_secs(5);

@@ -16,6 +16,7 @@ mod core;
 mod deploy;
 mod driver;
 mod duplicate;
+mod import;
 mod lease;
 mod ledger;
 mod metrics;
@@ -49,6 +50,7 @@ pub use self::access::{Caller, NewToken, Shown, TokenView};
 pub use self::audit::{AuditEntry, AuditFilter, AuditView, Deed};
 pub use self::callback::Callback;
 pub use self::deploy::DeployError;
+pub use self::import::Imported;
 pub use self::open::backup;
 pub use self::options::{Data, OpenError, Options};
 pub use self::receive::{Answer, Hook, Inbound};
@@ -227,6 +229,18 @@ impl Runtime {
         let (runtime, tenant) = (self.clone(), self.tenant(tenant)?.clone());
         let plugin = trial::named(self, &tenant, action)?;
         carried::to_the_end(async move { trial::call(&runtime, &tenant, plugin, input).await }).await
+    }
+
+    /// A step out of a text in a format such as `curl`, by whichever of the tenant's plugins knows it. The error says what
+    /// is wrong with the text.
+    pub async fn import(&self, tenant: &TenantId, format: &str, text: &str) -> Result<Imported, Problem> {
+        import::text(self, self.tenant(tenant)?, format, text).await
+    }
+
+    /// What a trigger could list under `variables` for requests like this one, `{"url", "headers", "body"}`: `{"from", "path",
+    /// "as", "value"}` each. The error says what is wrong with the sample.
+    pub async fn sample(&self, tenant: &TenantId, given: &Value) -> Result<Value, Problem> {
+        import::sample(self, self.tenant(tenant)?, given).await
     }
 
     /// What a tenant keeps of this kind, without what is secret in it, in order of the names.

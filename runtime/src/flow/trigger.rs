@@ -92,6 +92,11 @@ impl TriggerDocument {
         (self.template.skeleton(), self.template.expression_pointers())
     }
 
+    /// `with` and its expressions.
+    pub(crate) fn template(&self) -> &Template {
+        &self.template
+    }
+
     /// Line and column of what a JSON pointer into the document leads to, as in `/with/methods`, or of the nearest
     /// thing around it.
     pub fn place(&self, pointer: &str) -> (u64, u64) {

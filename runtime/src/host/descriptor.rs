@@ -62,6 +62,9 @@ pub(crate) struct ActionDescriptor {
     /// Whether a repeat does no harm.
     #[serde(default)]
     pub idempotent: bool,
+    /// The formats of the texts that it makes steps of.
+    #[serde(default)]
+    pub imports: Vec<String>,
 }
 
 /// One trigger.
@@ -92,6 +95,9 @@ pub(crate) struct TriggerDescriptor {
     /// Whether `enable` and `disable` do something in the world.
     #[serde(default)]
     pub subscribes: bool,
+    /// Whether it says what it could take out of a sample of a request.
+    #[serde(default)]
+    pub samples: bool,
 }
 
 #[derive(Deserialize)]

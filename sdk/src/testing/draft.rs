@@ -2,24 +2,22 @@
 
 use serde_json::{Value, json};
 
-use crate::checks::{Kind, PlacedExpression};
-
 /// An input of an action, as wit/checks.wit has it.
 pub(super) fn of_action(with: Value) -> Value {
-    written(Kind::Action, with, None)
+    written("action", with, None)
 }
 
 /// A configuration of a trigger at this address.
 pub(super) fn of_trigger(with: Value, url: &str) -> Value {
     let mut config = with.clone();
     replace(&mut config, "", &mut |_, _| Value::from(url));
-    written(Kind::Trigger, with, Some(config))
+    written("trigger", with, Some(config))
 }
 
-fn written(kind: Kind, mut with: Value, config: Option<Value>) -> Value {
+fn written(kind: &str, mut with: Value, config: Option<Value>) -> Value {
     let mut expressions = vec![];
     replace(&mut with, "", &mut |at, text| {
-        expressions.push(PlacedExpression { at: at.to_owned(), text: text.to_owned() });
+        expressions.push(json!({ "at": at, "text": text }));
         Value::Null
     });
     json!({ "kind": kind, "with": with, "expressions": expressions, "config": config })

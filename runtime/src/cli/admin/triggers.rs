@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::client::Server;
-use super::super::{Stop, terminal};
+use super::super::{Stop, hosting, terminal};
 use super::{ALL, Name, deploy, print_list, remove};
-use crate::Sample;
+use crate::{Config, TenantId};
 
 /// Triggers of a running host, and their addresses
 #[derive(clap::Args)]
@@ -71,7 +71,7 @@ const COLUMNS: [(&str, &str); 5] =
 
 pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
     if let What::Sample { sample } = &args.what {
-        return show_sample(sample, args.server.json);
+        return show_sample(sample, args.server.json).await;
     }
     let client = args.server.connect()?;
     let switch = async |trigger: &Name, to: &str| {
@@ -109,14 +109,14 @@ pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn show_sample(text: &str, json: bool) -> Result<ExitCode, Stop> {
+async fn show_sample(text: &str, json: bool) -> Result<ExitCode, Stop> {
     let sample = match text.contains("://") && !text.trim_start().starts_with(['{', '[', '"']) {
-        true => Sample { url: Some(text.to_owned()), ..Sample::default() },
-        false => Sample { body: Some(super::super::run::input(Some(text))?), ..Sample::default() },
+        true => json!({ "url": text }),
+        false => json!({ "body": super::super::run::input(Some(text))? }),
     };
-    let variables = crate::sample(&sample).map_err(Stop::wrong)?;
-    let items: Vec<Value> =
-        variables.iter().filter_map(|variable| serde_json::to_value(variable).ok()).collect();
-    print_list(json, &items, [("FROM", "from"), ("PATH", "path"), ("AS", "as"), ("VALUE", "value")]);
+    let runtime = hosting::in_memory(Config::local()).await?;
+    let variables = runtime.sample(&TenantId::default_tenant(), &sample).await.map_err(hosting::unread)?;
+    let variables = variables.as_array().map(Vec::as_slice).unwrap_or_default();
+    print_list(json, variables, [("FROM", "from"), ("PATH", "path"), ("AS", "as"), ("VALUE", "value")]);
     Ok(ExitCode::SUCCESS)
 }
