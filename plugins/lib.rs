@@ -13,6 +13,9 @@ pub struct Bundled {
     pub wasm: &'static [u8],
 }
 
+/// The name of the one that evaluates expressions. No flow calls it.
+pub const EXPRESSIONS: &str = "jq";
+
 impl std::fmt::Debug for Bundled {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({} bytes)", self.name, self.wasm.len())

@@ -18,6 +18,7 @@ mod host;
 mod id;
 mod journal;
 pub mod problem;
+mod redact;
 mod server;
 
 pub use cli::main;
@@ -30,8 +31,8 @@ pub use engine::{
     TriggerView, VaultKind, VaultView, backup,
 };
 pub use flow::{
-    AttemptRecord, CleanupRecord, Document, Finding, Flow, Place, Severity, Status, StepId, StepRecord,
-    TriggerDocument, paths, read,
+    AttemptRecord, CleanupRecord, Document, Durability, Finding, Flow, Place, Severity, Status, StepId,
+    StepRecord, TriggerDocument, paths, read,
 };
 pub use host::{SandboxCost, measure_sandbox};
 pub use id::{FlowId, PluginRef, RunId, TenantId, mint_token};

@@ -65,8 +65,8 @@ pub struct Secret<'a> {
 }
 
 impl Context {
-    /// A secret: in a step by the placeholder that the flow hands over, in a trigger by the name that its configuration
-    /// gives under `secret`.
+    /// A secret: in a step by the placeholder that the flow hands over, in a trigger by the name that stands in its
+    /// configuration, at a parameter whose schema has the format `secret`: `#[schemars(extend("format" = "secret"))]`.
     pub fn secret<'a>(&'a self, given: &'a str) -> Secret<'a> {
         Secret { host: &self.host, given, key: Key::default() }
     }

@@ -31,7 +31,7 @@ pub fn check(root: &Path) -> Vec<String> {
 }
 
 /// `["flow", "task", "set"]` for `flow/task/set.rs`; nothing for `lib.rs` and `main.rs`.
-fn module_of(file: &str) -> Vec<String> {
+pub fn module_of(file: &str) -> Vec<String> {
     let path = file.trim_end_matches(".rs");
     let segments = path.split('/').filter(|segment| !segment.is_empty());
     let module: Vec<_> = segments.map(str::to_owned).collect();
@@ -89,7 +89,7 @@ fn wrong(part: &Part, module: &[String], named: &Named, test: bool, public: &Pub
 }
 
 /// From the root of the crate, where `super` and `self` lead; none for a `super` of a macro's own.
-fn climbed(module: &[String], named: &Named) -> Option<Vec<String>> {
+pub fn climbed(module: &[String], named: &Named) -> Option<Vec<String>> {
     let mut place: Vec<String> = module.iter().chain(&named.inside).cloned().collect();
     let mut rest = &named.path[..];
     while let Some((step, after)) = rest.split_first() {

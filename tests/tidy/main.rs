@@ -6,6 +6,8 @@
 
 mod imports;
 mod layout;
+mod names;
+mod rooms;
 mod rules;
 mod scenarios;
 mod source;
@@ -27,6 +29,21 @@ fn none(findings: &[String]) {
 #[test]
 fn no_import_goes_up_or_sideways() {
     none(&imports::check(root()));
+}
+
+#[test]
+fn no_room_of_the_engine_looks_up() {
+    none(&rooms::check(root()));
+}
+
+#[test]
+fn no_type_of_the_engine_shows_more_than_one_can_keep_in_mind() {
+    none(&rooms::check_types(root()));
+}
+
+#[test]
+fn what_works_for_every_plugin_names_none() {
+    none(&names::check(root()));
 }
 
 #[test]

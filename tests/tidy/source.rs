@@ -22,6 +22,48 @@ pub fn paths(text: &str) -> Vec<Named> {
     reader.found
 }
 
+/// A field that is taken of something of this name, `owner.field`, each with its line.
+pub fn fields_of(text: &str, owner: &str) -> Vec<(usize, String)> {
+    let tokens = tokens(text);
+    let taken = tokens.windows(3).filter_map(|window| match window {
+        [(_, Token::Word(first)), (_, Token::Sign('.')), (line, Token::Word(field))] if first == owner => {
+            Some((*line, field.clone()))
+        }
+        _ => None,
+    });
+    taken.collect()
+}
+
+/// The structs of a file, each with its line and the number of fields that it shows to others.
+pub fn shown_fields(text: &str) -> Vec<(usize, String, usize)> {
+    let tokens = tokens(text);
+    let mut found = vec![];
+    for (at, window) in tokens.windows(2).enumerate() {
+        if let [(line, Token::Word(word)), (_, Token::Word(name))] = window
+            && word == "struct"
+        {
+            found.push((*line, name.clone(), shown(&tokens[at + 2..])));
+        }
+    }
+    found
+}
+
+/// How many `pub` stand in the braces that begin here, before a `;` ends the item.
+fn shown(tokens: &[(usize, Token)]) -> usize {
+    let (mut depth, mut count) = (0_usize, 0);
+    for (_, token) in tokens {
+        match token {
+            Token::Sign('{') => depth += 1,
+            Token::Sign('}') if depth <= 1 => break,
+            Token::Sign('}') => depth -= 1,
+            Token::Sign(';') if depth == 0 => break,
+            Token::Word(word) if word == "pub" && depth == 1 => count += 1,
+            _ => {}
+        }
+    }
+    count
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Token {
     Word(String),
@@ -312,6 +354,17 @@ mod tests {
             ("j::K", "", false),
         ];
         assert_eq!(shown, expected.map(|(path, inside, test)| (path.to_owned(), inside.to_owned(), test)));
+    }
+
+    #[test]
+    fn fields_that_are_taken_and_fields_that_are_shown_are_found() {
+        let text = "fn a() {\n    self.rooms\n        .runs.b(); rooms.c; // rooms.d\n}";
+        let fields = fields_of(text, "rooms");
+        assert_eq!(fields, [(3, "runs".to_owned()), (3, "c".to_owned())]);
+        let text = "struct A;\npub struct B<T> {\n    pub a: T,\n    b: u8,\n    pub(super) c: u8,\n}\nstruct C(pub u8);";
+        let shown = shown_fields(text);
+        let expected = [(1, "A", 0), (2, "B", 2), (7, "C", 0)];
+        assert_eq!(shown, expected.map(|(line, name, count)| (line, name.to_owned(), count)));
     }
 
     #[test]

@@ -27,13 +27,15 @@ pub struct Input<'a> {
     endpoint: Endpoint,
     /// Names and values.
     #[serde(default)]
+    #[schemars(extend("format" = "opaque"))]
     headers: Rows,
     /// Added to the query that the URL has.
     #[serde(default)]
+    #[schemars(extend("format" = "opaque"))]
     query: Rows,
     /// An object or a list is sent as JSON, a string as it is.
     #[serde(borrow, default)]
-    #[schemars(with = "Option<Value>")]
+    #[schemars(with = "Option<Value>", extend("format" = "opaque"))]
     body: Option<&'a RawValue>,
     /// What the output is: the body decoded, its bytes as base64, or the whole answer.
     #[serde(default)]

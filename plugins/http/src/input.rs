@@ -27,9 +27,11 @@ pub struct Input<'a> {
     /// Added to the query that the URL has, percent-encoded: a number or boolean as text, null left out, a list
     /// repeats the name.
     #[serde(default)]
+    #[schemars(extend("format" = "opaque"))]
     pub query: Rows,
     /// Names and values; rows with an empty name are left out.
     #[serde(default)]
+    #[schemars(extend("format" = "opaque"))]
     pub headers: Rows,
     /// `json`, `text`, `form`, `xml`, `multipart`, `binary`, or a media type such as `text/csv`.
     #[serde(default)]
@@ -37,7 +39,7 @@ pub struct Input<'a> {
     /// An object or a list is sent as JSON, a string as it is; `form` takes a map or rows; `multipart` takes a map, or
     /// parts {name, value or base64, filename, contentType}; `binary` takes base64.
     #[serde(borrow, default)]
-    #[schemars(with = "Option<Value>")]
+    #[schemars(with = "Option<Value>", extend("format" = "opaque"))]
     pub body: Option<&'a RawValue>,
     /// Credentials for `Authorization: Basic`.
     #[serde(default)]
@@ -45,6 +47,7 @@ pub struct Input<'a> {
     /// The name of a connection of the tenant, which authenticates the request: its credentials go to the hosts that it
     /// is bound to, and are not seen by the flow.
     #[serde(default)]
+    #[schemars(extend("format" = "connection"))]
     pub connection: Option<String>,
     /// The time for the whole exchange; PT30S unless said otherwise.
     #[serde(default)]
@@ -63,6 +66,7 @@ pub struct Input<'a> {
     /// policy holds for what repeats without harm and for what was not sent: 4 times, after 1, 2, 4 and 8 seconds, or
     /// when the other side says. POST and PATCH are repeated only with it, under an `idempotency-key`.
     #[serde(default)]
+    #[schemars(extend("format" = "retry-policy"))]
     pub retry: Option<Retry>,
     /// What becomes of a redirect; followed unless said otherwise.
     #[serde(default, deserialize_with = "redirects")]

@@ -134,6 +134,8 @@ pub(crate) fn tokens(tokens: Vec<Token<&str>>) -> Vec<Token<&str>> {
     let mut done: Vec<Token<&str>> = Vec::with_capacity(tokens.len());
     // Where the product began that the next token may continue, and whether it has a `*` or `/`.
     let (mut start, mut is_product) = (0, false);
+    // The same of what stands around each `if` that is open: from `if` to `end` is one operand of it.
+    let mut around = Vec::new();
     for token in tokens {
         let token = inner(token);
         let is_operand_before = done.len() > start;
@@ -148,6 +150,15 @@ pub(crate) fn tokens(tokens: Vec<Token<&str>>) -> Vec<Token<&str>> {
             "*" | "/" => {
                 is_product = true;
                 done.push(token);
+            }
+            "if" => {
+                around.push((start, is_product));
+                done.push(token);
+                (start, is_product) = (done.len(), false);
+            }
+            "end" => {
+                done.push(token);
+                (start, is_product) = around.pop().unwrap_or((start, is_product));
             }
             // A minus without an operand before it is a part of the operand.
             "-" if !is_operand_before || follows_operator(&done) => done.push(token),
@@ -189,7 +200,6 @@ fn separates(token: &Token<&str>) -> bool {
             "and"
                 | "or"
                 | "as"
-                | "if"
                 | "then"
                 | "elif"
                 | "else"

@@ -70,6 +70,7 @@ pub struct Basic {
 /// Names of secrets.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(extend("format" = "secret"))]
 pub enum Secrets {
     /// One.
     One(String),

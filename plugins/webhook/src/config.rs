@@ -101,6 +101,7 @@ struct Written {
     cors: Option<Cors>,
     /// A path of one's own, served as /hooks/TENANT/PATH; needs `auth`, for it can be guessed.
     #[serde(default)]
+    #[schemars(extend("format" = "hook-path"))]
     path: Option<String>,
 }
 

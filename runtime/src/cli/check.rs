@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{Stop, hosting, sources, terminal};
+use super::{Stop, deployment, hosting, sources, terminal};
 use crate::{Config, Finding, TenantId};
 
 /// Validates flows and triggers without running them
@@ -38,7 +38,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Stop> {
     }
     let tenant = TenantId::from(args.tenant.as_str());
     let runtime = hosting::in_memory(config).await?;
-    hosting::install(&runtime, &tenant, &sources.plugins).await?;
+    deployment::install(&runtime, &tenant, &sources.plugins).await?;
     let findings = runtime.check(&tenant, &sources.documents).await;
     Ok(report(&findings, sources.documents.len()))
 }

@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::{Stop, data, terminal};
 use crate::Problem;
 
-/// The longest that an answer is waited for: somewhat longer than the host lets `?wait=` be.
+/// The longest wait for an answer: somewhat longer than the longest `?wait=` of the host.
 const ANSWER_WITHIN: Duration = Duration::from_secs(310);
 /// The largest answer that is read.
 const ANSWER_BYTES: usize = 256 * 1024 * 1024;
@@ -34,7 +34,7 @@ pub(super) struct Server {
     #[arg(long, global = true, value_name = "URL")]
     server: Option<String>,
     /// The operator's token, or one that `flowcell tokens create` gave
-    // One of 64 tokens begins with a hyphen.
+    // One token in 64 begins with a hyphen.
     #[arg(
         long,
         global = true,
@@ -78,9 +78,9 @@ impl Server {
         Ok(Client { base, token, tenant: self.tenant.clone(), http: Http::new(self.ca.as_deref())? })
     }
 
-    /// A token from a data folder goes to that folder's host only.
+    /// Address and token. A token from a data folder goes to that folder's host only.
     fn address(&self) -> (String, Option<String>) {
-        // --data on the command line says more than the environment.
+        // --data on the command line comes before the environment.
         let of_environment = || std::env::var(SERVER_VARIABLE).ok().filter(|server| !server.is_empty());
         let server = self.server.clone().or_else(|| self.data.is_none().then(of_environment).flatten());
         if let Some(server) = server {

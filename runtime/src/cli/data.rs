@@ -1,5 +1,5 @@
-//! The data folder as commands see it: where a host leaves its address and the operator's token, for commands on the
-//! same machine. What else is in it belongs to the runtime.
+//! The data folder as commands see it: a host leaves its address and the operator's token there, for commands on the same
+//! machine. All else in it belongs to the runtime.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -59,12 +59,12 @@ impl DataFolder {
         self.write_private(ADDRESS, url)
     }
 
-    /// The host is going: nobody answers at the address any more.
+    /// Removes the address: the host ends, and nothing answers there any more.
     pub(super) fn forget_address(&self) {
         let _ = fs::remove_file(self.0.join(ADDRESS));
     }
 
-    /// Written beside and renamed: a reader sees the old text or the new one.
+    /// Writes another file and renames it: a reader sees the old text or the new one.
     fn write_private(&self, name: &str, text: &str) -> Result<(), Stop> {
         let (path, beside) = (self.0.join(name), self.0.join(format!("{name}.new")));
         let written = || -> io::Result<()> {

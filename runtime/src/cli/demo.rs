@@ -1,4 +1,4 @@
-//! `flowcell demo`: the whole way once, for somebody who has just installed it.
+//! `flowcell demo`: the whole way once, for a newcomer.
 //!
 //! A host with one flow and one trigger, a small server for the flow to call, and one webhook that is sent to the host
 //! from here. The documents are those of examples/hello.yaml.
@@ -24,13 +24,13 @@ use super::hosting::{self, Host};
 use super::sources::Sources;
 use super::terminal::Style;
 use super::timeline::Timeline;
-use super::{Stop, client, data, signal, sources, terminal};
+use super::{Stop, client, data, deployment, signal, sources, terminal};
 use crate::server::{Access, ListenError, Listener};
 use crate::{Config, RunChange, TenantId};
 
 /// The flow and its trigger, as a user would write them.
 const DOCUMENTS: &str = include_str!("../../examples/hello.yaml");
-/// What stands in them for the address of the demo's own upstream, which is known only when it runs.
+/// In the documents it stands for the address of the demo's own upstream, which is known only when that runs.
 const UPSTREAM: &str = "http://127.0.0.1:9999";
 /// What the demo sends.
 const EVENT: &str = r#"{"name":"Ada"}"#;
@@ -61,7 +61,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Stop> {
     };
     let host = Host::open(config, listener, &data).await?;
     let documents = documents(upstream)?;
-    hosting::deploy(&host.runtime, &TenantId::default_tenant(), documents).await?;
+    deployment::deploy(&host.runtime, &TenantId::default_tenant(), documents).await?;
 
     host.announce_address();
     host.announce_triggers();
@@ -98,7 +98,7 @@ impl Story {
             terminal::say(text);
         }
         if once || answer.is_err() {
-            // Nobody listens any more when a signal came first.
+            // It fails when a signal came first: then the receiver is gone.
             let _ = done.send(answer.map(drop));
             return;
         }
@@ -123,7 +123,7 @@ impl Story {
         }
     }
 
-    /// Shows a change; says whether it ended a run. None: there will be no more.
+    /// Shows a change, and says whether it ended a run. Returns `None` when no more will come.
     async fn show_next(&mut self) -> Option<bool> {
         match self.changes.recv().await {
             Ok(change) => {

@@ -11,10 +11,11 @@ use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::hosting::{self, Host, Name};
+use super::deployment::DocumentName;
+use super::hosting::{self, Host};
 use super::terminal::Style;
 use super::timeline::Timeline;
-use super::{Stop, signal, sources, terminal};
+use super::{Stop, deployment, signal, sources, terminal};
 use crate::server::Access;
 use crate::{Config, Document, Finding, Runtime, Severity, TenantId, TriggerDocument};
 
@@ -47,20 +48,20 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> Result<ExitCode, Stop> {
     let end = signal::asked_to_end();
     let config = hosting::config(args.config.as_deref(), Config::local)?;
-    // What is wrong with the files is said before a port or a folder is taken.
+    // The files are read before a port or a folder is taken: what is wrong with them is said first.
     sources::read(&args.paths)?;
 
     let listener = hosting::bind(&config, args.listen).await?;
     let host = Host::open(config, listener, &hosting::data_folder(args.data)).await?;
     let mut follower = Follower::new(host.runtime.clone(), args.paths.clone());
-    let applied = follower.apply().await?;
+    let update = follower.apply().await?;
 
     host.announce_address();
     if args.config.is_none() {
         terminal::note(Config::LOCAL_EGRESS);
     }
-    if applied.removed > 0 {
-        let removed = terminal::count(applied.removed, "document");
+    if update.removed > 0 {
+        let removed = terminal::count(update.removed, "document");
         terminal::note(&format!(
             "removed {removed} that an earlier start deployed and the files no longer hold"
         ));
@@ -88,7 +89,7 @@ async fn show_runs(runtime: Runtime, trace: bool) {
     }
 }
 
-/// Tells of edits until it is dropped. Without it (some file systems cannot be watched) the host serves what it has.
+/// Tells of edits until it is dropped. Some file systems cannot be watched: the host serves what it has then.
 fn watch(paths: &[PathBuf], edited: Arc<Notify>) -> Option<notify::RecommendedWatcher> {
     let watched = paths.to_owned();
     let tell = move |event: notify::Result<notify::Event>| match event {
@@ -120,7 +121,7 @@ fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Whether an event at `path` can change what the watched paths hold. The journal's own writes must not.
+/// Whether an event at `path` can change what the watched paths hold. What the journal writes does not count.
 fn concerns(watched: &[PathBuf], path: &Path) -> bool {
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let path = absolute(path);
@@ -139,30 +140,31 @@ struct Follower {
     runtime: Runtime,
     paths: Vec<PathBuf>,
     /// What the files held when they were last deployed: what is gone from them is removed.
-    names: BTreeSet<Name>,
-    /// Trigger lines that were printed since the last change of them.
-    told: BTreeSet<String>,
+    names: BTreeSet<DocumentName>,
+    /// The trigger lines on the screen, so that only new ones are printed.
+    printed: BTreeSet<String>,
 }
 
-/// What a reading of the files changed.
-struct Applied {
+/// What was changed so that the host is what the files say.
+struct Update {
     documents: usize,
     removed: usize,
 }
 
 impl Follower {
-    /// Follows the files from what is deployed already, by an earlier start perhaps.
+    /// Begins with what is deployed, which may be the work of an earlier start.
     fn new(runtime: Runtime, paths: Vec<PathBuf>) -> Self {
         let tenant = TenantId::default_tenant();
-        let flows = runtime.flows(&tenant).into_iter().map(|flow| Name::Flow(flow.namespace, flow.name));
+        let flows =
+            runtime.flows(&tenant).into_iter().map(|flow| DocumentName::Flow(flow.namespace, flow.name));
         let triggers = runtime.triggers(&tenant).into_iter();
-        let triggers = triggers.map(|trigger| Name::Trigger(trigger.namespace, trigger.name));
+        let triggers = triggers.map(|trigger| DocumentName::Trigger(trigger.namespace, trigger.name));
         let names = flows.chain(triggers).collect();
-        Self { runtime, paths, names, told: BTreeSet::new() }
+        Self { runtime, paths, names, printed: BTreeSet::new() }
     }
 
     async fn follow(mut self, edited: Arc<Notify>) {
-        self.told = hosting::trigger_lines(&self.runtime).into_iter().collect();
+        self.printed = hosting::trigger_lines(&self.runtime).into_iter().collect();
         loop {
             edited.notified().await;
             // Until nothing came for a while.
@@ -178,9 +180,9 @@ impl Follower {
     }
 
     /// Makes the host what the files say, or leaves it as it is and says what is wrong with them.
-    async fn apply(&mut self) -> Result<Applied, Stop> {
+    async fn apply(&mut self) -> Result<Update, Stop> {
         let sources = sources::read(&self.paths)?;
-        let names: BTreeSet<_> = sources.documents.iter().map(Name::of).collect();
+        let names: BTreeSet<_> = sources.documents.iter().map(DocumentName::of).collect();
         let gone: Vec<_> = self.names.difference(&names).cloned().collect();
         let tenant = TenantId::default_tenant();
         let orphans = orphans(&sources.documents, &gone);
@@ -188,47 +190,47 @@ impl Follower {
             return Err(Stop::wrong(sources::lines(&orphans)));
         }
         let documents = sources.documents.clone();
-        let warnings = hosting::deploy(&self.runtime, &tenant, sources).await?;
+        let warnings = deployment::deploy(&self.runtime, &tenant, sources).await?;
         warnings.iter().for_each(|warning| terminal::note(&warning.to_string()));
-        // What runs is what the files say, be its version lower than the one before.
-        let overtaken = hosting::overtaken(&self.runtime, &tenant, &documents);
+        // The files say what runs, even where their version is lower than the one before.
+        let overtaken = deployment::overtaken(&self.runtime, &tenant, &documents);
         if !overtaken.is_empty() {
             for flow in overtaken {
-                let name = Name::Flow(flow.id.namespace, flow.id.name);
-                hosting::remove(&self.runtime, &tenant, &name).await?;
+                let name = DocumentName::Flow(flow.id.namespace, flow.id.name);
+                deployment::remove(&self.runtime, &tenant, &name).await?;
             }
-            hosting::deploy_documents(&self.runtime, &tenant, documents).await?;
+            deployment::deploy_documents(&self.runtime, &tenant, documents).await?;
         }
         for name in &gone {
-            hosting::remove(&self.runtime, &tenant, name).await?;
+            deployment::remove(&self.runtime, &tenant, name).await?;
         }
-        let applied = Applied { documents: names.len(), removed: gone.len() };
+        let update = Update { documents: names.len(), removed: gone.len() };
         self.names = names;
-        Ok(applied)
+        Ok(update)
     }
 
     async fn reload(&mut self) -> Result<String, Stop> {
-        let applied = self.apply().await?;
+        let update = self.apply().await?;
         let lines: BTreeSet<_> = hosting::trigger_lines(&self.runtime).into_iter().collect();
-        for line in lines.difference(&self.told) {
+        for line in lines.difference(&self.printed) {
             terminal::say(line);
         }
-        self.told = lines;
-        let mut text = format!("reloaded: {}", terminal::count(applied.documents, "document"));
-        if applied.removed > 0 {
-            text.push_str(&format!(", {} removed", applied.removed));
+        self.printed = lines;
+        let mut text = format!("reloaded: {}", terminal::count(update.documents, "document"));
+        if update.removed > 0 {
+            text.push_str(&format!(", {} removed", update.removed));
         }
         Ok(text)
     }
 }
 
 /// Triggers that start a flow which the files no longer hold: it is still deployed when they are checked.
-fn orphans(documents: &[Document], gone: &[Name]) -> Vec<Finding> {
+fn orphans(documents: &[Document], gone: &[DocumentName]) -> Vec<Finding> {
     let finding = |trigger: &TriggerDocument| {
         let flow = &trigger.flow;
         let (line, column) = trigger.place("/flow");
         let message = format!("the flow `{flow}` is in none of the files any more: name another one");
-        let is_gone = gone.contains(&Name::Flow(flow.namespace.clone(), flow.name.clone()));
+        let is_gone = gone.contains(&DocumentName::Flow(flow.namespace.clone(), flow.name.clone()));
         let file = trigger.file.clone();
         is_gone.then_some(Finding { file, line, column, message, severity: Severity::Error })
     };

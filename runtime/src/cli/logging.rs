@@ -34,7 +34,7 @@ pub(super) fn start(format: Format, usual: &str) -> Result<(), Stop> {
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match format {
         Format::Json => lines.json().flatten_event(true).init(),
-        // Somebody is watching: the time of day says nothing then, and the module is ours to know.
+        // A person reads along: the time of day and the module would tell nothing.
         Format::Text if io::stderr().is_terminal() => {
             lines
                 .without_time()

@@ -1,7 +1,8 @@
 //! The command line: arguments in, one call of the library or of a running host's API out.
 //!
 //! One file for each subcommand; its doc comments are its help text. What several of them share: [`sources`] reads
-//! documents and plugins, [`hosting`] opens a host and serves it, [`client`] talks to one, [`timeline`] shows runs.
+//! documents and plugins, [`hosting`] opens a host and serves it, [`deployment`] deploys to it, [`client`] talks to one,
+//! [`timeline`] shows runs.
 //! Exit codes: 0 done, 1 it failed, 2 the arguments or documents are wrong, 130 interrupted.
 
 mod admin;
@@ -10,11 +11,14 @@ mod check;
 mod client;
 mod data;
 mod demo;
+mod deployment;
 mod dev;
 mod hosting;
 mod import;
 mod logging;
 mod plugin;
+#[cfg(test)]
+mod reference;
 mod run;
 mod serve;
 mod signal;
@@ -45,16 +49,16 @@ enum Command {
     Serve(serve::Args),
     Demo(demo::Args),
     Backup(backup::Args),
-    Flows(admin::flows::Args),
-    Triggers(admin::triggers::Args),
-    Runs(admin::runs::Args),
-    Plugins(plugin::Args),
-    Secrets(admin::secrets::Args),
-    Connections(admin::connections::Args),
-    Tenants(admin::tenants::Args),
-    Tokens(admin::tokens::Args),
-    Audit(admin::audit::Args),
-    Policy(admin::policy::Args),
+    Flows(admin::Args<admin::flows::What>),
+    Triggers(admin::Args<admin::triggers::What>),
+    Runs(admin::Args<admin::runs::What>),
+    Plugins(admin::Args<plugin::What>),
+    Secrets(admin::Args<admin::secrets::What>),
+    Connections(admin::Args<admin::connections::What>),
+    Tenants(admin::Args<admin::tenants::What>),
+    Tokens(admin::Args<admin::tokens::What>),
+    Audit(admin::Args<admin::audit::What>),
+    Policy(admin::Args<admin::policy::What>),
     Import(import::Args),
 }
 
@@ -119,7 +123,7 @@ pub fn main() -> ExitCode {
             .build()
             .map_err(|error| Stop::failed(format!("no threads to run on: {error}")))?;
         let outcome = tokio.block_on(Box::pin(cli.command.carry_out()));
-        // Whatever still runs has been given its time: a thread that hangs must not keep the process.
+        // What still runs has had its time: a thread that hangs must not keep the process.
         tokio.shutdown_background();
         outcome
     });

@@ -7,23 +7,15 @@ use clap::Subcommand;
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::admin::{ALL, print_list};
-use super::client::{Server, encoded};
+use super::admin::{ALL, Args, print, print_list};
+use super::client::encoded;
 use super::{Stop, hosting, sources, terminal};
 use crate::{Config, PluginView, TenantId};
 
 /// Plugins: of a running host, and in files
-#[derive(clap::Args)]
-#[command(visible_alias = "plugin")]
-pub(super) struct Args {
-    #[command(flatten)]
-    server: Server,
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Subcommand)]
-enum What {
+#[command(visible_alias = "plugin")]
+pub(super) enum What {
     /// The plugins installed on a host
     List,
     /// A plugin of a host and its descriptor, as JSON
@@ -59,28 +51,24 @@ enum What {
     },
 }
 
-pub(super) async fn run(args: Args) -> Result<ExitCode, Stop> {
-    let json = args.server.json;
-    match &args.what {
+pub(super) async fn run(Args { server, what }: Args<What>) -> Result<ExitCode, Stop> {
+    let json = server.json;
+    match &what {
         What::List => {
-            let plugins = args.server.connect()?.list("/plugins", ALL).await?;
+            let plugins = server.connect()?.list("/plugins", ALL).await?;
             print_list(json, &plugins, [("NAME", "name"), ("VERSION", "version"), ("TITLE", "title")]);
         }
         What::Show { plugin } => {
             let path: Vec<_> = plugin.splitn(2, ':').map(encoded).collect();
-            let shown = args.server.connect()?.get(&format!("/plugins/{}", path.join("/"))).await?;
+            let shown = server.connect()?.get(&format!("/plugins/{}", path.join("/"))).await?;
             terminal::say_json(&shown);
         }
         What::Install { file } => {
-            let client = args.server.connect()?;
+            let client = server.connect()?;
             let wasm = sources::plugin(file)?.wasm;
             let plugin = client.send(Method::POST, "/plugins", "application/wasm", wasm).await?;
-            if json {
-                terminal::say_json(&plugin);
-            } else {
-                let text = |field: &str| terminal::harmless(plugin[field].as_str().unwrap_or_default());
-                terminal::say(&format!("installed {}:{}", text("name"), text("version")));
-            }
+            let text = |field: &str| terminal::harmless(plugin[field].as_str().unwrap_or_default());
+            print(json, &plugin, &format!("installed {}:{}", text("name"), text("version")));
         }
         What::Try { action, with, config } => {
             let with = super::run::input(Some(with))?;
@@ -88,26 +76,19 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Stop> {
                 Some(_) => try_file(Path::new(action), config.as_deref(), with).await?,
                 None => {
                     let path = format!("/actions/{action}/try");
-                    args.server.connect()?.post(&path, &json!({ "with": with })).await?
+                    server.connect()?.post(&path, &json!({ "with": with })).await?
                 }
             };
             return Ok(tried(json, &trial));
         }
         What::Inspect { file } => {
             let plugin = load(file).await?;
-            match json {
-                true => terminal::say_json(&serde_json::to_value(&plugin).unwrap_or_default()),
-                false => terminal::say(&described(&plugin)),
-            }
+            print(json, &serde_json::to_value(&plugin).unwrap_or_default(), &described(&plugin));
         }
         What::Check { file } => {
             let plugin = load(file).await?;
-            match json {
-                true => terminal::say_json(&serde_json::to_value(&plugin).unwrap_or_default()),
-                false => {
-                    terminal::say(&format!("{}: links\n{}", file.display(), asked_for(&plugin.descriptor)));
-                }
-            }
+            let text = format!("{}: links\n{}", file.display(), asked_for(&plugin.descriptor));
+            print(json, &serde_json::to_value(&plugin).unwrap_or_default(), &text);
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -123,10 +104,7 @@ async fn load(file: &Path) -> Result<PluginView, Stop> {
 
 /// Calls the one action of a component in a runtime of its own.
 async fn try_file(file: &Path, config: Option<&Path>, with: Value) -> Result<Value, Stop> {
-    let config = match config {
-        Some(path) => Config::read(path).map_err(|error| Stop::wrong(error.to_string()))?,
-        None => Config::local(),
-    };
+    let config = hosting::config(config, Config::local)?;
     let wasm = sources::plugin(file)?.wasm;
     let runtime = hosting::in_memory(config).await?;
     let tenant = TenantId::default_tenant();

@@ -12,13 +12,13 @@ use tokio::time::timeout;
 
 use super::terminal::Style;
 use super::timeline::Timeline;
-use super::{Stop, hosting, signal, sources, terminal};
+use super::{Stop, deployment, hosting, signal, sources, terminal};
 use crate::problem::kind;
 use crate::{Config, Document, Problem, RunChange, RunId, RunView, Runtime, Status, StepRecord, TenantId};
 
-/// How long steps that were cut off may take to undo what they began.
+/// The longest that steps which were cut off may take to undo what they began.
 const UNDONE_WITHIN: Duration = Duration::from_secs(10);
-/// How long the timeline is waited for when the run itself is over.
+/// The longest wait for the rest of the timeline when the run itself is over.
 const LAST_CHANGES_WITHIN: Duration = Duration::from_millis(200);
 
 /// Runs a flow once, in memory, and prints its output
@@ -50,7 +50,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Stop> {
     for path in &args.plugin {
         sources.plugins.push(sources::plugin(path)?);
     }
-    // Nobody calls a trigger here.
+    // No trigger is called here.
     sources.documents.retain(|document| matches!(document, Document::Flow(_)));
     let Some(Document::Flow(flow)) = sources.documents.first() else {
         return Err(Stop::wrong(format!("{}: there is no flow in it", args.file.display())));
@@ -62,7 +62,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Stop> {
         terminal::note(Config::LOCAL_EGRESS);
     }
     let runtime = hosting::in_memory(config).await?;
-    for warning in hosting::deploy(&runtime, &tenant, sources).await? {
+    for warning in deployment::deploy(&runtime, &tenant, sources).await? {
         terminal::note(&warning.to_string());
     }
     let mut timeline = Timeline::new(Style::of_stderr(), args.trace, false);
@@ -106,7 +106,7 @@ async fn carry_out(
             run = &mut over => break run.map_err(failed)?,
         }
     };
-    // The end is told to who waits and to who watches, in no order.
+    // Those that wait for a run and those that watch it hear of its end in no order.
     while !shown_to_end && let Ok(Ok(change)) = timeout(LAST_CHANGES_WITHIN, changes.recv()).await {
         shown_to_end = show(timeline, &change, id);
     }

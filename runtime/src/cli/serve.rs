@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::hosting::{self, Host, Overtaken};
-use super::{Stop, signal, sources, terminal};
+use super::deployment::OldVersion;
+use super::hosting::{self, Host};
+use super::{Stop, deployment, signal, sources, terminal};
 use crate::server::Access;
 use crate::{Config, TenantId};
 
@@ -46,9 +47,9 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Stop> {
     let host = Host::open(config, listener, &hosting::data_folder(args.data)).await?;
     if !args.paths.is_empty() {
         let documents = sources.documents.clone();
-        let mut warnings = hosting::deploy(&host.runtime, &tenant, sources).await?;
-        let overtaken = hosting::overtaken(&host.runtime, &tenant, &documents).into_iter();
-        warnings.extend(overtaken.map(Overtaken::warning));
+        let mut warnings = deployment::deploy(&host.runtime, &tenant, sources).await?;
+        let overtaken = deployment::overtaken(&host.runtime, &tenant, &documents).into_iter();
+        warnings.extend(overtaken.map(OldVersion::warning));
         for warning in warnings {
             terminal::note(&warning.to_string());
         }

@@ -3,8 +3,8 @@
 
 use std::process;
 
-/// Listens from the call on, so that a request which comes while the host still starts is not its death. Returns when
-/// the process is asked to end. From then on a second request ends it without waiting.
+/// Returns when the process is asked to end. From then on a second request ends it at once. Listening begins with the call
+/// itself, so that a signal during the start of a host is heard.
 pub(super) fn asked_to_end() -> impl Future<Output = ()> {
     let mut signals = Signals::listen();
     async move {
@@ -27,7 +27,7 @@ struct Signals(Option<[tokio::signal::unix::Signal; 2]>);
 impl Signals {
     fn listen() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
-        // Caught once it is caught for ever; the write that went too far fails, as on a full disk.
+        // From here on the signal is caught; the write that went too far fails, as on a full disk.
         if let Err(error) = signal(SignalKind::from_raw(SIGXFSZ)) {
             tracing::warn!(%error, "a file that grows past the limit of this process will end it");
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::Stop;
 use crate::{Document, Finding, Severity};
 
-/// Folders that hold no documents of one's own.
+/// Folders that tools fill.
 const SKIPPED: [&str; 2] = ["node_modules", "target"];
 
 /// What the paths hold.
@@ -46,7 +46,7 @@ pub(super) fn lines(findings: &[Finding]) -> String {
     findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// Reads everything that the paths name. All documents are read, so that all findings are told at once.
+/// Reads everything that the paths name: all of it, so that all findings come at once.
 pub(super) fn read(paths: &[PathBuf]) -> Result<Sources, Refusal> {
     let mut sources = Sources::default();
     let mut findings = vec![];
@@ -94,7 +94,7 @@ pub(super) fn plugin(path: &Path) -> Result<Plugin, Stop> {
     Ok(Plugin { path: path.to_owned(), wasm })
 }
 
-/// Every file that the paths name, once, in order. A file that is named itself is taken whatever it is called.
+/// Every file that the paths name, once, in order. A path of a file is taken whatever the file is called.
 fn files(paths: &[PathBuf]) -> Result<BTreeSet<PathBuf>, Refusal> {
     let mut files = BTreeSet::new();
     for path in paths {
@@ -127,12 +127,12 @@ fn walk(folder: &Path, files: &mut BTreeSet<PathBuf>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether a folder's file is one of ours.
+/// Whether a file in a folder is taken.
 pub(super) fn is_source(path: &Path) -> bool {
     has_extension(path, &["yaml", "yml", "json", "wasm"])
 }
 
-/// Whether a folder's entry is passed over: hidden ones, ours among them, and other tools' output.
+/// Whether an entry of a folder is passed over: hidden ones, the data folder among them, and what other tools make.
 pub(super) fn is_skipped(path: &Path) -> bool {
     path.file_name()
         .and_then(|name| name.to_str())

@@ -1,18 +1,18 @@
 //! Text for people and pipes: lines on stdout and stderr, tables, colours where they are wanted.
 //!
-//! Nothing fails here: when nobody reads any more (`flowcell … | head`), what is left is not written.
+//! Nothing fails here: when the reader is gone (`flowcell … | head`), the rest is not written.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
 use serde_json::Value;
 
-/// A result: a line on stdout, there at once for who reads along.
+/// Prints a result: a line on stdout, flushed for a reader that follows.
 pub(super) fn say(text: &str) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
-/// Something about the work: a line on stderr.
+/// Prints a line about the work on stderr.
 pub(super) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
@@ -22,7 +22,7 @@ pub(super) fn yaml(value: &Value) -> String {
     serde_saphyr::to_string(value).unwrap_or_else(|_| value.to_string())
 }
 
-/// A JSON value as a result: readable on a terminal, one line for a pipe.
+/// Prints a JSON value as a result: indented on a terminal, one line for a pipe.
 pub(super) fn say_json(value: &Value) {
     if io::stdout().is_terminal() {
         say(&format!("{value:#}"));
@@ -59,7 +59,7 @@ pub(super) fn count(number: usize, noun: &str) -> String {
 pub(super) struct Style(bool);
 
 impl Style {
-    /// Colours on a terminal that can show them and whose user has not said no.
+    /// Colours on a terminal that can show them, unless its user has turned them off.
     pub(super) fn of_stderr() -> Self {
         let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");

@@ -9,17 +9,17 @@ use serde_json::Value;
 use super::terminal::{Style, harmless};
 use crate::{CleanupRecord, Problem, RunChange, RunId, RunSummary, Status, StepRecord};
 
-/// What has been shown, so that every change is one line.
+/// Turns changes into lines, and remembers what is on the screen so that no change is shown twice.
 pub(super) struct Timeline {
     style: Style,
     /// Show what steps are given and what they give.
     trace: bool,
     /// Begin every line with the end of the run's id, where several runs mix.
     name_runs: bool,
-    runs: HashMap<RunId, Shown>,
+    runs: HashMap<RunId, RunLines>,
 }
 
-struct Shown {
+struct RunLines {
     began: Timestamp,
     /// By step: what its last line said, and how deep it stands.
     steps: HashMap<u32, (Status, usize, usize)>,
@@ -30,7 +30,7 @@ impl Timeline {
         Self { style, trace, name_runs, runs: HashMap::new() }
     }
 
-    /// The lines that tell of a change; none where it changes nothing that is shown.
+    /// The lines about a change. There are none where the screen says it already.
     pub(super) fn lines(&mut self, change: &RunChange) -> Vec<String> {
         let began = match change {
             RunChange::Run { run, .. } => run.started_at,
@@ -44,7 +44,7 @@ impl Timeline {
         {
             return cleanup_line(self.style, step, cleanup).into_iter().collect();
         }
-        let shown = self.runs.entry(id).or_insert_with(|| Shown { began, steps: HashMap::new() });
+        let shown = self.runs.entry(id).or_insert_with(|| RunLines { began, steps: HashMap::new() });
         let (at, texts) = match change {
             RunChange::Run { at, run, problem } => (at, run_line(self.style, run, problem.as_ref(), is_new)),
             RunChange::Step { at, step, .. } => (at, step_lines(self.style, self.trace, shown, step)),
@@ -63,14 +63,14 @@ impl Timeline {
     }
 }
 
-impl Shown {
+impl RunLines {
     /// Whether the step's end is on the screen already.
     fn shows(&self, step: &StepRecord) -> bool {
         self.steps.get(&step.id).is_some_and(|(status, ..)| *status == step.status)
     }
 }
 
-/// What became of undoing what a step had begun. The run may be over by then, and is not shown anew.
+/// A line about undoing what a step had begun. The run may be over by then; it does not come back to the screen.
 fn cleanup_line(style: Style, step: &StepRecord, cleanup: &CleanupRecord) -> Option<String> {
     let name = style.strong(&harmless(&step.name));
     let why = || cleanup.problem.as_ref().map(|problem| harmless(&problem.to_string())).unwrap_or_default();
@@ -110,7 +110,7 @@ fn run_line(style: Style, run: &RunSummary, problem: Option<&Problem>, is_new: b
     vec![text]
 }
 
-fn step_lines(style: Style, trace: bool, shown: &mut Shown, step: &StepRecord) -> Vec<String> {
+fn step_lines(style: Style, trace: bool, shown: &mut RunLines, step: &StepRecord) -> Vec<String> {
     let depth = depth(&step.reference);
     let now = (step.status, step.attempts.len(), depth);
     let before = shown.steps.insert(step.id, now);
@@ -157,7 +157,7 @@ fn took(step: &StepRecord) -> String {
     format!("{ms} ms")
 }
 
-/// Why it did not end well, or what was wrong with a reply that ended well.
+/// The problem of a step that failed, or of a reply that was not sent as it was meant.
 fn complaint(step: &StepRecord) -> String {
     let problem = step.problem.as_ref();
     problem.map(|problem| format!(": {}", harmless(&problem.to_string()))).unwrap_or_default()
@@ -175,7 +175,7 @@ fn waits(step: &StepRecord) -> String {
     }
 }
 
-fn log_line(style: Style, shown: &Shown, step: u32, level: &str, message: &str, fields: &Value) -> String {
+fn log_line(style: Style, shown: &RunLines, step: u32, level: &str, message: &str, fields: &Value) -> String {
     let depth = shown.steps.get(&step).map_or(0, |(.., depth)| *depth);
     let level = match level {
         "error" => style.bad(level),

@@ -1,121 +1,116 @@
 //! Opening a host: folder, journal, sandbox, tenants, plugins, then what the journal says is deployed.
 
-use std::collections::HashMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use super::Runtime;
-use super::audit;
-use super::catalog::Deployed;
-use super::core::{Core, Parts};
-use super::deploy;
-use super::lease;
-use super::options::{Data, OpenError, Options};
-use super::plugins::Plugins;
-use super::retention;
-use super::sandboxes::Sandboxes;
-use super::schedule;
-use super::scheduler;
-use super::tenant::Tenant;
-use super::vault::{self, Sealer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
+use super::addresses::Addresses;
+use super::admin::{Sealer, audit, vault};
+use super::deployed::schedule::Book;
+use super::deployed::{Deployed, Deployer};
+use super::folder::{code_cache, journal_error, journal_path, user_folder};
+use super::journals::Journals;
+use super::lifecycle::Lifecycle;
+use super::observers::Observers;
+use super::options::{Data, OpenError, Options};
+use super::runs::{Runs, lease};
+use super::steps::{Plugins, Sandboxes};
+use super::tenant::{Tenant, Tenants};
+use super::{Rooms, Runtime};
 use crate::capability::http_request::{Egress, Shared, Trusted};
-use crate::config::{Config, Journal as JournalUrl};
-use crate::flow::Document;
+use crate::clock::Clock;
+use crate::config::Config;
 use crate::host::{CacheDir, Host, HostSettings};
 use crate::id::{CallbackKey, TenantId};
-use crate::journal::{
-    DataLock, FlowRow, GroupSettings, Journal, MemoryStorage, SqliteStorage, Storage, StorageError,
-    TriggerRow,
-};
+use crate::journal::{DataLock, GroupSettings, Journal, MemoryStorage, SqliteStorage, Storage};
 
 pub(super) async fn open(options: Options) -> Result<Runtime, OpenError> {
-    let folder = match &options.data {
+    let Options { config, data, clock, base_url, schedules, listeners } = options;
+    let folder = match &data {
         Data::Memory => None,
-        Data::Folder(folder) => Some(folder.clone()),
+        Data::Folder(folder) => Some(folder.as_path()),
     };
-    let lock = folder.as_deref().map(DataLock::acquire).transpose().map_err(journal_error)?;
-    let durable = open_storage(folder.as_deref(), &options.config)?;
-    let cache = match &folder {
+    let lock = folder.map(DataLock::acquire).transpose().map_err(journal_error)?;
+    let storage = open_storage(folder, &config)?;
+    let cache = match folder {
         Some(folder) => Some(code_cache(folder)?),
         None => user_folder().and_then(|folder| code_cache(&folder).ok()),
     };
-    let usual = HostSettings::default();
-    let largest = options.config.tenants.iter().map(|tenant| tenant.quota.memory).max().unwrap_or_default();
-    let max_memory_bytes = largest.max(usual.max_memory_bytes);
-    let host = Host::new(HostSettings { cache, max_memory_bytes, ..usual })
-        .map_err(|error| OpenError::Host(error.to_string()))?;
-
-    let shared = Shared::new(options.listeners, options.config.proxy.as_ref());
-    let mut tenants = HashMap::new();
-    for tenant in &options.config.tenants {
-        let id = TenantId::from(tenant.name.as_str());
-        let open_runs = durable.open_runs(&id).map_err(journal_error)?;
-        let trusted = trusted(tenant.ca.as_deref())?;
-        let egress = Egress::new(id.clone(), &tenant.allow, &tenant.quota, shared.clone(), trusted);
-        let egress = Arc::new(egress);
-        tenants.insert(id.clone(), Arc::new(Tenant::new(tenant, egress, open_runs)));
-    }
-
-    let mut bundled = vec![];
-    let mut evaluator = None;
-    for part in flowcell_plugins::bundled() {
-        if part.name == "jq" {
-            evaluator =
-                Some(host.evaluator(part.wasm).await.map_err(|error| plugin_error(part.name, error))?);
-        } else {
-            bundled.push(host.install(part.wasm).await.map_err(|error| plugin_error(part.name, error))?);
-        }
-    }
-    let schedule_key = durable.key("schedules").map_err(journal_error)?;
-    let callback_key = CallbackKey::new(durable.key("callbacks").map_err(journal_error)?);
-    let sandboxes = Arc::new(Sandboxes {
-        host,
-        evaluator: evaluator.expect("the bundle holds the expression guest"),
-        plugins: Plugins::default(),
-    });
-    let core = Core::new(Parts {
-        clock: options.clock,
-        steps: sandboxes.clone(),
-        tenants,
-        durable: Journal::new(durable, GroupSettings::default()),
-        volatile: Journal::new(Arc::new(MemoryStorage::new()), GroupSettings::default()),
-        base_url: options.base_url,
-        callback_key,
-        lock,
-        schedules: schedule::Book::new(options.schedules, schedule_key),
-        sealer: Sealer::find(&options.config, folder.as_deref())?,
-    });
-    vault::load(&core, &options.config).await?;
-    for plugin in bundled {
-        sandboxes.plugins.add(None, plugin);
-    }
-    let runtime = Runtime { core: Arc::new(core), sandboxes };
-    load_plugins(&runtime).await?;
-    load_deployed(&runtime).await?;
+    let tenants = tenants(&config, &*storage, Shared::new(listeners, config.proxy.as_ref()))?;
+    let callback_key = CallbackKey::new(storage.key("callbacks").map_err(journal_error)?);
+    let book = Book::new(schedules, storage.key("schedules").map_err(journal_error)?);
+    let addresses = Addresses::new(base_url, callback_key);
+    let observers = Arc::new(Observers::new());
+    let sandboxes = sandboxes(&config, cache, clock.clone(), addresses.clone(), observers.clone()).await?;
+    let journals = Arc::new(Journals::new(
+        Journal::new(storage, GroupSettings::default()),
+        Journal::new(Arc::new(MemoryStorage::new()), GroupSettings::default()),
+    ));
+    let lifecycle = Arc::new(Lifecycle::new(clock, lock));
+    let tenants = Arc::new(tenants);
+    let deployed = Arc::new(Deployed::new(
+        sandboxes.clone(),
+        journals.clone(),
+        tenants.clone(),
+        lifecycle.clone(),
+        addresses,
+        book,
+    ));
+    let runs = Arc::new(Runs::new(deployed.clone(), observers.clone()));
+    let deployer = Deployer { deployed, sandboxes: sandboxes.clone() };
+    let sealer = Sealer::find(&config, folder)?;
+    let rooms = Rooms { runs, deployer, sandboxes, journals, tenants, lifecycle, observers, sealer };
+    let runtime = Runtime { rooms: Arc::new(rooms) };
+    vault::load(&runtime.rooms, &config).await?;
+    runtime.rooms.deployer.load().await.map_err(journal_error)?;
     // Last: a host that cannot start takes nothing from one that runs.
-    lease::join(&runtime.core).await.map_err(journal_error)?;
-    for tenant in &options.config.tenants {
-        let told = audit::grants(&runtime.core, tenant).await;
+    lease::join(&runtime.rooms.journals, &runtime.rooms.lifecycle).await.map_err(journal_error)?;
+    for tenant in &config.tenants {
+        let told = audit::grants(&runtime.rooms, tenant).await;
         told.map_err(|problem| OpenError::Journal(problem.to_string()))?;
     }
     Ok(runtime)
 }
 
-/// Continues what was at work when the host stopped, and starts the timers.
-pub(super) async fn start(core: &Arc<Core>) -> Result<(), StorageError> {
-    lease::take_over(core).await?;
-    if core.durable.is_shared() {
-        tokio::spawn(lease::keep(core.clone()));
+fn tenants(config: &Config, storage: &dyn Storage, shared: Arc<Shared>) -> Result<Tenants, OpenError> {
+    let tenant = |configured: &crate::config::TenantConfig| {
+        let id = TenantId::from(configured.name.as_str());
+        let open_runs = storage.open_runs(&id).map_err(journal_error)?;
+        let trusted = trusted(configured.ca.as_deref())?;
+        let egress = Egress::new(id, &configured.allow, &configured.quota, shared.clone(), trusted);
+        Ok(Arc::new(Tenant::new(configured, Arc::new(egress), open_runs)))
+    };
+    config.tenants.iter().map(tenant).collect()
+}
+
+/// The sandboxes with the plugins that ship with the host.
+async fn sandboxes(
+    config: &Config,
+    cache: Option<CacheDir>,
+    clock: Clock,
+    addresses: Addresses,
+    observers: Arc<Observers>,
+) -> Result<Arc<Sandboxes>, OpenError> {
+    let usual = HostSettings::default();
+    let largest = config.tenants.iter().map(|tenant| tenant.quota.memory).max().unwrap_or_default();
+    let max_memory_bytes = largest.max(usual.max_memory_bytes);
+    let host = Host::new(HostSettings { cache, max_memory_bytes, ..usual })
+        .map_err(|error| OpenError::Host(error.to_string()))?;
+    let plugins = Plugins::default();
+    let mut evaluator = None;
+    for part in flowcell_plugins::bundled() {
+        if part.name == flowcell_plugins::EXPRESSIONS {
+            evaluator =
+                Some(host.evaluator(part.wasm).await.map_err(|error| plugin_error(part.name, error))?);
+        } else {
+            let plugin = host.install(part.wasm).await.map_err(|error| plugin_error(part.name, error))?;
+            plugins.add(None, plugin);
+        }
     }
-    tokio::spawn(retention::run(core.clone()));
-    for durable in [true, false] {
-        tokio::spawn(scheduler::run(core.clone(), durable));
-    }
-    Ok(())
+    let evaluator = evaluator.expect("the bundle holds the expression guest");
+    Ok(Arc::new(Sandboxes { host, evaluator, plugins, clock, addresses, observers }))
 }
 
 /// The certificates that a tenant trusts beside the machine's.
@@ -133,140 +128,6 @@ fn trusted(path: Option<&Path>) -> Result<Trusted, OpenError> {
 fn open_storage(folder: Option<&Path>, config: &Config) -> Result<Arc<dyn Storage>, OpenError> {
     let Some(folder) = folder else { return Ok(Arc::new(MemoryStorage::new())) };
     Ok(Arc::new(SqliteStorage::open(&journal_path(folder, config)).map_err(journal_error)?))
-}
-
-/// Where the journal of a host with this data folder is.
-fn journal_path(folder: &Path, config: &Config) -> PathBuf {
-    match &config.journal {
-        None => folder.join("journal.db"),
-        Some(JournalUrl::Sqlite(path)) => path.clone(),
-    }
-}
-
-/// Copies the journal of a host, running or not, into the new file `to`: runs, flows, triggers, tenants' plugins, and
-/// the keys of the journal. A host that is started on it goes on from there. Gives the bytes of the copy.
-///
-/// Every event that was acknowledged before the call is in it. The host is not slowed down by more than the reading.
-///
-/// ```
-/// let folder = std::env::temp_dir().join("flowcell-no-data-here");
-/// let error = flowcell::backup(&flowcell::Config::default(), &folder, "backup.db".as_ref()).unwrap_err();
-/// assert!(error.to_string().starts_with("there is no journal at "), "{error}");
-/// ```
-///
-/// # Errors
-/// A sentence for the operator: there is no journal, `to` exists, or it cannot be written.
-pub fn backup(config: &Config, data: &Path, to: &Path) -> Result<u64, OpenError> {
-    SqliteStorage::copy(&journal_path(data, config), to).map_err(journal_error)
-}
-
-/// The compiled code of plugins is kept in the data folder, sealed with a key that never leaves it.
-fn code_cache(folder: &Path) -> Result<CacheDir, OpenError> {
-    let key = folder.join("host.key");
-    let seed = match fs::read_to_string(&key) {
-        Ok(seed) if !seed.trim().is_empty() => seed,
-        _ => {
-            let seed = crate::id::mint_token();
-            write_private(&key, &seed)
-                .map_err(|error| OpenError::Journal(format!("cannot write {}: {error}", key.display())))?;
-            seed
-        }
-    };
-    let key = blake3::derive_key("flowcell compiled-code cache", seed.trim().as_bytes());
-    Ok(CacheDir { path: folder.join("cache"), key })
-}
-
-/// Where a host without a data folder keeps compiled code, so that the second `flowcell run` is quick: the user's own
-/// cache folder. None, when there is no place that is only this user's.
-fn user_folder() -> Option<PathBuf> {
-    let caches = std::env::var_os("XDG_CACHE_HOME").filter(|folder| !folder.is_empty()).map(PathBuf::from);
-    let caches = caches.or_else(|| Some(std::env::home_dir()?.join(".cache")))?;
-    let folder = caches.join("flowcell");
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(&folder).ok()?;
-    Some(folder)
-}
-
-/// Writes a file that only its owner may read: whole and on the disk, or not at all.
-pub(super) fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let partial = path.with_extension("partial");
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&partial)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&partial, path)?;
-    #[cfg(unix)]
-    if let Some(folder) = path.parent() {
-        fs::File::open(folder)?.sync_all()?;
-    }
-    Ok(())
-}
-
-/// Plugins that tenants installed. One that this version cannot use is left out with a log line.
-async fn load_plugins(runtime: &Runtime) -> Result<(), OpenError> {
-    let Runtime { core, sandboxes } = runtime;
-    let mut rows = core.durable.ask(|storage| storage.plugins()).await.map_err(journal_error)?;
-    rows.retain(|row| core.tenants.contains_key(&row.tenant));
-    for row in rows {
-        match sandboxes.host.install(&row.wasm).await {
-            Ok(plugin) => sandboxes.plugins.add(Some(&row.tenant), plugin),
-            // The rest of the host must start.
-            Err(error) => {
-                let (tenant, plugin) = (&row.tenant, format!("{}:{}", row.name, row.version));
-                tracing::error!(%tenant, plugin, %error, "the plugin cannot be used by this version; install it again");
-            }
-        }
-    }
-    Ok(())
-}
-
-/// A row that this version cannot use is left out with a log line: the rest of the host must start.
-async fn load_deployed(runtime: &Runtime) -> Result<(), OpenError> {
-    let core = &runtime.core;
-    let read = core.durable.ask(|storage| Ok((storage.flows()?, storage.triggers()?))).await;
-    let (flows, triggers) = read.map_err(journal_error)?;
-    for FlowRow { tenant, id, source, installed_at, .. } in flows {
-        match crate::flow::read(&source, &id.to_string()).as_deref() {
-            Ok([Document::Flow(flow)]) => {
-                let deployed = Deployed { flow: flow.clone(), installed_at };
-                core.catalog.write().expect("no panic while held").put_flow(&tenant, deployed);
-            }
-            _ => {
-                tracing::error!(%tenant, flow = %id, "the deployed flow is not valid for this version; deploy it again");
-            }
-        }
-    }
-    for row in triggers {
-        let TriggerRow { tenant, namespace, name, source, token, enabled } = row;
-        let label = format!("{namespace}/{name}");
-        match crate::flow::read(&source, &label).as_deref() {
-            Ok([Document::Trigger(document)]) => {
-                match deploy::trigger(runtime, &tenant, document.clone(), token, enabled) {
-                    Ok(trigger) => {
-                        core.catalog.write().expect("no panic while held").put_trigger(Arc::new(trigger));
-                    }
-                    Err(problem) => {
-                        tracing::error!(%tenant, trigger = label, %problem, "the trigger cannot be served");
-                    }
-                }
-            }
-            _ => {
-                tracing::error!(%tenant, trigger = label, "the deployed trigger is not valid for this version");
-            }
-        }
-    }
-    Ok(())
-}
-
-fn journal_error(error: StorageError) -> OpenError {
-    OpenError::Journal(error.to_string())
 }
 
 fn plugin_error(name: &str, error: impl ToString) -> OpenError {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use governor::clock::DefaultClock;
 use governor::state::keyed::HashMapStateStore;
@@ -15,6 +15,37 @@ use crate::capability::vault::Vault;
 use crate::config::{Quota, Retention, TenantConfig};
 use crate::id::TenantId;
 use crate::problem::{Problem, kind};
+
+/// The tenants of this host by their names: those of its configuration.
+pub(super) struct Tenants(HashMap<TenantId, Arc<Tenant>>);
+
+impl Tenants {
+    pub fn get(&self, id: &TenantId) -> Option<&Arc<Tenant>> {
+        self.0.get(id)
+    }
+
+    /// The error is for a caller that names a tenant which the configuration does not.
+    pub fn configured(&self, id: &TenantId) -> Result<&Arc<Tenant>, Problem> {
+        self.get(id).ok_or_else(|| {
+            Problem::new(kind::AUTHORIZATION, "no such tenant", 403)
+                .detail(format!("the tenant `{id}` is not configured on this host"))
+        })
+    }
+
+    pub fn has(&self, id: &TenantId) -> bool {
+        self.0.contains_key(id)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Tenant>> {
+        self.0.values()
+    }
+}
+
+impl FromIterator<Arc<Tenant>> for Tenants {
+    fn from_iter<I: IntoIterator<Item = Arc<Tenant>>>(tenants: I) -> Self {
+        Self(tenants.into_iter().map(|tenant| (tenant.id.clone(), tenant)).collect())
+    }
+}
 
 /// Who was denied what.
 type Denial = (String, String);
@@ -124,59 +155,6 @@ impl Tenant {
 
     pub fn open_runs(&self) -> u64 {
         self.open_runs.load(Ordering::Relaxed)
-    }
-}
-
-/// Where what a run has under way is at work. The first has the run's own place; each further one of a `fork`, or that is
-/// undone meanwhile, takes one more of its tenant's, so that no flow is at work in more places than its tenant has.
-pub(super) struct Places {
-    tenant: Arc<Tenant>,
-    own: Semaphore,
-    /// Those of the tenant that it has now: one less than are at work.
-    further: std::sync::Mutex<Vec<OwnedSemaphorePermit>>,
-    /// Whoever waits for one of the tenant's: one at a time, so that other runs get theirs in between.
-    turn: Mutex<()>,
-}
-
-impl Places {
-    pub fn of_run(tenant: Arc<Tenant>) -> Arc<Self> {
-        Arc::new(Self {
-            tenant,
-            own: Semaphore::new(1),
-            further: std::sync::Mutex::default(),
-            turn: Mutex::default(),
-        })
-    }
-
-    /// Does this work as soon as there is a place for it.
-    pub async fn work<T>(self: Arc<Self>, work: impl Future<Output = T>) -> T {
-        let further = async {
-            let _turn = self.turn.lock().await;
-            self.tenant.slot().await
-        };
-        tokio::select! {
-            biased;
-            own = self.own.acquire() => own.expect("the semaphore is never closed").forget(),
-            further = further => self.further().push(further),
-        }
-        let _place = Place(&self);
-        work.await
-    }
-
-    fn further(&self) -> MutexGuard<'_, Vec<OwnedSemaphorePermit>> {
-        self.further.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One that is taken.
-struct Place<'p>(&'p Places);
-
-impl Drop for Place<'_> {
-    /// The tenant gets one back first: a run with one thing under way has its own place and no other.
-    fn drop(&mut self) {
-        if self.0.further().pop().is_none() {
-            self.0.own.add_permits(1);
-        }
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::id::{FlowId, PluginRef};
 
+use super::contract::{Contract, Contracts};
 use super::finding::Finding;
 use super::needs::Needs;
 use super::node::{Node, Place};
@@ -28,6 +29,23 @@ pub(crate) type TaskIndex = usize;
 /// The index of a task list in its flow.
 pub(crate) type ListIndex = usize;
 
+/// Whether the runs of a flow survive the process: `document.metadata.durable`, true by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// They are journalled on disk.
+    #[default]
+    Durable,
+    /// They live in memory.
+    Volatile,
+}
+
+/// As the document has it: true where they survive.
+impl serde::Serialize for Durability {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bool(*self == Self::Durable)
+    }
+}
+
 /// A definition, read and checked.
 #[derive(Debug)]
 pub struct Flow {
@@ -37,8 +55,8 @@ pub struct Flow {
     pub title: Option<String>,
     /// Some more, Markdown.
     pub summary: Option<String>,
-    /// Whether its runs survive a restart: `document.metadata.durable`, true by default.
-    pub durable: bool,
+    /// Whether its runs survive the process.
+    pub durability: Durability,
     /// The document as canonical JSON text: reading it gives this flow again.
     pub source: String,
     /// The file as the caller named it.
@@ -57,6 +75,8 @@ pub struct Flow {
     pub(crate) lists: Vec<Vec<TaskIndex>>,
     pub(crate) tasks: Vec<Task>,
     foreign: Vec<ForeignExpression>,
+    /// The document as it was written, as long as nobody has said which plugins there are.
+    pub(super) written: Option<Node>,
 }
 
 /// `input` of a flow or a task.
@@ -143,6 +163,7 @@ pub(crate) struct Builder<'a> {
     pub uses: Uses,
     pub tasks: Vec<Task>,
     pub lists: Vec<Vec<TaskIndex>>,
+    contracts: Option<&'a dyn Contracts>,
 }
 
 const FLOW: Keys<'_> = Keys {
@@ -162,10 +183,15 @@ const USE: Keys<'_> = Keys {
     ],
 };
 
-/// Reads a flow.
-pub(crate) fn read(root: &Node, file: &str) -> Result<Flow, Vec<Finding>> {
-    let mut builder =
-        Builder { reader: Reader::new(file), uses: Uses::default(), tasks: Vec::new(), lists: Vec::new() };
+/// Reads a flow. Without `contracts` nothing is known of the plugins that it calls.
+pub(crate) fn read(root: &Node, file: &str, contracts: Option<&dyn Contracts>) -> Result<Flow, Vec<Finding>> {
+    let mut builder = Builder {
+        reader: Reader::new(file),
+        uses: Uses::default(),
+        tasks: Vec::new(),
+        lists: Vec::new(),
+        contracts,
+    };
     let flow = builder.flow(root);
     let Builder { mut reader, tasks, lists, .. } = builder;
     if !reader.has_errors() {
@@ -195,7 +221,7 @@ impl Builder<'_> {
             builder.reader.text(node, &format!("`{key}`")).map(str::to_owned)
         };
         let (title, summary) = (optional(self, "title"), optional(self, "summary"));
-        let durable = head.and_then(|(_, head)| self.durable(head));
+        let durability = head.and_then(|(_, head)| self.durability(head));
         if let Some(node) = fields.get("use") {
             self.uses(node);
         }
@@ -221,7 +247,7 @@ impl Builder<'_> {
             id: id?,
             title,
             summary,
-            durable: durable.unwrap_or(true),
+            durability: durability.unwrap_or_default(),
             definition: json!({ "document": source["document"].clone() }),
             source: text,
             file: self.reader.file().to_owned(),
@@ -235,6 +261,22 @@ impl Builder<'_> {
             lists: Vec::new(),
             tasks: Vec::new(),
             foreign: Vec::new(),
+            written: self.contracts.is_none().then(|| root.clone()),
+        })
+    }
+
+    /// What is known of an action's input.
+    pub(crate) fn contract(&self, plugin: &PluginRef) -> Option<Arc<Contract>> {
+        self.contracts?.action(plugin)
+    }
+
+    /// The action that serves `call: http`. A flow that is not bound yet has a name of the language's in its place.
+    pub(crate) fn http(&self) -> PluginRef {
+        let served = self.contracts.and_then(|contracts| contracts.http());
+        served.unwrap_or_else(|| PluginRef {
+            name: "http".to_owned(),
+            action: None,
+            version: semver::Version::new(1, 0, 0),
         })
     }
 
@@ -275,11 +317,14 @@ impl Builder<'_> {
         })
     }
 
-    fn durable(&mut self, head: Fields<'_>) -> Option<bool> {
+    fn durability(&mut self, head: Fields<'_>) -> Option<Durability> {
         let metadata = head.get("metadata")?;
         self.reader.entries(metadata, "`metadata`")?;
         let durable = &metadata.get("durable")?.value;
-        self.reader.boolean(durable, "`durable`")
+        match self.reader.boolean(durable, "`durable`")? {
+            true => Some(Durability::Durable),
+            false => Some(Durability::Volatile),
+        }
     }
 
     fn evaluate(&mut self, node: &Node) {

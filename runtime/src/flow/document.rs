@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::contract::Contracts;
 use super::definition::{self, Flow};
 use super::finding::Finding;
 use super::node::{self, Node};
@@ -37,6 +38,17 @@ impl Document {
             Self::Trigger(trigger) => &trigger.file,
         }
     }
+
+    /// The same document, read with what the schemas of its plugins say of it. One that has been read so stays as it is.
+    pub(crate) fn bound(&self, contracts: &dyn Contracts) -> Result<Self, Vec<Finding>> {
+        match self {
+            Self::Flow(flow) => match &flow.written {
+                Some(root) => document(root, &flow.file, Some(contracts)),
+                None => Ok(self.clone()),
+            },
+            Self::Trigger(trigger) => document(trigger.root(), &trigger.file, Some(contracts)),
+        }
+    }
 }
 
 /// Reads YAML or JSON text, which may hold several documents. `file` names it in findings.
@@ -44,12 +56,29 @@ impl Document {
 /// # Errors
 /// With everything that was found in all documents, warnings included, when one of them cannot be used.
 pub fn read(text: &str, file: &str) -> Result<Vec<Document>, Vec<Finding>> {
+    read_each(text, file, None)
+}
+
+/// The same for documents whose plugins are known.
+pub(crate) fn read_with(
+    text: &str,
+    file: &str,
+    contracts: &dyn Contracts,
+) -> Result<Vec<Document>, Vec<Finding>> {
+    read_each(text, file, Some(contracts))
+}
+
+fn read_each(
+    text: &str,
+    file: &str,
+    contracts: Option<&dyn Contracts>,
+) -> Result<Vec<Document>, Vec<Finding>> {
     let roots = node::parse(text, file).map_err(|finding| vec![finding])?;
     let mut documents = Vec::new();
     let mut findings = Vec::new();
     let mut failed = false;
     for root in &roots {
-        match document(root, file) {
+        match document(root, file, contracts) {
             Ok(document) => {
                 findings.extend_from_slice(document.warnings());
                 documents.push(document);
@@ -63,12 +92,12 @@ pub fn read(text: &str, file: &str) -> Result<Vec<Document>, Vec<Finding>> {
     if failed { Err(findings) } else { Ok(documents) }
 }
 
-fn document(root: &Node, file: &str) -> Result<Document, Vec<Finding>> {
+fn document(root: &Node, file: &str, contracts: Option<&dyn Contracts>) -> Result<Document, Vec<Finding>> {
     if root.get("trigger").is_some() {
-        return trigger::read(root, file).map(Document::Trigger);
+        return trigger::read(root, file, contracts).map(Document::Trigger);
     }
     if root.get("document").is_some() {
-        return definition::read(root, file).map(|flow| Document::Flow(Arc::new(flow)));
+        return definition::read(root, file, contracts).map(|flow| Document::Flow(Arc::new(flow)));
     }
     let mut reader = Reader::new(file);
     if let Some(entries) = reader.entries(root, "a document") {

@@ -3,31 +3,18 @@
 //! The journal keeps the values, for the run goes on with them. What is shown of the run has `***` in their places, and
 //! wherever else their texts come up: in other steps, in errors, in log lines.
 
-use std::collections::BTreeSet;
-use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use url::form_urlencoded::byte_serialize;
 
 use crate::problem::Problem;
+use crate::redact::{MARK, Redactor, SHORTEST};
 
 use super::event::StepRecord;
 
-/// What stands in the place of a masked value.
-const SHOWN: &str = "***";
-/// A text shorter than this would be found by chance.
-const SHORTEST: usize = 6;
 /// How many texts of one run are looked for, and how long they are together.
 const TEXTS: usize = 1000;
 const BYTES: usize = 64 * 1024;
-/// How long the pieces are by which a part of a long text is found.
-const PIECE: usize = 24;
-
-/// All but the unreserved characters (RFC 3986, section 2.3).
-const ENCODED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The places of one task.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,12 +44,12 @@ impl Mask {
     }
 
     /// What is masked of an input.
-    pub fn of_input(&self, input: &Value, texts: &mut Hidden) {
+    pub fn of_input(&self, input: &Value, texts: &mut MaskedTexts) {
         self.input.iter().for_each(|place| at(input, place, &mut |value| texts.learn(value)));
     }
 
     /// What is masked of an output, or of what came instead of one: the data of a problem.
-    pub fn of_output(&self, output: &Value, texts: &mut Hidden) {
+    pub fn of_output(&self, output: &Value, texts: &mut MaskedTexts) {
         self.output.iter().for_each(|place| at(output, place, &mut |value| texts.learn(value)));
     }
 
@@ -150,7 +137,7 @@ fn at<'v>(value: &'v Value, place: &[String], seen: &mut dyn FnMut(&'v Value)) {
 fn hide_at(value: &mut Value, place: &[String]) {
     let Some((token, rest)) = place.split_first() else {
         if !value.is_null() {
-            *value = Value::from(SHOWN);
+            *value = Value::from(MARK);
         }
         return;
     };
@@ -172,26 +159,21 @@ fn hide_at(value: &mut Value, place: &[String]) {
     }
 }
 
-/// The pieces of a text of more than two of them, each as long as a piece is, in whole characters.
-fn pieces(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = if text.len() > 2 * PIECE { text } else { "" };
-    std::iter::from_fn(move || {
-        let (piece, behind) = rest.split_at_checked(rest.ceil_char_boundary(PIECE))?;
-        rest = behind;
-        (piece.len() >= PIECE).then_some(piece)
-    })
-}
-
 /// The texts that are not shown of one run. A run with more of them than are looked for shows no value at all.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Hidden {
-    texts: BTreeSet<String>,
+#[derive(Clone, Debug)]
+pub(crate) struct MaskedTexts {
+    texts: Redactor,
     bytes: usize,
     is_full: bool,
-    finder: OnceLock<AhoCorasick>,
 }
 
-impl Hidden {
+impl Default for MaskedTexts {
+    fn default() -> Self {
+        Self { texts: Redactor::of_parts_too(), bytes: 0, is_full: false }
+    }
+}
+
+impl MaskedTexts {
     /// Hides the texts of a value from now on.
     fn learn(&mut self, value: &Value) {
         match value {
@@ -204,41 +186,22 @@ impl Hidden {
         }
     }
 
+    /// A short text is hidden in its place alone: a run has many of them that are the same by chance.
     fn learn_text(&mut self, text: &str) {
-        if text.len() < SHORTEST || self.texts.contains(text) {
+        if text.len() < SHORTEST || self.texts.hides(text) {
             return;
         }
         self.bytes += text.len();
         if self.texts.len() >= TEXTS || self.bytes > BYTES {
-            (self.is_full, self.texts) = (true, BTreeSet::new());
+            (self.is_full, self.texts) = (true, Redactor::default());
         } else {
-            self.texts.insert(text.to_owned());
+            self.texts.hide(text);
         }
-        self.finder = OnceLock::new();
     }
 
     /// Whether everything is shown.
     pub fn is_empty(&self) -> bool {
         self.texts.is_empty() && !self.is_full
-    }
-
-    /// Finds the texts, in the spellings in which URLs, forms and messages tell them back.
-    fn finder(&self) -> &AhoCorasick {
-        self.finder.get_or_init(|| {
-            let mut patterns = BTreeSet::new();
-            for text in &self.texts {
-                let quoted = Value::from(text.as_str()).to_string();
-                patterns.insert(quoted[1..quoted.len() - 1].to_owned());
-                patterns.insert(utf8_percent_encode(text, &ENCODED).to_string());
-                patterns.insert(byte_serialize(text.as_bytes()).collect());
-                // Messages cut a long one off.
-                patterns.extend(pieces(text).map(str::to_owned));
-                patterns.insert(text.clone());
-            }
-            let mut builder = AhoCorasick::builder();
-            let built = builder.kind(Some(AhoCorasickKind::ContiguousNFA)).build(patterns);
-            built.expect("the texts are far fewer than an automaton can have")
-        })
     }
 
     /// A step as it is shown.
@@ -269,17 +232,14 @@ impl Hidden {
     pub fn value(&self, value: &mut Value) {
         match value {
             Value::Null | Value::Bool(_) => {}
-            _ if self.is_full => *value = Value::from(SHOWN),
+            _ if self.is_full => *value = Value::from(MARK),
             Value::String(text) => self.text(text),
-            Value::Number(number) => {
-                if self.texts.contains(&number.to_string()) {
-                    *value = Value::from(SHOWN);
-                }
-            }
+            Value::Number(number) if self.texts.hides(&number.to_string()) => *value = Value::from(MARK),
+            Value::Number(_) => {}
             Value::Array(items) => items.iter_mut().for_each(|item| self.value(item)),
             Value::Object(fields) => {
                 fields.values_mut().for_each(|field| self.value(field));
-                if fields.keys().any(|name| self.finder().is_match(name)) {
+                if fields.keys().any(|name| self.texts.without(name.as_bytes()).is_some()) {
                     let named = std::mem::take(fields).into_iter().map(|(mut name, field)| {
                         self.text(&mut name);
                         (name, field)
@@ -292,43 +252,17 @@ impl Hidden {
 
     /// A text as it is shown.
     pub fn text(&self, text: &mut String) {
-        if self.is_full {
-            SHOWN.clone_into(text);
-        } else if !self.is_empty() && self.finder().is_match(text.as_str()) {
-            *text = self.without(text).unwrap_or_else(|| SHOWN.to_owned());
+        match self.is_full {
+            true => MARK.clone_into(text),
+            false => self.texts.text(text),
         }
-    }
-
-    /// The text with one mark in the place of all that overlaps. None: there is so much in it that looking for it would
-    /// take more than its length allows.
-    fn without(&self, text: &str) -> Option<String> {
-        let mut spans: Vec<Range<usize>> = vec![];
-        for (count, found) in self.finder().find_overlapping_iter(text).enumerate() {
-            if count > 1000 + 8 * text.len() {
-                return None;
-            }
-            // They come in the order of their ends, so that one may begin before others that are known.
-            let mut span = found.range();
-            while let Some(last) = spans.pop_if(|last| last.end >= span.start) {
-                span.start = span.start.min(last.start);
-            }
-            spans.push(span);
-        }
-        let mut shown = String::with_capacity(text.len());
-        let mut at = 0;
-        for span in spans {
-            shown.push_str(&text[at..span.start]);
-            shown.push_str(SHOWN);
-            at = span.end;
-        }
-        shown.push_str(&text[at..]);
-        Some(shown)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redact;
     use serde_json::json;
 
     fn hidden_of(value: Value, place: &str) -> (Value, Vec<String>) {
@@ -421,7 +355,7 @@ mod tests {
 
     #[test]
     fn a_text_is_hidden_wherever_it_comes_up_and_short_ones_are_not() {
-        let mut hidden = Hidden::default();
+        let mut hidden = MaskedTexts::default();
         hidden.learn(&json!({ "a": ["s3cr3t-and-more", "s3cr3t"], "b": 1_234_567, "c": "shrt" }));
         let mut value = json!({
             "a": "the s3cr3t-and-more, the s3cr3t", "b": ["s3cr3t"], "c": "s3cr", "d": "shrt", "e": 1_234_567,
@@ -436,7 +370,7 @@ mod tests {
 
     #[test]
     fn a_text_is_hidden_in_other_spellings_in_parts_and_where_it_overlaps_another() {
-        let mut hidden = Hidden::default();
+        let mut hidden = MaskedTexts::default();
         let token = "eyJhbGciOiJFZERTQSJ9.".repeat(10);
         hidden.learn(&json!([
             "ab+c/d \"==",
@@ -453,7 +387,7 @@ mod tests {
             (r#"{"a":"ab+c/d \"=="}"#.to_owned(), r#"{"a":"***"}"#),
             ("at https://a.example/hooks/s3cr3t!".to_owned(), "at ***!"),
             (r"line\nline".to_owned(), "***"),
-            (format!("{}…", &token[..2 * PIECE]), "***…"),
+            (format!("{}…", &token[..48]), "***…"),
         ] {
             hidden.text(&mut text);
             assert_eq!(text, shown);
@@ -461,12 +395,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_found_too_often_is_hidden_whole() {
-        let mut hidden = Hidden::default();
-        hidden.learn(&json!((SHORTEST..300).map(|length| "a".repeat(length)).collect::<Vec<_>>()));
-        let mut text = "b".to_owned() + &"a".repeat(5000);
-        hidden.text(&mut text);
-        assert_eq!(text, "***");
+    fn a_masked_text_is_hidden_in_every_spelling() {
+        let mut hidden = MaskedTexts::default();
+        hidden.learn(&json!([redact::tests::HARD]));
+        for (spelling, written) in redact::tests::spellings(redact::tests::HARD) {
+            let mut value = json!({ "said": format!("<{written}>"), written.as_str(): 1 });
+            hidden.value(&mut value);
+            assert_eq!(value, json!({ "said": "<***>", "***": 1 }), "{spelling}: {written}");
+        }
     }
 
     #[test]
@@ -474,7 +410,7 @@ mod tests {
         for texts in
             [(0..=TEXTS).map(|at| json!(format!("text-{at}"))).collect(), vec![json!("x".repeat(BYTES + 1))]]
         {
-            let mut hidden = Hidden::default();
+            let mut hidden = MaskedTexts::default();
             hidden.learn(&json!(texts[1..]));
             assert!(!hidden.is_full);
             hidden.learn(&texts[0]);

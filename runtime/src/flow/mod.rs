@@ -4,9 +4,12 @@
 //! value of a run; both are bounded where they come in. Carrying out an [`Effect`] is the engine's business.
 //!
 //! - [`read`] (document, definition, trigger, task/…): text -> [`Document`] or [`Finding`]s, through node and reader
+//! - [`Document::bound`] (contract, needs): what the plugins' schemas say of a document, once it is known which plugins
+//!   there are
 //! - [`RunState`] (state/…, task/…): `advance(event) -> effects`
 //! - template, expression, duration: values with expressions in them
 
+mod contract;
 mod definition;
 mod document;
 mod duration;
@@ -26,8 +29,10 @@ mod task;
 mod template;
 mod trigger;
 
+pub(crate) use contract::{Contract, Contracts};
 pub(crate) use definition::CallSite;
-pub use definition::Flow;
+pub use definition::{Durability, Flow};
+pub(crate) use document::read_with;
 pub use document::{Document, read};
 pub(crate) use event::ATTEMPTS_TO_UNDO;
 pub use event::{
@@ -35,7 +40,7 @@ pub use event::{
     Suspension, TimerId, Variables,
 };
 pub use finding::{Finding, Severity};
-pub(crate) use mask::{Hidden, Mask};
+pub(crate) use mask::{Mask, MaskedTexts};
 pub(crate) use needs::Needs;
 pub use paths::{Place, paths};
 pub(crate) use schedule::Schedule;
@@ -43,4 +48,5 @@ pub use state::RunState;
 pub(crate) use state::{CallbackNow, admit};
 pub(crate) use task::reply::is_json;
 pub(crate) use template::{Template, expressions_in};
+pub(crate) use trigger::HookPath;
 pub use trigger::TriggerDocument;

@@ -1,18 +1,16 @@
 //! What a document needs of its tenant's vault: the secrets and connections that it names. Only these are used for it.
 //!
-//! Names are written out, not computed, so that a deployment can tell which of them are missing. A `connection` that is no
-//! such name is a parameter of the plugin's own.
+//! Names are written out, not computed, so that a deployment can tell which of them are missing. Where they stand, the
+//! plugin's contract says.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::node::{self, Data, Node, Place};
+use super::contract::{Contract, Format};
+use super::node::{Data, Node, Place};
 use super::reader::{Reader, nearest};
-
-/// Parameters of requests whose content is the author's own: a key `connection` in them means nothing to us.
-const CONTENT: [&str; 5] = ["body", "headers", "query", "arguments", "schema"];
 
 /// Names, each with the place where it stands first.
 #[derive(Clone, Debug, Default)]
@@ -29,21 +27,17 @@ impl Needs {
         Self { secrets: self.secrets.clone(), connections: connections.clone(), ..Self::default() }
     }
 
-    /// Those of a trigger's configuration, JSON text that was checked when it was deployed.
-    pub fn of_config(text: &str) -> Self {
+    /// Those of a trigger's configuration, which was checked when the trigger was deployed.
+    pub fn of_config(contract: &Contract, config: &Value) -> Self {
         let mut needing = Needing::default();
-        for node in node::parse(text, "").unwrap_or_default() {
-            needing.in_trigger(&mut Reader::new(""), &node);
-        }
+        needing.in_trigger(&mut Reader::new(""), contract, &config.into());
         needing.finish()
     }
 
-    /// Those of a call's `with`, JSON text.
-    pub fn of_call(text: &str) -> Self {
+    /// Those of a call's `with`.
+    pub fn of_call(contract: &Contract, with: &Value) -> Self {
         let mut needing = Needing::default();
-        for node in node::parse(text, "").unwrap_or_default() {
-            needing.in_call(&mut Reader::new(""), &node);
-        }
+        needing.in_call(&mut Reader::new(""), contract, &with.into());
         needing.finish()
     }
 
@@ -86,30 +80,23 @@ impl Needing {
         }
     }
 
-    /// Reads the `with` of a call: `connection`, wherever the plugin takes it.
-    pub fn in_call(&mut self, reader: &mut Reader<'_>, with: &Node) {
-        self.walk(reader, with, false);
-    }
-
-    /// Reads the `with` of a trigger: `secret` too.
-    pub fn in_trigger(&mut self, reader: &mut Reader<'_>, with: &Node) {
-        self.walk(reader, with, true);
-    }
-
-    fn walk(&mut self, reader: &mut Reader<'_>, node: &Node, secrets: bool) {
-        match &node.data {
-            Data::List(items) => items.iter().for_each(|item| self.walk(reader, item, secrets)),
-            Data::Map(entries) => {
-                for entry in entries {
-                    match entry.key.as_str() {
-                        "connection" => self.found(reader, &entry.value, false),
-                        "secret" if secrets => self.found(reader, &entry.value, true),
-                        content if CONTENT.contains(&content) => {}
-                        _ => self.walk(reader, &entry.value, secrets),
-                    }
-                }
+    /// Reads the `with` of a call: the connections in it.
+    pub fn in_call(&mut self, reader: &mut Reader<'_>, contract: &Contract, with: &Node) {
+        for place in contract.places(with) {
+            if place.format == Format::Connection {
+                self.found(reader, place.node, false);
             }
-            _ => {}
+        }
+    }
+
+    /// Reads the `with` of a trigger: the connections and the secrets in it.
+    pub fn in_trigger(&mut self, reader: &mut Reader<'_>, contract: &Contract, with: &Node) {
+        for place in contract.places(with) {
+            match place.format {
+                Format::Connection => self.found(reader, place.node, false),
+                Format::Secret => self.found(reader, place.node, true),
+                _ => {}
+            }
         }
     }
 

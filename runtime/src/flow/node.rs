@@ -143,6 +143,20 @@ impl Node {
         }
     }
 
+    /// What a JSON pointer leads to.
+    pub(crate) fn at_mut(&mut self, pointer: &str) -> Option<&mut Node> {
+        let mut node = self;
+        for token in pointer.split('/').skip(1) {
+            let token = token.replace("~1", "/").replace("~0", "~");
+            node = match &mut node.data {
+                Data::Map(entries) => &mut entries.iter_mut().find(|entry| entry.key == token)?.value,
+                Data::List(items) => items.get_mut(token.parse::<usize>().ok()?)?,
+                _ => return None,
+            };
+        }
+        Some(node)
+    }
+
     /// What is there, for a sentence: `a list`.
     pub(crate) fn describe(&self) -> &'static str {
         match &self.data {
@@ -171,6 +185,26 @@ impl Node {
             }
         }
         node.at
+    }
+}
+
+/// A value that nobody wrote: without places.
+impl From<&Value> for Node {
+    fn from(value: &Value) -> Self {
+        let data = match value {
+            Value::Null => Data::Null,
+            Value::Bool(value) => Data::Bool(*value),
+            Value::Number(value) => Data::Number(value.clone()),
+            Value::String(value) => Data::Text(value.clone()),
+            Value::Array(items) => Data::List(items.iter().map(Node::from).collect()),
+            Value::Object(fields) => Data::Map(
+                fields
+                    .iter()
+                    .map(|(key, field)| Entry { key: key.clone(), at: Place::default(), value: field.into() })
+                    .collect(),
+            ),
+        };
+        Self { at: Place::default(), data }
     }
 }
 

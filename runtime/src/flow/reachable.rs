@@ -2,7 +2,7 @@
 
 use super::definition::TaskIndex;
 use super::reader::Reader;
-use super::task::{Kind, Task, Then};
+use super::task::{Task, Then};
 
 /// Warns of every task that no other task of its list leads to.
 pub(crate) fn warn(tasks: &[Task], lists: &[Vec<TaskIndex>], reader: &mut Reader<'_>) {
@@ -27,23 +27,13 @@ pub(crate) fn warn(tasks: &[Task], lists: &[Vec<TaskIndex>], reader: &mut Reader
 }
 
 fn successors(task: &Task, position: usize, next: &mut Vec<usize>) {
-    let mut follow = |then: &Then| match then {
-        Then::Continue => next.push(position + 1),
-        Then::Task(target) => next.push(*target),
-        Then::Exit | Then::End => {}
-    };
-    if task.condition.is_some() {
-        // A skipped task goes on with the next one, whatever its `then` says.
-        follow(&Then::Continue);
-    }
-    match &task.kind {
-        Kind::Raise(_) => {}
-        Kind::Switch(switch) => {
-            switch.cases.iter().for_each(|case| follow(&case.then));
-            if !switch.has_default() {
-                follow(&task.then);
-            }
+    // A skipped task goes on with the next one, whatever its `then` says.
+    let skipped = task.condition.is_some().then_some(Then::Continue);
+    for then in skipped.into_iter().chain(task.kind.leads_to(task.then)) {
+        match then {
+            Then::Continue => next.push(position + 1),
+            Then::Task(target) => next.push(target),
+            Then::Exit | Then::End => {}
         }
-        _ => follow(&task.then),
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::contract::Contract;
 use super::duration;
 use super::finding::{Finding, Severity};
 use super::needs::Needing;
@@ -291,17 +292,17 @@ impl<'a> Reader<'a> {
     }
 
     /// Notes what the `with` of a call needs of the vault; gives its connections.
-    pub(crate) fn need_in_call(&mut self, with: &Node) -> Arc<[String]> {
+    pub(crate) fn need_in_call(&mut self, contract: &Contract, with: &Node) -> Arc<[String]> {
         let mut own = Needing::default();
-        own.in_call(self, with);
+        own.in_call(self, contract, with);
         let connections = own.connections();
         self.needing.add(own);
         connections
     }
 
     /// Notes what the `with` of a trigger needs of the vault.
-    pub(crate) fn need_in_trigger(&mut self, with: &Node) {
-        self.needing(|needing, reader| needing.in_trigger(reader, with));
+    pub(crate) fn need_in_trigger(&mut self, contract: &Contract, with: &Node) {
+        self.needing(|needing, reader| needing.in_trigger(reader, contract, with));
     }
 
     fn needing(&mut self, read: impl FnOnce(&mut Needing, &mut Self)) {

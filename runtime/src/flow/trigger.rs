@@ -1,7 +1,8 @@
 //! A trigger document: which plugin judges what comes in, and which flow is started. Beyond the workflow language.
 //!
 //! Whether the plugin exists and takes this `with`, and whether the flow exists, is checked where triggers are deployed.
-//! `with` may hold expressions, which see one thing: `$task.callback.url`, the trigger's own address.
+//! `with` may hold expressions, which see one thing: `$task.callback.url`, the trigger's own address. At which path of its
+//! own a trigger takes requests is known when its plugin is.
 
 use std::sync::Arc;
 
@@ -9,10 +10,11 @@ use serde_json::{Value, json};
 
 use crate::id::PluginRef;
 
+use super::contract::{Contract, Contracts, Format};
 use super::expression::Budget;
 use super::finding::Finding;
 use super::needs::Needs;
-use super::node::{Node, Place};
+use super::node::{Data, Node, Place};
 use super::reader::{Fields, Keys, NAME_RULE, Reader, is_name, value};
 use super::template::{Evaluation, Scope, Template};
 
@@ -42,8 +44,19 @@ pub struct TriggerDocument {
     pub warnings: Vec<Finding>,
     /// What it may use of its tenant's vault.
     pub(crate) needs: Arc<Needs>,
+    /// The path of its own, where it names one.
+    pub(crate) path: Option<HookPath>,
     template: Template,
     node: Node,
+}
+
+/// The path of its own at which a trigger takes requests.
+#[derive(Clone, Debug)]
+pub(crate) struct HookPath {
+    /// Without slashes around it.
+    pub path: String,
+    /// A JSON pointer into the document.
+    pub pointer: String,
 }
 
 /// `name`, `namespace/name` or `namespace/name:version`.
@@ -97,6 +110,11 @@ impl TriggerDocument {
         &self.template
     }
 
+    /// The document as it was written.
+    pub(super) fn root(&self) -> &Node {
+        &self.node
+    }
+
     /// Line and column of what a JSON pointer into the document leads to, as in `/with/methods`, or of the nearest
     /// thing around it.
     pub fn place(&self, pointer: &str) -> (u64, u64) {
@@ -108,10 +126,14 @@ impl TriggerDocument {
 const TRIGGER: Keys<'_> =
     Keys { known: &["trigger", "namespace", "uses", "with", "flow", "enabled"], later: &[] };
 
-/// Reads a trigger.
-pub(crate) fn read(root: &Node, file: &str) -> Result<TriggerDocument, Vec<Finding>> {
+/// Reads a trigger. Without `contracts` nothing is known of its plugin.
+pub(crate) fn read(
+    root: &Node,
+    file: &str,
+    contracts: Option<&dyn Contracts>,
+) -> Result<TriggerDocument, Vec<Finding>> {
     let mut reader = Reader::new(file);
-    let trigger = trigger(&mut reader, root);
+    let trigger = trigger(&mut reader, root, contracts);
     let needs = std::mem::take(&mut reader.needing).finish();
     let (findings, _) = reader.finish();
     match trigger {
@@ -122,14 +144,18 @@ pub(crate) fn read(root: &Node, file: &str) -> Result<TriggerDocument, Vec<Findi
     }
 }
 
-fn trigger(reader: &mut Reader<'_>, root: &Node) -> Option<TriggerDocument> {
+fn trigger(
+    reader: &mut Reader<'_>,
+    root: &Node,
+    contracts: Option<&dyn Contracts>,
+) -> Option<TriggerDocument> {
     let fields = reader.map(root, "a trigger", &TRIGGER)?;
     let name = name(reader, fields, "trigger");
     let namespace = match fields.get("namespace") {
         Some(_) => self::name(reader, fields, "namespace"),
         None => Some("default".to_owned()),
     };
-    let uses = required(reader, root, fields, "uses", "the plugin, as in `webhook:1.0.0@default`");
+    let uses = required(reader, root, fields, "uses", "the plugin, as in `name:1.0.0@default`");
     let uses = uses.and_then(|(at, text)| match text.parse::<PluginRef>() {
         Ok(uses) => Some(uses),
         Err(message) => {
@@ -146,10 +172,15 @@ fn trigger(reader: &mut Reader<'_>, root: &Node) -> Option<TriggerDocument> {
                 None
             }
         });
+    let contract = uses.as_ref().and_then(|uses| contracts?.trigger(uses));
+    let mut path = None;
     let template = match fields.get("with") {
         Some(with) => {
             reader.entries(with, "`with`");
-            reader.need_in_trigger(with);
+            if let Some(contract) = contract {
+                reader.need_in_trigger(&contract, with);
+                path = hook_path(&contract, with);
+            }
             let template = reader.template(with, &["task"]);
             for expression in template.foreign() {
                 let message = format!(
@@ -174,8 +205,20 @@ fn trigger(reader: &mut Reader<'_>, root: &Node) -> Option<TriggerDocument> {
         file: reader.file().to_owned(),
         warnings: Vec::new(),
         needs: Arc::default(),
+        path,
         template,
         node: root.clone(),
+    })
+}
+
+/// The path that stands where the contract has one.
+fn hook_path(contract: &Contract, with: &Node) -> Option<HookPath> {
+    contract.places(with).into_iter().find_map(|place| match (place.format, &place.node.data) {
+        (Format::HookPath, Data::Text(path)) => Some(HookPath {
+            path: path.trim_matches('/').to_owned(),
+            pointer: format!("/with{}", place.pointer),
+        }),
+        _ => None,
     })
 }
 
@@ -278,7 +321,7 @@ mod tests {
             (
                 "trigger: a\nuse: webhook:1.0.0\nflow: f\n",
                 vec![
-                    "t.yaml:1:1: a trigger needs `uses`: the plugin, as in `webhook:1.0.0@default`",
+                    "t.yaml:1:1: a trigger needs `uses`: the plugin, as in `name:1.0.0@default`",
                     "t.yaml:2:1: unknown key `use` in a trigger: did you mean `uses`?",
                 ],
             ),

@@ -142,15 +142,15 @@ struct Head {
 
 impl From<GuestProblem> for Problem {
     fn from(guest: GuestProblem) -> Self {
-        Self {
-            kind: crate::problem::canonical(&guest.kind),
-            title: guest.title,
-            status: guest.status,
+        let problem = Self {
             detail: guest.detail,
-            instance: None,
             retry_after_ms: guest.retry_after_ms,
+            ..Self::new(crate::problem::canonical(&guest.kind), guest.title, guest.status)
+        };
+        match guest.data {
             // What is not JSON is still what the plugin wanted to say.
-            data: guest.data.map(|data| serde_json::from_str(&data).unwrap_or(Value::String(data))),
+            Some(data) => problem.data(serde_json::from_str(&data).unwrap_or(Value::String(data))),
+            None => problem,
         }
     }
 }

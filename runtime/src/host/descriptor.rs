@@ -219,11 +219,6 @@ impl Schema {
         Err(errors.flat_map(|error| self.findings(&error)).collect())
     }
 
-    /// What it was compiled from.
-    pub(super) fn source(&self) -> &Value {
-        &self.source
-    }
-
     /// The schemas that a plugin judges by later, of an input: a JSON pointer and why one cannot be used. The schema marks their
     /// parameters with `"format": "json-schema"`.
     pub(crate) fn wrong_schemas(&self, value: &Value) -> Vec<(String, String)> {

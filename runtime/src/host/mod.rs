@@ -7,7 +7,6 @@
 //! Invariants: a sandbox is never shared by two calls (the expression guest's excepted, within one tenant and flow);
 //! no call runs without a limit on memory, CPU and time; an interrupted or trapped sandbox is dropped.
 
-mod annotation;
 mod bindings;
 mod cache;
 mod call;

@@ -54,11 +54,6 @@ impl Action {
     pub(crate) fn wrong_schemas(&self, known: &Value) -> Vec<(String, String)> {
         self.input.wrong_schemas(known)
     }
-
-    /// The expressions of an input that the plugin judges later: a JSON pointer and a jq program each.
-    pub(crate) fn expressions(&self, known: &Value) -> Vec<(String, String)> {
-        self.input.expressions(known)
-    }
 }
 
 /// One of a plugin's triggers.
@@ -83,11 +78,6 @@ impl Trigger {
     /// As [`Action::wrong_schemas`].
     pub(crate) fn wrong_schemas(&self, known: &Value) -> Vec<(String, String)> {
         self.config.wrong_schemas(known)
-    }
-
-    /// As [`Action::expressions`].
-    pub(crate) fn expressions(&self, known: &Value) -> Vec<(String, String)> {
-        self.config.expressions(known)
     }
 }
 

@@ -1,5 +1,5 @@
-//! Who uses the API under `/api/v1`: whoever has the operator's token or one that was minted, or, on a developer's own
-//! machine, whoever is on it and is not a web page of somebody else's. What they may do is the router's table.
+//! Who calls the API under `/api/v1`: a caller with the operator's token or one that was minted; or, on a developer's own
+//! machine, a program on it that is no web page of another site. The row of an operation says which role it takes.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,39 +13,39 @@ use crate::{Caller, Problem, Runtime, Shown};
 
 /// What a caller of the API must show.
 pub(crate) enum Access {
-    /// The operator's token, whose digest is kept, so that comparing takes the same time for every wrong one; or another
-    /// one of this host.
+    /// The operator's token, or another one of this host. The digest of the operator's is kept, so that comparing takes the
+    /// same time for every wrong token.
     Token(blake3::Hash),
-    /// Nothing, but it must call from this machine, and not from a browser that shows another site.
+    /// Nothing, but the caller must be on this machine, and no browser that shows another site.
     Loopback,
 }
 
-/// Why nobody is let in.
-pub(super) struct Refused {
+/// Why a caller is not let in.
+pub(super) struct Refusal {
     pub problem: Problem,
-    /// Who it is all the same.
-    pub known: Option<Caller>,
+    /// The caller, where its token was one of this host.
+    pub caller: Option<Caller>,
 }
 
-impl From<Problem> for Refused {
+impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
-        Self { problem, known: None }
+        Self { problem, caller: None }
     }
 }
 
 impl Access {
-    /// For whoever has the operator's token, or one that was minted.
+    /// For callers with the operator's token, or one that was minted.
     pub(crate) fn token(token: &str) -> Self {
         Self::Token(blake3::hash(token.as_bytes()))
     }
 
-    /// Who asks.
+    /// The caller that sent these headers.
     pub(super) async fn admit(
         &self,
         runtime: &Runtime,
         remote: SocketAddr,
         head: &Parts,
-    ) -> Result<Caller, Refused> {
+    ) -> Result<Caller, Refusal> {
         let operator = match self {
             Self::Token(operator) => operator,
             Self::Loopback => {
@@ -62,10 +62,9 @@ impl Access {
             Shown::Unknown => Err(unauthorized("this is not a token of this host").into()),
             Shown::Expired(caller) => {
                 let name = &caller.name;
-                let problem = unauthorized(format!(
-                    "the time of the token `{name}` is over: ask whoever minted it for another"
-                ));
-                Err(Refused { problem, known: Some(caller) })
+                let problem =
+                    unauthorized(format!("the time of the token `{name}` is over: ask an admin for another"));
+                Err(Refusal { problem, caller: Some(caller) })
             }
         }
     }
@@ -106,7 +105,7 @@ fn local(remote: SocketAddr, head: &Parts) -> Result<(), Problem> {
     Ok(())
 }
 
-/// What the client believes to be talking to. Two of them are none.
+/// The host that the client believes to be talking to. A request that names two has none.
 fn authority(head: &Parts) -> Option<Authority> {
     let mut hosts = head.headers.get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
@@ -154,7 +153,7 @@ mod tests {
         let admit = async |headers: &[(&str, &str)]| {
             let admitted = access.admit(&runtime, "192.0.2.1:9".parse().unwrap(), &head(headers)).await;
             admitted.map_or_else(
-                |refused| refused.problem.status,
+                |refusal| refusal.problem.status,
                 |caller| if caller.role == Role::Operator { 200 } else { 0 },
             )
         };

@@ -15,6 +15,7 @@ use crate::Problem;
 /// A body that may be read once.
 pub(super) struct Payload<B> {
     body: B,
+    /// Whether all of it was read.
     over: bool,
 }
 
@@ -27,8 +28,8 @@ where
         Self { over: body.is_end_stream(), body }
     }
 
-    /// The whole body. A length that says too much is refused before a byte is read; without a length, reading stops
-    /// at the limit.
+    /// The whole body. A declared length above the limit is refused before a byte is read; without one, reading stops at the
+    /// limit.
     pub(super) async fn read(&mut self, head: &Parts, limit: u64) -> Result<Bytes, Problem> {
         self.read_within(head, limit, limits::BODY_WITHIN).await
     }
@@ -52,8 +53,8 @@ where
         }
     }
 
-    /// Throws away what was not read, in the background and within limits: who sends a large body sees the refusal
-    /// only when it has sent it all, and a connection that is closed before shows it as broken.
+    /// Throws away what was not read, in the background and within limits. A client that sends a large body reads the refusal
+    /// only when it has sent all of it; a connection that is closed before looks broken to it.
     pub(super) fn discard(mut self) {
         if self.over {
             return;

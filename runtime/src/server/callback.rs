@@ -1,4 +1,4 @@
-//! `/callbacks/{token}`: the address at which the world answers a waiting step. A `GET` never resumes anything: mail
+//! `/callbacks/{token}`: the address at which the world answers a waiting step. A `GET` resumes nothing, because mail
 //! programs and chats open addresses by themselves.
 
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use hyper::{Method, StatusCode};
 
 use super::State;
 use super::body::Payload;
-use super::response::{self, Outcome};
+use super::response::{self, HandlerResult};
 use super::webhook::inbound;
 
 const WHAT_IT_IS: &str =
@@ -21,7 +21,7 @@ pub(super) async fn receive(
     head: &Parts,
     payload: &mut Payload<Incoming>,
     token: &str,
-) -> Outcome {
+) -> HandlerResult {
     match head.method {
         Method::POST => {
             let callback = state.runtime.callback(token).ok_or_else(response::not_found)?;

@@ -40,7 +40,7 @@ pub(crate) async fn serve(
 
     tracing::info!("draining: {} connections are open", open.count());
     close.send_replace(true);
-    // Together: a request that waits for its run needs the run to be driven on.
+    // Both at once: a request that waits for its run needs the run to be driven on.
     let (_, finished) =
         tokio::join!(runtime.drain(limits::DRAIN_WITHIN), timeout(limits::DRAIN_WITHIN, open.shutdown()));
     match finished {
@@ -59,7 +59,7 @@ async fn accept(
     let places = Arc::new(Semaphore::new(limits::CONNECTIONS));
     let mut shutdown = pin!(shutdown);
     loop {
-        // The place is taken before the connection: at the limit the kernel's queue holds the rest.
+        // The place is taken before the connection is: at the limit the kernel's queue holds the rest.
         let taken = async {
             let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
             (place, listener.accept().await)
@@ -90,7 +90,7 @@ async fn accept(
 
 type Patient<S> = Pin<Box<TimeoutStream<S>>>;
 
-/// The stream, which fails where its peer does not read: otherwise who never does keeps a place for ever.
+/// The stream, which fails when its peer does not read for long: a peer that never reads would keep a place for ever.
 fn patient<S: AsyncRead + AsyncWrite>(stream: S) -> Patient<S> {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits::WRITE_WITHIN));
@@ -128,7 +128,7 @@ where
             request::answer(state.clone(), remote, request)
         }
     });
-    // hyper's own header timeout begins only when it knows the protocol's version, which a silent client never tells.
+    // hyper's own header timeout begins only when hyper has the protocol's version, which a silent client never sends.
     let nothing_came = async {
         sleep(limits::HEADERS_WITHIN).await;
         if begun.load(Relaxed) {

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 /// Open connections; more wait in the kernel's queue until one is closed.
 pub(super) const CONNECTIONS: usize = 10_000;
-/// From the opened connection, or from the answer before, to the last byte of a request's headers.
+/// The time from the opened connection, or from the answer before, to the last byte of a request's headers.
 pub(super) const HEADERS_WITHIN: Duration = Duration::from_secs(20);
 /// A whole TLS handshake.
 pub(super) const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
-/// From the end of the headers to the last byte of the body.
+/// The time from the end of the headers to the last byte of the body.
 pub(super) const BODY_WITHIN: Duration = Duration::from_secs(30);
 /// A peer that takes no byte of an answer for so long is cut off.
 pub(super) const WRITE_WITHIN: Duration = Duration::from_secs(30);
@@ -36,7 +36,7 @@ pub(super) const SMALL_BYTES: u64 = 64 * 1024;
 /// The longest `?wait=` of a started run.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
-/// What is read and thrown away of a refused body, so that its sender sees the answer and not a broken connection.
+/// The bytes of a refused body that are read and thrown away, so that its sender sees the answer and no broken connection.
 pub(super) const DISCARD_BYTES: u64 = 64 * 1024 * 1024;
 /// How long that may take.
 pub(super) const DISCARD_WITHIN: Duration = Duration::from_secs(5);

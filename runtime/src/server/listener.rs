@@ -72,8 +72,8 @@ impl Listener {
         self.tls.clone()
     }
 
-    /// The next connection. A failed accept is not the end: one connection was reset, or the process is out of file
-    /// descriptors and must wait until one is free.
+    /// The next connection. A failed accept does not end the server: a connection was reset, or the process has no file
+    /// descriptor left and waits until one is free.
     pub(super) async fn accept(&self) -> (TcpStream, SocketAddr) {
         loop {
             match self.tcp.accept().await {

@@ -1,5 +1,5 @@
-//! What the server counts of its own: connections, and requests by kind, status and time. The runtime's figures are the
-//! runtime's; `/metrics` shows both.
+//! What the server counts: connections, and requests by kind, status and time. `/metrics` shows it after the figures of the
+//! runtime, which are not here.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -50,19 +50,19 @@ struct Figures {
     total_us: AtomicU64,
 }
 
-/// A connection is counted as open while this lives.
-pub(super) struct Open(Arc<AtomicI64>);
+/// A connection, which is counted as open while this lives.
+pub(super) struct OpenConnection(Arc<AtomicI64>);
 
-impl Drop for Open {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }
 }
 
 impl Metrics {
-    pub(super) fn connection(&self) -> Open {
+    pub(super) fn connection(&self) -> OpenConnection {
         self.open.fetch_add(1, Relaxed);
-        Open(self.open.clone())
+        OpenConnection(self.open.clone())
     }
 
     pub(super) fn answered(&self, kind: Kind, status: StatusCode, took: Duration) {
@@ -81,11 +81,9 @@ impl Metrics {
 
     fn write(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
-        writeln!(text, "# HELP flowcell_http_connections Open connections.")?;
-        writeln!(text, "# TYPE flowcell_http_connections gauge")?;
+        write_head(&mut text, "flowcell_http_connections", "gauge", "Open connections.")?;
         writeln!(text, "flowcell_http_connections {}", self.open.load(Relaxed))?;
-        writeln!(text, "# HELP flowcell_http_requests_total Answered requests.")?;
-        writeln!(text, "# TYPE flowcell_http_requests_total counter")?;
+        write_head(&mut text, "flowcell_http_requests_total", "counter", "Answered requests.")?;
         for (kind, name) in KINDS {
             for (class, count) in self.kinds[kind as usize].answers.iter().enumerate() {
                 let (class, count) = (class + 1, count.load(Relaxed));
@@ -95,13 +93,23 @@ impl Metrics {
                 )?;
             }
         }
-        writeln!(text, "# HELP flowcell_http_request_seconds Time from the headers to the answer.")?;
-        writeln!(text, "# TYPE flowcell_http_request_seconds histogram")?;
+        write_head(
+            &mut text,
+            "flowcell_http_request_seconds",
+            "histogram",
+            "Time from the headers to the answer.",
+        )?;
         for (kind, name) in KINDS {
             self.kinds[kind as usize].write_times(&mut text, name)?;
         }
         Ok(text)
     }
+}
+
+/// The lines before the values of a figure.
+fn write_head(text: &mut String, name: &str, kind: &str, about: &str) -> std::fmt::Result {
+    writeln!(text, "# HELP {name} {about}")?;
+    writeln!(text, "# TYPE {name} {kind}")
 }
 
 impl Figures {

@@ -13,14 +13,14 @@ use hyper::{Method, Request, Response};
 
 use super::body::Payload;
 use super::metrics::Kind;
-use super::response::{self, Body, Outcome};
-use super::router::{self, Found};
+use super::response::{self, Body, HandlerResult};
+use super::router::{self, Destination};
 use super::{State, api, callback, webhook};
 
 /// Answers; never fails.
 ///
-/// A panic is an answer like any other error. What a caller of the admin API began is finished although he hangs up: it
-/// is a task of its own. A hook sees to that itself, and is not handed to another thread.
+/// A panic is an answer like any other error. A request of the API is a task of its own: what it began is finished although
+/// its caller hangs up. A hook sees to that itself, and is not handed to another thread.
 pub(super) async fn answer(
     state: Arc<State>,
     remote: SocketAddr,
@@ -52,14 +52,16 @@ async fn dispatch(
     remote: SocketAddr,
     head: &Parts,
     payload: &mut Payload<Incoming>,
-) -> Outcome {
+) -> HandlerResult {
     match router::find(head.method.as_str(), head.uri.path()) {
-        Found::Hook { first, below } => webhook::receive(state, remote, head, payload, first, below).await,
-        Found::Callback { token } => callback::receive(state, remote, head, payload, token).await,
-        Found::Endpoint(route, places) => api::answer(state, remote, head, payload, route, places).await,
-        Found::OtherMethod(allow) if head.method == Method::OPTIONS => Ok(response::options(&allow)),
-        Found::OtherMethod(allow) => Ok(response::not_allowed(&allow)),
-        Found::Nothing => Err(response::not_found()),
+        Destination::Hook { first, below } => {
+            webhook::receive(state, remote, head, payload, first, below).await
+        }
+        Destination::Callback { token } => callback::receive(state, remote, head, payload, token).await,
+        Destination::Api(route, places) => api::answer(state, remote, head, payload, route, places).await,
+        Destination::OtherMethod(allow) if head.method == Method::OPTIONS => Ok(response::options(&allow)),
+        Destination::OtherMethod(allow) => Ok(response::not_allowed(&allow)),
+        Destination::Nothing => Err(response::not_found()),
     }
 }
 

@@ -15,8 +15,8 @@ use crate::{Answer, Problem, RunId};
 
 /// The body of an answer: bytes, or events as they happen.
 pub(super) type Body = Either<Full<Bytes>, EventStream>;
-/// What a handler gives: an answer, or the error that becomes one.
-pub(super) type Outcome = Result<Response<Body>, Problem>;
+/// What a handler returns: an answer, or the error that becomes one.
+pub(super) type HandlerResult = Result<Response<Body>, Problem>;
 
 /// The type of problems whose status says it all (RFC 9457, 4.2.1).
 const BLANK: &str = "about:blank";
@@ -34,7 +34,7 @@ pub(super) fn bytes(
 }
 
 /// An answer of the API. It is of this moment and for this caller: nothing on the way may keep it.
-pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Outcome {
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> HandlerResult {
     let text = serde_json::to_vec(value).map_err(|error| internal(&error))?;
     let mut response = bytes(status, "application/json", text);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -42,7 +42,7 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Outcome {
 }
 
 /// A list of the API.
-pub(super) fn list<T: Serialize>(items: &[T], cursor: Option<&str>) -> Outcome {
+pub(super) fn list<T: Serialize>(items: &[T], cursor: Option<&str>) -> HandlerResult {
     json(StatusCode::OK, &json!({ "items": items, "cursor": cursor }))
 }
 
@@ -62,8 +62,8 @@ pub(super) fn without_body(response: Response<Body>) -> Response<Body> {
     Response::from_parts(head, Either::Left(Full::default()))
 }
 
-/// What a hook answered. A status or header that HTTP does not know is a bug of ours: it was checked before.
-pub(super) fn answer(answer: Answer) -> Outcome {
+/// The answer of a hook. It was checked before, so a status or header that HTTP does not have is an error of the host.
+pub(super) fn answer(answer: Answer) -> HandlerResult {
     let status = StatusCode::from_u16(answer.status).map_err(|error| internal(&error))?;
     let mut response = empty(status);
     for (name, value) in &answer.headers {
@@ -101,8 +101,8 @@ pub(super) fn with_allow(mut response: Response<Body>, allow: &str) -> Response<
     response
 }
 
-/// An error as an answer, `application/problem+json`. Status 500 is an error of ours: its text goes to the log under an
-/// id, and only the id goes out.
+/// An error as an answer, `application/problem+json`. Status 500 is an error of the host: its text goes to the log under
+/// an id, and only the id goes out.
 pub(super) fn problem(problem: Problem) -> Response<Body> {
     let problem = if problem.status == 500 { concealed(&problem) } else { problem };
     let status = StatusCode::from_u16(problem.status)
@@ -130,7 +130,7 @@ fn concealed(problem: &Problem) -> Problem {
     internal(&format!("{problem} {data}"))
 }
 
-/// An error of ours. What it was goes to the log.
+/// An error of the host. Its text goes to the log.
 pub(super) fn internal(error: &dyn std::fmt::Display) -> Problem {
     let id = RunId::mint().to_string();
     tracing::error!(%id, %error, "a request failed inside the host");
@@ -159,7 +159,7 @@ pub(super) fn forbidden(detail: impl Into<String>) -> Problem {
     Problem::new(BLANK, "Forbidden", 403).detail(detail)
 }
 
-/// The caller did not say who he is.
+/// The caller did not say who it is.
 pub(super) fn unauthorized(detail: impl Into<String>) -> Problem {
     Problem::new(BLANK, "Unauthorized", 401).detail(detail)
 }

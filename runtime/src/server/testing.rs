@@ -12,7 +12,7 @@ use crate::{Clock, Config, Data, Options, Runtime};
 
 pub(super) struct Site {
     pub address: SocketAddr,
-    /// Not that of a test: it must outlive the one that came first.
+    /// A runtime of a test would end with that test; this one serves all of them.
     _tokio: tokio::runtime::Runtime,
 }
 

@@ -21,7 +21,7 @@ pub(crate) fn acceptor(cert: &Path, key: &Path) -> Result<TlsAcceptor, ListenErr
         return Err(wrong("cert", cert, "the file holds no certificate in PEM form".into()));
     }
     let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong("key", key, error.to_string()))?;
-    // The provider is named, because the process default is not set in a library.
+    // The provider is named: a library does not set the default of the process.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])

@@ -1,5 +1,5 @@
-//! `/hooks/…`: an inbound request for a trigger, read within the tenant's limit and handed to the runtime, which judges,
-//! journals and answers it.
+//! `/hooks/…`: an inbound request for a trigger. It is read within the tenant's limit and handed to the runtime, which
+//! judges, journals and answers it.
 
 use std::net::SocketAddr;
 
@@ -10,10 +10,10 @@ use hyper::http::request::Parts;
 
 use super::State;
 use super::body::Payload;
-use super::response::{self, Outcome};
+use super::response::{self, HandlerResult};
 use crate::{Hook, Inbound, Runtime};
 
-/// `first` is a token, or a tenant when the trigger has a path of its own, which is `below` then.
+/// `first` is a token; or it is a tenant, and `below` is the path of a trigger that has its own.
 pub(super) async fn receive(
     state: &State,
     remote: SocketAddr,
@@ -21,7 +21,7 @@ pub(super) async fn receive(
     payload: &mut Payload<Incoming>,
     first: &str,
     below: &str,
-) -> Outcome {
+) -> HandlerResult {
     let (hook, path) = find(&state.runtime, first, below).ok_or_else(response::not_found)?;
     let body = payload.read(head, hook.body_limit()).await?;
     response::answer(hook.receive(inbound(remote, head, path, body)).await)

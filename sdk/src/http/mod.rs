@@ -170,8 +170,24 @@ impl Request<'_> {
         self
     }
 
-    /// Authenticates with a connection of the tenant, which the step's input names under `connection`. The plugin does not
-    /// see what is sent for it.
+    /// Authenticates with a connection of the tenant, whose name stands in the step's input. The schema of that parameter
+    /// has the format `connection`: a step may use the connections that its flow names at such places, and no others. The
+    /// plugin does not see what is sent for it.
+    ///
+    /// ```
+    /// use flowcell_sdk::prelude::*;
+    ///
+    /// #[derive(Deserialize, JsonSchema)]
+    /// struct Input {
+    ///     /// The name of a connection, which authenticates the request
+    ///     #[schemars(extend("format" = "connection"))]
+    ///     account: String,
+    /// }
+    ///
+    /// fn ask(input: &Input, ctx: &Context) -> Result<u16, Problem> {
+    ///     Ok(ctx.http().get("https://api.example.com/").connection(&input.account).send()?.status())
+    /// }
+    /// ```
     pub fn connection(mut self, name: &str) -> Self {
         self.options.connection = Some(name.to_owned());
         self

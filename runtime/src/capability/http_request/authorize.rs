@@ -17,8 +17,9 @@ use super::error::{Code, Failure};
 use super::headers::{self, Dropped};
 use super::message::{BasicOption, Request, SendOptions};
 use super::target::Target;
-use crate::capability::vault::{ApiKeyPlace, Auth, Connection, Credentials, Filling, Place, Scrubber};
+use crate::capability::vault::{ApiKeyPlace, Auth, Connection, Credentials, Filling, Place};
 use crate::config::Limits;
+use crate::redact::Redactor;
 
 /// A request's credentials.
 #[derive(Debug, Default)]
@@ -212,27 +213,27 @@ impl Attached {
     }
 
     /// What takes all of it out of an answer.
-    pub(super) fn scrubber(&self) -> Scrubber {
-        let mut scrubber = Scrubber::default();
-        self.filling.guard(&mut scrubber);
+    pub(super) fn redactor(&self) -> Redactor {
+        let mut redactor = Redactor::default();
+        self.filling.guard(&mut redactor);
         if let Some((username, password)) = self.basic.as_ref().filter(|_| !self.filling.is_empty()) {
-            scrubber.hide(&encoded(username, password));
+            redactor.hide(&encoded(username, password));
         }
         match self.connection.as_ref().map(|connection| &connection.auth) {
             Some(Auth::Basic(auth) | Auth::Digest(auth)) => {
-                scrubber.hide_all(auth.password.expose());
-                scrubber.hide(&encoded(&auth.username, auth.password.expose()));
+                redactor.hide(auth.password.expose());
+                redactor.hide(&encoded(&auth.username, auth.password.expose()));
             }
-            Some(Auth::Bearer(token)) => scrubber.hide_all(token.expose()),
-            Some(Auth::ApiKey(key)) => scrubber.hide_all(key.value.expose()),
+            Some(Auth::Bearer(token)) => redactor.hide(token.expose()),
+            Some(Auth::ApiKey(key)) => redactor.hide(key.value.expose()),
             // The token server may tell it back as well.
             Some(Auth::OAuth2(oauth2)) => {
-                scrubber.hide_all(oauth2.client_secret.expose());
-                scrubber.hide(&encoded(&oauth2.client_id, oauth2.client_secret.expose()));
+                redactor.hide(oauth2.client_secret.expose());
+                redactor.hide(&encoded(&oauth2.client_id, oauth2.client_secret.expose()));
             }
             _ => {}
         }
-        scrubber
+        redactor
     }
 }
 

@@ -13,7 +13,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 
 use super::account::Account;
-use super::error::Sent;
+use crate::problem::Sent;
 
 /// How far a request has come, for whoever has to say it after the fact.
 #[derive(Debug, Default)]

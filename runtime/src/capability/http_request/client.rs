@@ -23,9 +23,10 @@ use super::pool::{Generation, Shared};
 use super::redirect;
 use super::target::Target;
 use super::tls::Trusted;
-use crate::capability::vault::{Credentials, Scrubber};
+use crate::capability::vault::Credentials;
 use crate::config::{AllowRule, METHODS, Quota};
 use crate::id::TenantId;
+use crate::redact::Redactor;
 
 /// One tenant's way out.
 pub(crate) struct Egress {
@@ -161,11 +162,11 @@ impl Egress {
         ends_with_step: bool,
     ) -> Result<Response, Failure> {
         let timeout = plan.timeout;
-        let mut scrubber = sending.attached.scrubber();
+        let mut redactor = sending.attached.redactor();
         let until = sending.until.into();
         let result = match tokio::time::timeout_at(
             until,
-            self.follow(&sending, plan, redirects, &mut scrubber),
+            self.follow(&sending, plan, redirects, &mut redactor),
         )
         .await
         {
@@ -182,7 +183,7 @@ impl Egress {
                 Err(Failure::new(Code::Timeout, detail))
             }
         };
-        scrubbed(result, &scrubber)
+        redacted(result, &redactor)
     }
 
     async fn follow(
@@ -190,7 +191,7 @@ impl Egress {
         sending: &Sending<'_>,
         plan: Plan,
         redirects: Redirects,
-        scrubber: &mut Scrubber,
+        redactor: &mut Redactor,
     ) -> Result<Response, Failure> {
         let generation = self.generation();
         let Sending { request, attached, begun, until, progress, .. } = sending;
@@ -220,7 +221,7 @@ impl Egress {
                 progress,
             };
             let answer =
-                self.hop(&generation, outbound, scrubber).await.map_err(|failure| after(failure, &hops))?;
+                self.hop(&generation, outbound, redactor).await.map_err(|failure| after(failure, &hops))?;
             let status = answer.status();
             let next = match redirects {
                 Redirects::Manual => None,
@@ -234,7 +235,7 @@ impl Egress {
             if let Some(cookies) = &mut cookies {
                 cookies.take(target.url(), answer.headers());
             }
-            next.target.hide(scrubber);
+            next.target.hide(redactor);
             if redirects == Redirects::Error {
                 let detail = format!(
                     "{} redirects to {} ({status}), and `redirects` is `error`",
@@ -283,24 +284,26 @@ fn after(mut failure: Failure, hops: &[Hop]) -> Failure {
 }
 
 /// Without what was secret in the request, whatever came of it.
-fn scrubbed(result: Result<Response, Failure>, scrubber: &Scrubber) -> Result<Response, Failure> {
-    if scrubber.is_empty() {
+fn redacted(result: Result<Response, Failure>, redactor: &Redactor) -> Result<Response, Failure> {
+    if redactor.is_empty() {
         return result;
     }
     match result {
         Ok(mut response) => {
             for (name, value) in &mut response.headers {
-                scrubber.text(name);
-                scrubber.text(value);
+                redactor.text(name);
+                redactor.text(value);
             }
-            scrubber.body(&mut response.body);
+            if let Some(shown) = redactor.without(&response.body) {
+                response.body = shown.into();
+            }
             Ok(response)
         }
         Err(mut failure) => {
-            scrubber.text(&mut failure.detail);
+            redactor.text(&mut failure.detail);
             for (name, value) in failure.answer.iter_mut().flat_map(|answer| &mut answer.headers) {
-                scrubber.text(name);
-                scrubber.text(value);
+                redactor.text(name);
+                redactor.text(value);
             }
             Err(failure)
         }

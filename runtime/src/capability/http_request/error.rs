@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::connect::ConnectError;
 use super::policy::Denial;
+use crate::problem::Sent;
 
 /// What went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,24 +75,6 @@ impl fmt::Display for Code {
             Self::RateLimited => "rate-limited",
             Self::Quota => "quota",
             Self::Credentials => "credentials",
-        })
-    }
-}
-
-/// Whether the request left this machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sent {
-    No,
-    Yes,
-    Unknown,
-}
-
-impl fmt::Display for Sent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::No => "no",
-            Self::Yes => "yes",
-            Self::Unknown => "unknown",
         })
     }
 }

@@ -22,7 +22,8 @@ use super::headers::{self, Dropped};
 use super::oauth2;
 use super::pool::{self, Generation};
 use super::target::Target;
-use crate::capability::vault::{Auth, Scrubber};
+use crate::capability::vault::Auth;
+use crate::redact::Redactor;
 
 /// One request on its way to one target.
 pub(super) struct Outbound<'a> {
@@ -45,7 +46,7 @@ impl Egress {
         &self,
         generation: &Generation,
         out: Outbound<'_>,
-        scrubber: &mut Scrubber,
+        redactor: &mut Redactor,
     ) -> Result<hyper::Response<Incoming>, Failure> {
         let Some(connection) = out.attached.connection(out.dropped) else {
             return self.exchange(generation, &out, None).await;
@@ -53,14 +54,14 @@ impl Egress {
         match &connection.auth {
             Auth::OAuth2(oauth2) => {
                 let first = oauth2::token(self, generation, connection, oauth2, None, out.until).await?;
-                scrubber.hide_all(first.value.expose());
+                redactor.hide(first.value.expose());
                 let answer = self.exchange(generation, &out, Some(&first.header())).await?;
                 if answer.status() != StatusCode::UNAUTHORIZED {
                     return Ok(answer);
                 }
                 let next =
                     oauth2::token(self, generation, connection, oauth2, Some(&first), out.until).await?;
-                scrubber.hide_all(next.value.expose());
+                redactor.hide(next.value.expose());
                 self.exchange(generation, &out, Some(&next.header())).await
             }
             Auth::Digest(auth) => {

@@ -21,7 +21,7 @@ use super::headers::Dropped;
 use super::hop::Outbound;
 use super::pool::Generation;
 use super::target::Target;
-use crate::capability::vault::{Connection, Hidden, OAuth2, Token, TokenAuth};
+use crate::capability::vault::{Connection, OAuth2, SecretText, Token, TokenAuth};
 
 /// The largest answer of a token server.
 const ANSWER_BYTES: u64 = 64 * 1024;
@@ -156,7 +156,7 @@ fn read(status: u16, body: &[u8], from: &str, begun: Instant) -> Result<Token, F
     }
     let lasts = granted.expires_in.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let until = lasts.and_then(|lasts| begun.checked_add(lasts - EARLY.min(lasts / 10)));
-    Ok(Token { value: Hidden::from(granted.access_token), until })
+    Ok(Token { value: SecretText::from(granted.access_token), until })
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use url::{Host, Position, Url, form_urlencoded};
 
 use super::error::Failure;
 use super::policy::Subject;
-use crate::capability::vault::{Place, Scrubber};
+use crate::capability::vault::Place;
+use crate::redact::Redactor;
 
 /// Where a request goes.
 #[derive(Clone, Debug)]
@@ -115,10 +116,10 @@ impl Target {
     }
 
     /// Shows the URL without what a server told back.
-    pub(super) fn hide(&mut self, scrubber: &Scrubber) {
-        if !scrubber.is_empty() {
+    pub(super) fn hide(&mut self, redactor: &Redactor) {
+        if !redactor.is_empty() {
             let mut shown = self.url.as_str().to_owned();
-            scrubber.text(&mut shown);
+            redactor.text(&mut shown);
             self.shown = Some(shown);
         }
     }

@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::secret::Hidden;
+use super::secret::SecretText;
 use crate::capability::http_request::is_header_of_the_host;
 use crate::config::Hosts;
 
@@ -46,14 +46,14 @@ pub(crate) struct ConnectionDocument {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Password {
     pub username: String,
-    pub password: Hidden,
+    pub password: SecretText,
 }
 
 /// A token that is sent as it is.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Bearer {
-    pub token: Hidden,
+    pub token: SecretText,
 }
 
 /// A key in a header or in the query.
@@ -64,7 +64,7 @@ pub(crate) struct ApiKey {
     pub place: ApiKeyPlace,
     /// Of the header, or of the parameter.
     pub name: String,
-    pub value: Hidden,
+    pub value: SecretText,
 }
 
 /// Where an API key goes.
@@ -81,7 +81,7 @@ pub(crate) enum ApiKeyPlace {
 pub(crate) struct OAuth2 {
     pub token_url: String,
     pub client_id: String,
-    pub client_secret: Hidden,
+    pub client_secret: SecretText,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -108,7 +108,7 @@ pub(crate) enum TokenAuth {
 pub(crate) struct ClientCertificate {
     /// The certificate, and those that sign it, if any.
     pub certificate: String,
-    pub key: Hidden,
+    pub key: SecretText,
 }
 
 /// How a connection authenticates.
@@ -117,7 +117,7 @@ pub(crate) enum Auth {
     /// By its certificate, if anything.
     None,
     Basic(Password),
-    Bearer(Hidden),
+    Bearer(SecretText),
     Digest(Password),
     ApiKey(ApiKey),
     OAuth2(Box<OAuth2>),
@@ -133,7 +133,7 @@ pub(crate) struct Identity {
 /// An access token.
 #[derive(Clone, Debug)]
 pub(crate) struct Token {
-    pub value: Hidden,
+    pub value: SecretText,
     /// Until when it is used; none: until it is refused.
     pub until: Option<Instant>,
 }

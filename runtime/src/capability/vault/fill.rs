@@ -6,16 +6,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use memchr::memmem;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Host;
 
 use super::credentials::Credentials;
-use super::scrub::Scrubber;
 use super::secret::Secret;
 use crate::id::PLACEHOLDER;
-
-/// What a URL need not encode (RFC 3986, section 2.3).
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use crate::redact::{self, Redactor};
 
 /// The secrets that one request holds.
 #[derive(Debug, Default)]
@@ -47,9 +43,6 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// All that write differently.
-    pub(super) const ALL: [Self; 4] = [Self::Text, Self::Url, Self::Json, Self::Xml];
-
     /// The place that a body of this content type is.
     pub fn of_body(content_type: Option<&str>) -> Self {
         let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
@@ -67,26 +60,10 @@ impl Place {
     /// The value as it is written there.
     pub(crate) fn write(self, value: &str) -> Cow<'_, str> {
         match self {
-            Self::Url | Self::Form => utf8_percent_encode(value, RESERVED).into(),
-            Self::Json => {
-                let quoted = serde_json::to_string(value).expect("a text is JSON");
-                Cow::Owned(quoted[1..quoted.len() - 1].to_owned())
-            }
-            Self::Xml if value.contains(['&', '<', '>', '"', '\'']) => {
-                let mut escaped = String::with_capacity(value.len() + 16);
-                for char in value.chars() {
-                    match char {
-                        '&' => escaped.push_str("&amp;"),
-                        '<' => escaped.push_str("&lt;"),
-                        '>' => escaped.push_str("&gt;"),
-                        '"' => escaped.push_str("&quot;"),
-                        '\'' => escaped.push_str("&apos;"),
-                        other => escaped.push(other),
-                    }
-                }
-                Cow::Owned(escaped)
-            }
-            Self::Header | Self::Xml | Self::Text => Cow::Borrowed(value),
+            Self::Url | Self::Form => redact::in_url(value),
+            Self::Json => redact::in_json(value),
+            Self::Xml => redact::in_xml(value),
+            Self::Header | Self::Text => Cow::Borrowed(value),
         }
     }
 }
@@ -169,9 +146,9 @@ impl Filling {
         Ok(filled)
     }
 
-    /// Adds what takes the values out again, in every spelling in which they may come back.
-    pub fn guard(&self, scrubber: &mut Scrubber) {
-        self.secrets.iter().for_each(|standing| scrubber.hide_all(standing.secret.value.expose()));
+    /// Hides the values from now on.
+    pub fn guard(&self, redactor: &mut Redactor) {
+        self.secrets.iter().for_each(|standing| redactor.hide(standing.secret.value.expose()));
     }
 }
 
@@ -181,7 +158,7 @@ fn count<'a>(wanted: &[u8], parts: impl Iterator<Item = &'a [u8]>) -> usize {
 }
 
 /// None where there is nothing to replace.
-pub(super) fn replace(text: &[u8], wanted: &[u8], with: &[u8]) -> Option<Vec<u8>> {
+fn replace(text: &[u8], wanted: &[u8], with: &[u8]) -> Option<Vec<u8>> {
     let mut replaced: Option<Vec<u8>> = None;
     let mut rest = 0;
     for at in memmem::find_iter(text, wanted) {
@@ -241,6 +218,25 @@ pub(super) mod tests {
         assert_eq!(filling.text("nothing", Place::Header, 0).unwrap(), "nothing");
         let error = filling.text(&text, Place::Header, 20).unwrap_err();
         assert_eq!(error, "with the secret `key` in it 2 times it has 26 bytes; 20 are allowed");
+    }
+
+    #[test]
+    fn what_comes_back_is_taken_out_in_every_spelling() {
+        for value in [redact::tests::HARD, VALUE] {
+            let (credentials, placeholder) = credentials("key", value, &[]);
+            let filling = Filling::of(&credentials, [placeholder.as_bytes()].into_iter()).unwrap();
+            let mut redactor = Redactor::default();
+            filling.guard(&mut redactor);
+            let filled = |place| {
+                ("as it was filled in", filling.text(&placeholder, place, 1000).unwrap().into_owned())
+            };
+            let sent =
+                [Place::Text, Place::Header, Place::Url, Place::Json, Place::Form, Place::Xml].map(filled);
+            for (spelling, said) in redact::tests::spellings(value).into_iter().chain(sent) {
+                let body = redactor.without(format!("you said {said}!").as_bytes()).unwrap_or_default();
+                assert_eq!(String::from_utf8_lossy(&body), "you said ***!", "{spelling}: {said}");
+            }
+        }
     }
 
     #[test]

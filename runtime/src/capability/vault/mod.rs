@@ -2,14 +2,12 @@
 //!
 //! [`secret`] and [`connection`] are what an operator puts in, [`Credentials`] what one call may use of it: the names that
 //! its flow or trigger gives, and no others. A flow handles a secret as a placeholder; [`fill`] puts the value in its
-//! place as the request leaves, and [`scrub`] takes it out of what comes back. [`signature`] proves things with a secret
-//! without telling it. How they are kept at rest is `engine::vault`'s business; where they are sent, `http_request`'s.
+//! place as the request leaves, and says what [`redact`](crate::redact) takes out of what comes back. [`signature`] proves
+//! things with a secret without telling it. How they are kept at rest is `engine::vault`'s business; where they are sent, `http_request`'s.
 
 mod connection;
 mod credentials;
-mod escape;
 mod fill;
-mod scrub;
 mod secret;
 mod signature;
 
@@ -25,8 +23,7 @@ pub(crate) use connection::{
 };
 pub(crate) use credentials::Credentials;
 pub(crate) use fill::{Filling, Place};
-pub(crate) use scrub::Scrubber;
-pub(crate) use secret::{Hidden, Secret, SecretDocument};
+pub(crate) use secret::{Secret, SecretDocument, SecretText};
 pub(crate) use signature::{SignatureOptions, hmac, verify};
 
 /// What a tenant has put in.

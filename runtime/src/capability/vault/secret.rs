@@ -12,27 +12,27 @@ const VALUE_BYTES: usize = 16 * 1024;
 /// A text that is not shown: neither by `{:?}` nor in JSON.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Hidden(String);
+pub(crate) struct SecretText(String);
 
-impl Hidden {
+impl SecretText {
     pub fn expose(&self) -> &str {
         &self.0
     }
 }
 
-impl From<String> for Hidden {
+impl From<String> for SecretText {
     fn from(text: String) -> Self {
         Self(text)
     }
 }
 
-impl fmt::Debug for Hidden {
+impl fmt::Debug for SecretText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
 }
 
-impl Serialize for Hidden {
+impl Serialize for SecretText {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str("***")
     }
@@ -43,7 +43,7 @@ impl Serialize for Hidden {
 #[serde(deny_unknown_fields)]
 pub(crate) struct SecretDocument {
     /// The text itself.
-    pub value: Hidden,
+    pub value: SecretText,
     /// The hosts that it may be sent to; none: it proves things here, and goes nowhere.
     #[serde(default)]
     pub hosts: Vec<String>,
@@ -53,7 +53,7 @@ pub(crate) struct SecretDocument {
 #[derive(Debug)]
 pub(crate) struct Secret {
     pub name: String,
-    pub value: Hidden,
+    pub value: SecretText,
     pub hosts: Hosts,
 }
 
@@ -67,7 +67,7 @@ impl Secret {
 
     /// # Errors
     /// A sentence on what is wrong with it.
-    pub fn bound(name: &str, value: Hidden, hosts: Hosts) -> Result<Self, String> {
+    pub fn bound(name: &str, value: SecretText, hosts: Hosts) -> Result<Self, String> {
         super::check_name(name)?;
         if value.expose().is_empty() {
             return Err("`value` is empty: nothing would be kept secret".to_owned());
@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(serde_json::to_string(&document).unwrap(), r#"{"value":"***","hosts":["a.example"]}"#);
         let secret = Secret::new("key", document).unwrap();
         assert!(!format!("{secret:?}").contains("s3cr3t"));
-        let empty = SecretDocument { value: Hidden(String::new()), hosts: vec![] };
+        let empty = SecretDocument { value: SecretText(String::new()), hosts: vec![] };
         assert!(Secret::new("key", empty).unwrap_err().contains("empty"));
     }
 }

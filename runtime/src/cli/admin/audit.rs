@@ -5,26 +5,17 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::super::Stop;
-use super::super::client::{Server, encoded};
-use super::print_list;
+use super::{Args, print_list, with_query};
 
 /// Who changed what on a running host, or was not let do it
-#[derive(clap::Args)]
-pub(in crate::cli) struct Args {
-    #[command(flatten)]
-    server: Server,
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Subcommand)]
-enum What {
+pub(in crate::cli) enum What {
     /// The audit log of the tenant, newest first
     List(Filter),
 }
 
 #[derive(clap::Args)]
-struct Filter {
+pub(in crate::cli) struct Filter {
     /// Only of this one: the name of a token, or operator, local, configuration or 'command line'
     #[arg(long)]
     actor: Option<String>,
@@ -45,16 +36,11 @@ struct Filter {
 impl Filter {
     fn path(&self) -> String {
         // Further pages are followed.
-        let mut path = format!("/audit?limit={}", self.limit.clamp(1, 1_000));
-        for (name, value) in [("actor", &self.actor), ("action", &self.action), ("since", &self.since)] {
-            if let Some(value) = value {
-                path.push_str(&format!("&{name}={}", encoded(value)));
-            }
-        }
-        if self.denied {
-            path.push_str("&denied=true");
-        }
-        path
+        let path = format!("/audit?limit={}", self.limit.clamp(1, 1_000));
+        let denied = self.denied.then(|| "true".to_owned());
+        let parameters =
+            [("actor", &self.actor), ("action", &self.action), ("since", &self.since), ("denied", &denied)];
+        with_query(path, parameters)
     }
 }
 
@@ -69,9 +55,9 @@ const COLUMNS: [(&str, &str); 8] = [
     ("DETAIL", "detail"),
 ];
 
-pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
-    let What::List(filter) = &args.what;
-    let entries = args.server.connect()?.list(&filter.path(), filter.limit).await?;
-    print_list(args.server.json, &entries, COLUMNS);
+pub(in crate::cli) async fn run(Args { server, what }: Args<What>) -> Result<ExitCode, Stop> {
+    let What::List(filter) = &what;
+    let entries = server.connect()?.list(&filter.path(), filter.limit).await?;
+    print_list(server.json, &entries, COLUMNS);
     Ok(ExitCode::SUCCESS)
 }

@@ -5,21 +5,13 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::super::client::{Server, encoded};
+use super::super::client::encoded;
 use super::super::{Stop, terminal};
-use super::{ALL, print_list, put, read_value, remove};
+use super::{ALL, Args, print_list, put, read_value, remove};
 
 /// Connections of a running host: credentials for some hosts, which steps use by name and never see
-#[derive(clap::Args)]
-pub(in crate::cli) struct Args {
-    #[command(flatten)]
-    server: Server,
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Subcommand)]
-enum What {
+pub(in crate::cli) enum What {
     /// The names, and the hosts that each is used for
     List,
     /// A connection, as JSON, with *** for what is secret
@@ -42,15 +34,15 @@ enum What {
 const COLUMNS: [(&str, &str); 4] =
     [("NAME", "name"), ("HOSTS", "hosts"), ("EMPTY", "isEmpty"), ("SET", "updatedAt")];
 
-pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
-    let client = args.server.connect()?;
+pub(in crate::cli) async fn run(Args { server, what }: Args<What>) -> Result<ExitCode, Stop> {
+    let client = server.connect()?;
     let path = |name: &str| format!("/connections/{}", encoded(name));
-    match &args.what {
-        What::List => print_list(args.server.json, &client.list("/connections", ALL).await?, COLUMNS),
+    match &what {
+        What::List => print_list(server.json, &client.list("/connections", ALL).await?, COLUMNS),
         What::Show { name } => terminal::say_json(&client.get(&path(name)).await?),
         What::Set { name, file } => {
             let document = read_value(file.as_deref(), "the connection, a JSON document")?;
-            put(&args.server, &client, (&path(name), name), document).await?;
+            put(&server, &client, (&path(name), name), document).await?;
         }
         What::Delete { name } => remove(&client, &path(name), name).await?,
     }

@@ -5,21 +5,13 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::super::client::{Server, encoded};
+use super::super::client::encoded;
 use super::super::{Stop, run, terminal};
-use super::{ALL, Name, deploy, print_list, remove};
+use super::{ALL, Args, Name, deploy, print_list, remove};
 
 /// Flows of a running host
-#[derive(clap::Args)]
-pub(in crate::cli) struct Args {
-    #[command(flatten)]
-    server: Server,
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Subcommand)]
-enum What {
+pub(in crate::cli) enum What {
     /// The deployed flows
     List,
     /// A flow and its document, as JSON
@@ -49,30 +41,23 @@ enum What {
     },
 }
 
-pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
-    let client = args.server.connect()?;
-    match args.what {
+pub(in crate::cli) async fn run(Args { server, what }: Args<What>) -> Result<ExitCode, Stop> {
+    let client = server.connect()?;
+    match what {
         What::List => {
             let flows = client.list("/flows", ALL).await?;
             let columns =
                 [("NAMESPACE", "namespace"), ("NAME", "name"), ("VERSION", "version"), ("TITLE", "title")];
-            print_list(args.server.json, &flows, columns);
+            print_list(server.json, &flows, columns);
         }
         What::Show { flow } => terminal::say_json(&client.get(&flow.path("flows")).await?),
-        What::Deploy { file } => {
-            let deployed = deploy(&client, &file).await?;
-            if args.server.json {
-                terminal::say_json(&deployed);
-            } else {
-                terminal::say(&format!("deployed {}", file.display()));
-            }
-        }
+        What::Deploy { file } => deploy(&server, &file).await?,
         What::Delete { flow } => remove(&client, &flow.path("flows"), &flow).await?,
         What::Schedules => {
             let schedules = client.list("/schedules", ALL).await?;
             let columns =
                 [("FLOW", "flow"), ("NEXT", "dueAt"), ("AFTER RUN", "run"), ("SCHEDULE", "schedule")];
-            print_list(args.server.json, &schedules, columns);
+            print_list(server.json, &schedules, columns);
         }
         What::Run { flow, input, wait } => {
             let input = run::input(input.as_deref())?;

@@ -1,5 +1,5 @@
-//! Administration of a running host over its REST API: one file for each resource. `plugins` is in [`super::plugin`],
-//! with what an author needs of plugins.
+//! Administration of a running host over its REST API: one file for each resource, whose `What` is the commands and their
+//! help. `plugins` is in [`super::plugin`], with what an author needs of plugins.
 
 pub(super) mod audit;
 pub(super) mod connections;
@@ -14,12 +14,22 @@ pub(super) mod triggers;
 use std::path::Path;
 use std::str::FromStr;
 
+use clap::Subcommand;
 use hyper::Method;
 use serde_json::Value;
 
 use super::client::{Client, Server, encoded};
-use super::hosting::Name as DocumentName;
+use super::deployment::DocumentName;
 use super::{Stop, terminal};
+
+// No doc comment: the help of a command is that of its `What`.
+#[derive(clap::Args)]
+pub(super) struct Args<What: Subcommand> {
+    #[command(flatten)]
+    pub server: Server,
+    #[command(subcommand)]
+    pub what: What,
+}
 
 /// Takes a whole list where nothing limits it.
 pub(super) const ALL: usize = usize::MAX;
@@ -56,8 +66,9 @@ impl std::fmt::Display for Name {
     }
 }
 
-/// Sends one document to the address of its name.
-async fn deploy(client: &Client, file: &Path) -> Result<Value, Stop> {
+/// Sends one document to the address of its name, and says so.
+async fn deploy(server: &Server, file: &Path) -> Result<(), Stop> {
+    let client = server.connect()?;
     let name = file.display();
     let text = std::fs::read_to_string(file)
         .map_err(|error| Stop::wrong(format!("{name}: cannot be read: {error}")))?;
@@ -73,7 +84,9 @@ async fn deploy(client: &Client, file: &Path) -> Result<Value, Stop> {
         DocumentName::Flow(namespace, name) => Name { namespace, name }.path("flows"),
         DocumentName::Trigger(namespace, name) => Name { namespace, name }.path("triggers"),
     };
-    client.send(Method::PUT, &path, "application/yaml", text).await
+    let deployed = client.send(Method::PUT, &path, "application/yaml", text).await?;
+    print(server.json, &deployed, &format!("deployed {}", file.display()));
+    Ok(())
 }
 
 /// Puts a document under a name, and says so.
@@ -84,21 +97,18 @@ async fn put(
     document: String,
 ) -> Result<(), Stop> {
     let put = client.send(Method::PUT, path, "application/json", document).await?;
-    match server.json {
-        true => terminal::say_json(&put),
-        false => terminal::say(&format!("set {name}")),
-    }
+    print(server.json, &put, &format!("set {name}"));
     Ok(())
 }
 
-/// Removes what has a path, and says so.
+/// Removes what is at a path, and says so.
 async fn remove(client: &Client, path: &str, name: &dyn std::fmt::Display) -> Result<(), Stop> {
     client.delete(path).await?;
     terminal::note(&format!("removed {name}"));
     Ok(())
 }
 
-/// What is secret: what a file or standard input holds, or what a person types at a terminal, which is not shown.
+/// Reads what is secret from a file or standard input. At a terminal a person types it, and it is not shown.
 fn read_secret(file: Option<&Path>, what: &str) -> Result<String, Stop> {
     use std::io::IsTerminal as _;
     if file.is_none() && std::io::stdin().is_terminal() {
@@ -108,7 +118,7 @@ fn read_secret(file: Option<&Path>, what: &str) -> Result<String, Stop> {
     read_value(file, what)
 }
 
-/// What a file or standard input holds; a person at a terminal is told what is waited for.
+/// Reads a file or standard input. At a terminal a person is told what is waited for.
 fn read_value(file: Option<&Path>, what: &str) -> Result<String, Stop> {
     use std::io::IsTerminal as _;
     let Some(file) = file else {
@@ -120,6 +130,24 @@ fn read_value(file: Option<&Path>, what: &str) -> Result<String, Stop> {
     };
     std::fs::read_to_string(file)
         .map_err(|error| Stop::wrong(format!("{}: cannot be read: {error}", file.display())))
+}
+
+/// A path with the parameters that have a value.
+fn with_query<const N: usize>(mut path: String, parameters: [(&str, &Option<String>); N]) -> String {
+    for (name, value) in parameters {
+        if let Some(value) = value {
+            path.push_str(&format!("&{name}={}", encoded(value)));
+        }
+    }
+    path
+}
+
+/// Prints an answer as JSON, or a line about it.
+pub(super) fn print(json: bool, answer: &Value, line: &str) {
+    match json {
+        true => terminal::say_json(answer),
+        false => terminal::say(line),
+    }
 }
 
 /// Prints items as a JSON array, or their fields as columns.

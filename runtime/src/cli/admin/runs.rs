@@ -5,21 +5,13 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde_json::Value;
 
-use super::super::client::{Client, Server, encoded};
+use super::super::client::{Client, encoded};
 use super::super::{Stop, terminal};
-use super::print_list;
+use super::{Args, print, print_list, with_query};
 
 /// Runs of a running host
-#[derive(clap::Args)]
-pub(in crate::cli) struct Args {
-    #[command(flatten)]
-    server: Server,
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Subcommand)]
-enum What {
+pub(in crate::cli) enum What {
     /// Runs, newest first
     List(Filter),
     /// A run with its steps, as JSON
@@ -38,7 +30,7 @@ enum What {
 }
 
 #[derive(clap::Args)]
-struct Filter {
+pub(in crate::cli) struct Filter {
     /// Only of this flow: NAMESPACE/NAME, or NAME in the namespace `default`
     #[arg(long)]
     flow: Option<String>,
@@ -56,33 +48,28 @@ struct Filter {
 impl Filter {
     fn path(&self) -> String {
         // The host caps a page at 500; further pages are followed.
-        let mut path = format!("/runs?limit={}", self.limit.min(500));
-        for (name, value) in [("flow", &self.flow), ("status", &self.status), ("since", &self.since)] {
-            if let Some(value) = value {
-                path.push_str(&format!("&{name}={}", encoded(value)));
-            }
-        }
-        path
+        let path = format!("/runs?limit={}", self.limit.min(500));
+        with_query(path, [("flow", &self.flow), ("status", &self.status), ("since", &self.since)])
     }
 }
 
 const COLUMNS: [(&str, &str); 4] =
     [("ID", "id"), ("FLOW", "flow"), ("STATUS", "status"), ("STARTED", "startedAt")];
 
-pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
-    let client = args.server.connect()?;
-    match &args.what {
+pub(in crate::cli) async fn run(Args { server, what }: Args<What>) -> Result<ExitCode, Stop> {
+    let client = server.connect()?;
+    match &what {
         What::List(filter) => {
-            print_list(args.server.json, &client.list(&filter.path(), filter.limit).await?, COLUMNS);
+            print_list(server.json, &client.list(&filter.path(), filter.limit).await?, COLUMNS);
         }
         What::Show { id } => terminal::say_json(&client.get(&path(id, "")).await?),
         What::Events { id } => terminal::say_json(&client.get(&path(id, "/events")).await?["items"]),
-        What::Cancel { id } => act(&client, args.server.json, id, "cancel").await?,
+        What::Cancel { id } => act(&client, server.json, id, "cancel").await?,
         What::Restart { id, from_failed_step: false } => {
-            act(&client, args.server.json, id, "restart").await?;
+            act(&client, server.json, id, "restart").await?;
         }
         What::Restart { id, from_failed_step: true } => {
-            act(&client, args.server.json, id, "restart?from=failed-step").await?;
+            act(&client, server.json, id, "restart?from=failed-step").await?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -90,12 +77,8 @@ pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
 
 async fn act(client: &Client, json: bool, id: &str, action: &str) -> Result<(), Stop> {
     let run = client.post(&path(id, &format!("/{action}")), &Value::Null).await?;
-    if json {
-        terminal::say_json(&run);
-    } else {
-        let text = |field: &str| run[field].as_str().unwrap_or_default().to_owned();
-        terminal::say(&format!("{} {}", text("id"), text("status")));
-    }
+    let text = |field: &str| run[field].as_str().unwrap_or_default();
+    print(json, &run, &format!("{} {}", text("id"), text("status")));
     Ok(())
 }
 

@@ -7,20 +7,12 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::super::Stop;
-use super::super::client::{Server, encoded};
-use super::{ALL, print_list, put, read_secret, remove};
+use super::super::client::encoded;
+use super::{ALL, Args, print_list, put, read_secret, remove};
 
 /// Secrets of a running host: texts that flows use and never see
-#[derive(clap::Args)]
-pub(in crate::cli) struct Args {
-    #[command(flatten)]
-    server: Server,
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Subcommand)]
-enum What {
+pub(in crate::cli) enum What {
     /// The names, and the hosts that each may be sent to; never the values
     List,
     /// Sets a secret, whose value is read from standard input or a file, and typed unseen at a terminal; what runs uses it at
@@ -41,16 +33,16 @@ enum What {
 
 const COLUMNS: [(&str, &str); 3] = [("NAME", "name"), ("HOSTS", "hosts"), ("SET", "updatedAt")];
 
-pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
-    let client = args.server.connect()?;
+pub(in crate::cli) async fn run(Args { server, what }: Args<What>) -> Result<ExitCode, Stop> {
+    let client = server.connect()?;
     let path = |name: &str| format!("/secrets/{}", encoded(name));
-    match &args.what {
-        What::List => print_list(args.server.json, &client.list("/secrets", ALL).await?, COLUMNS),
+    match &what {
+        What::List => print_list(server.json, &client.list("/secrets", ALL).await?, COLUMNS),
         What::Set { name, hosts, file } => {
             let value = read_secret(file.as_deref(), "the value of the secret")?;
             let value = value.strip_suffix('\n').unwrap_or(&value).trim_end_matches('\r');
             let document = json!({ "value": value, "hosts": hosts }).to_string();
-            put(&args.server, &client, (&path(name), name), document).await?;
+            put(&server, &client, (&path(name), name), document).await?;
         }
         What::Delete { name } => remove(&client, &path(name), name).await?,
     }

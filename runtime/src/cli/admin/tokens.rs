@@ -6,21 +6,13 @@ use clap::Subcommand;
 use hyper::Method;
 use serde_json::json;
 
-use super::super::client::{Server, encoded};
+use super::super::client::encoded;
 use super::super::{Stop, terminal};
-use super::{ALL, print_list, remove};
+use super::{ALL, Args, print_list, remove};
 
 /// Who may use the API of a running host: tokens, each with a role
-#[derive(clap::Args)]
-pub(in crate::cli) struct Args {
-    #[command(flatten)]
-    server: Server,
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Subcommand)]
-enum What {
+pub(in crate::cli) enum What {
     /// The tokens of the tenant, without themselves; an operator sees those of all tenants too
     List,
     /// A token, without itself
@@ -56,11 +48,11 @@ const COLUMNS: [(&str, &str); 6] = [
     ("EXPIRES", "expiresAt"),
 ];
 
-pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
-    let client = args.server.connect()?;
+pub(in crate::cli) async fn run(Args { server, what }: Args<What>) -> Result<ExitCode, Stop> {
+    let client = server.connect()?;
     let path = |name: &str| format!("/tokens/{}", encoded(name));
-    match &args.what {
-        What::List => print_list(args.server.json, &client.list("/tokens", ALL).await?, COLUMNS),
+    match &what {
+        What::List => print_list(server.json, &client.list("/tokens", ALL).await?, COLUMNS),
         What::Show { name } => terminal::say_json(&client.get(&path(name)).await?),
         What::Create { name, role, expires } => {
             let mut wanted = json!({ "name": name, "role": role });
@@ -68,7 +60,7 @@ pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
                 wanted["expiresIn"] = json!(expires);
             }
             let minted = client.send(Method::POST, "/tokens", "application/json", wanted.to_string()).await?;
-            match args.server.json {
+            match server.json {
                 true => terminal::say_json(&minted),
                 false => {
                     terminal::note(&format!("{name}, {role}; it is not shown again:"));

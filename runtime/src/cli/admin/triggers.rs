@@ -8,20 +8,12 @@ use serde_json::{Value, json};
 
 use super::super::client::Server;
 use super::super::{Stop, hosting, terminal};
-use super::{ALL, Name, deploy, print_list, remove};
+use super::{ALL, Args, Name, deploy, print, print_list, remove};
 use crate::{Config, TenantId};
 
 /// Triggers of a running host, and their addresses
-#[derive(clap::Args)]
-pub(in crate::cli) struct Args {
-    #[command(flatten)]
-    server: Server,
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Subcommand)]
-enum What {
+pub(in crate::cli) enum What {
     /// The deployed triggers with their addresses
     List,
     /// A trigger, as JSON
@@ -69,47 +61,39 @@ const SUBSCRIPTIONS: [(&str, &str); 5] = [
 const COLUMNS: [(&str, &str); 5] =
     [("NAMESPACE", "namespace"), ("NAME", "name"), ("FLOW", "flow"), ("ENABLED", "enabled"), ("URL", "url")];
 
-pub(in crate::cli) async fn run(args: Args) -> Result<ExitCode, Stop> {
-    if let What::Sample { sample } = &args.what {
-        return show_sample(sample, args.server.json).await;
-    }
-    let client = args.server.connect()?;
-    let switch = async |trigger: &Name, to: &str| {
-        let changed = client.post(&format!("{}/{to}", trigger.path("triggers")), &Value::Null).await?;
-        if args.server.json {
-            terminal::say_json(&changed);
-        } else {
-            terminal::say(&format!("{to}d {trigger}"));
+pub(in crate::cli) async fn run(Args { server, what }: Args<What>) -> Result<ExitCode, Stop> {
+    match &what {
+        What::List => print_list(server.json, &server.connect()?.list("/triggers", ALL).await?, COLUMNS),
+        What::Show { trigger } => {
+            terminal::say_json(&server.connect()?.get(&trigger.path("triggers")).await?);
         }
-        Ok::<_, Stop>(())
-    };
-    match &args.what {
-        What::List => print_list(args.server.json, &client.list("/triggers", ALL).await?, COLUMNS),
-        What::Show { trigger } => terminal::say_json(&client.get(&trigger.path("triggers")).await?),
-        What::Deploy { file } => {
-            let deployed = deploy(&client, file).await?;
-            if args.server.json {
-                terminal::say_json(&deployed);
-            } else {
-                terminal::say(&format!("deployed {}", file.display()));
-            }
+        What::Deploy { file } => deploy(&server, file).await?,
+        What::Delete { trigger } => {
+            remove(&server.connect()?, &trigger.path("triggers"), &trigger).await?;
         }
-        What::Delete { trigger } => remove(&client, &trigger.path("triggers"), &trigger).await?,
+        What::Enable { trigger } => switch(&server, trigger, "enable").await?,
+        What::Sample { sample } => show_sample(sample, server.json).await?,
         What::Subscriptions { forget: Some(id) } => {
-            client.delete(&format!("/subscriptions/{id}")).await?;
+            server.connect()?.delete(&format!("/subscriptions/{id}")).await?;
             terminal::note(&format!("forgot {id}"));
         }
         What::Subscriptions { forget: None } => {
-            print_list(args.server.json, &client.list("/subscriptions", ALL).await?, SUBSCRIPTIONS);
+            print_list(server.json, &server.connect()?.list("/subscriptions", ALL).await?, SUBSCRIPTIONS);
         }
-        What::Sample { .. } => unreachable!("it needs no host"),
-        What::Enable { trigger } => switch(trigger, "enable").await?,
-        What::Disable { trigger } => switch(trigger, "disable").await?,
+        What::Disable { trigger } => switch(&server, trigger, "disable").await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn show_sample(text: &str, json: bool) -> Result<ExitCode, Stop> {
+/// Enables or disables a trigger; `to` is the last part of the path.
+async fn switch(server: &Server, trigger: &Name, to: &str) -> Result<(), Stop> {
+    let path = format!("{}/{to}", trigger.path("triggers"));
+    let changed = server.connect()?.post(&path, &Value::Null).await?;
+    print(server.json, &changed, &format!("{to}d {trigger}"));
+    Ok(())
+}
+
+async fn show_sample(text: &str, json: bool) -> Result<(), Stop> {
     let sample = match text.contains("://") && !text.trim_start().starts_with(['{', '[', '"']) {
         true => json!({ "url": text }),
         false => json!({ "body": super::super::run::input(Some(text))? }),
@@ -118,5 +102,5 @@ async fn show_sample(text: &str, json: bool) -> Result<ExitCode, Stop> {
     let variables = runtime.sample(&TenantId::default_tenant(), &sample).await.map_err(hosting::unread)?;
     let variables = variables.as_array().map(Vec::as_slice).unwrap_or_default();
     print_list(json, variables, [("FROM", "from"), ("PATH", "path"), ("AS", "as"), ("VALUE", "value")]);
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }

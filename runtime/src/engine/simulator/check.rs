@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::engine::{schedule, view};
+use crate::engine::deployed::schedule::Book;
+use crate::engine::runs::{entries, view};
 use crate::flow::{CallbackNow, Effect, End, Event, Flow, Outcome, RunState, Status};
 use crate::id::{CallbackAddress, CallbackKey, RunId, TenantId};
 use crate::journal::{
@@ -48,7 +49,7 @@ impl Checker {
         let row = self.store.run(key).unwrap()?;
         let entries = self.store.entries(key, 0).unwrap();
         let mut state = self.begun(&row);
-        view::fold(&mut state, &entries).unwrap();
+        entries::fold(&mut state, &entries).unwrap();
         Some(Told { row, entries, state })
     }
 
@@ -218,7 +219,7 @@ impl Checker {
         }
         let passed = schedules.iter().filter(|row| !current.contains(row));
         let expected: BTreeSet<RunId> =
-            passed.filter_map(|row| Some(schedule::run_of(&SCHEDULE_KEY, row, row.due?))).collect();
+            passed.filter_map(|row| Some(Book::new(true, SCHEDULE_KEY).run_of(row, row.due?))).collect();
         let started: BTreeSet<RunId> = self.scheduled().into_iter().collect();
         match expected.symmetric_difference(&started).next() {
             Some(run) => Err(format!(

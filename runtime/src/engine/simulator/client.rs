@@ -9,9 +9,8 @@ use serde_json::json;
 use super::check::Checker;
 use super::host::Host;
 use super::world::Step;
-use crate::engine::callback::Callback;
-use crate::engine::receive::Inbound;
-use crate::engine::runs::{self, Beginning, Start};
+use crate::engine::inbound::{Callback, Inbound};
+use crate::engine::runs::begin::{FirstEvents, Start};
 use crate::flow::Flow;
 use crate::id::{CallbackTarget, RunId};
 use crate::journal::RunKey;
@@ -52,10 +51,10 @@ impl Clients {
 
     pub fn start(&self, host: &Host, id: RunId, flow: Arc<Flow>) {
         self.log(|log| log.runs.insert(id, false));
-        let (clients, core, tenant) = (self.clone(), host.core.clone(), host.tenant.clone());
+        let (clients, runs, tenant) = (self.clone(), host.runs.clone(), host.tenant.clone());
         host.spawn(async move {
-            let start = Start { id, flow, trigger: None, beginning: Beginning::Input(json!({ "list": [] })) };
-            let started = runs::start(&core, &tenant, start).await;
+            let start = Start { id, flow, trigger: None, first: FirstEvents::Input(json!({ "list": [] })) };
+            let started = runs.start_run(&tenant, start).await;
             let key = RunKey { tenant: tenant.id.clone(), run: id };
             let journalled = clients.checker.run(&key).is_some();
             clients.log(|log| {
@@ -77,7 +76,7 @@ impl Clients {
         let (run, ordinal) = step;
         let key = RunKey { tenant: host.tenant.id.clone(), run };
         let target = CallbackTarget { tenant: key.tenant.clone(), run, step: ordinal };
-        let callback = Callback { core: host.core.clone(), tenant: host.tenant.clone(), target };
+        let callback = Callback { runs: host.runs.clone(), tenant: host.tenant.clone(), target };
         let clients = self.clone();
         host.spawn(async move {
             let answer = callback.receive(inbound(number)).await;
@@ -94,9 +93,9 @@ impl Clients {
     }
 
     pub fn cancel(&self, host: &Host, run: RunId) {
-        let (clients, core, tenant) = (self.clone(), host.core.clone(), host.tenant.id.clone());
+        let (clients, runs, tenant) = (self.clone(), host.runs.clone(), host.tenant.id.clone());
         host.spawn(async move {
-            let over = match runs::cancel(&core, &tenant, run, "a client").await {
+            let over = match runs.cancel(&tenant, run, "a client").await {
                 Ok(Some(summary)) => summary.status.is_final(),
                 Ok(None) | Err(_) => false,
             };

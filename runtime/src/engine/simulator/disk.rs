@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 
 use super::chance::Chance;
-use crate::engine::mutation::{Mutation, planted};
+use super::mistake::Mistake;
 use crate::id::{FlowId, RunId, TenantId};
 use crate::journal::{
     AuditQuery, AuditRow, Batch, Entry, FlowRow, Lease, MemoryStorage, Page, PluginRow, RunKey, RunQuery,
@@ -25,13 +25,14 @@ pub(super) struct Disk {
     /// Every schedule as it has ever been.
     pub schedules: Mutex<Vec<ScheduleRow>>,
     chance: Mutex<Chance>,
+    mistake: Option<Mistake>,
     /// One read in so many fails; none for 0.
     pub fails_once_in: AtomicU32,
 }
 
 impl Disk {
     /// One that several hosts share, or one that a single host has for itself.
-    pub fn new(seed: u64, is_shared: bool) -> Self {
+    pub fn new(seed: u64, is_shared: bool, mistake: Option<Mistake>) -> Self {
         let memory =
             if is_shared { MemoryStorage::shared() } else { MemoryStorage::bounded(usize::MAX, usize::MAX) };
         Self {
@@ -39,6 +40,7 @@ impl Disk {
             late: Late::default(),
             schedules: Mutex::default(),
             chance: Mutex::new(Chance::new(seed)),
+            mistake,
             fails_once_in: AtomicU32::new(0),
         }
     }
@@ -63,9 +65,16 @@ impl Disk {
 
 impl Storage for Disk {
     fn commit(&self, batches: &[Batch]) -> Vec<Result<(), StorageError>> {
+        let changed: Vec<Batch> = match self.mistake {
+            None => batches.to_vec(),
+            Some(mistake) => {
+                batches.iter().map(|batch| mistake.written(&self.memory, batch.clone())).collect()
+            }
+        };
+        let batches = &changed[..];
         let leases = batches.iter().filter_map(|batch| batch.lease);
         let ended: Vec<Lease> = leases.filter(|lease| !self.memory.is_alive(*lease)).collect();
-        if !planted(Mutation::NoFencing) {
+        if self.mistake != Some(Mistake::NoFencing) {
             let results = self.memory.commit(batches);
             self.remember_schedules();
             return results;
@@ -128,12 +137,14 @@ impl Storage for Disk {
     ) -> Result<Vec<RunKey>, StorageError> {
         self.may_fail()?;
         // A small page, so that there are several.
-        self.memory.take_over(lease, now, after, limit.min(2))
+        let taken = self.memory.take_over(lease, now, after, limit.min(2))?;
+        Ok(if self.mistake == Some(Mistake::SilentTakeOver) { vec![] } else { taken })
     }
 
     fn news(&self, lease: Lease) -> Result<Vec<RunKey>, StorageError> {
         self.may_fail()?;
-        self.memory.news(lease)
+        let news = self.memory.news(lease)?;
+        Ok(if self.mistake == Some(Mistake::NoNews) { vec![] } else { news })
     }
 
     fn open_runs(&self, tenant: &TenantId) -> Result<u64, StorageError> {

@@ -1,7 +1,6 @@
 //! One host: the engine as it is, on an executor that stops when nothing more can happen, over a journal whose groups
 //! are written when the simulation says so. Killing it drops all of that on the spot.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Poll, Waker};
@@ -9,26 +8,30 @@ use std::task::{Poll, Waker};
 use tokio::runtime::{Builder, Runtime};
 
 use super::check::Checker;
+use super::mistake::Mistake;
 use super::world::{Hands, World};
 use crate::capability::http_request::{Egress, Shared};
 use crate::clock::Clock;
 use crate::config::{Quota, TenantConfig};
-use crate::engine::catalog::Deployed;
-use crate::engine::core::{Core, Parts};
-use crate::engine::schedule::Book;
-use crate::engine::tenant::Tenant;
-use crate::engine::vault::Sealer;
-use crate::engine::{lease, open};
+use crate::engine::addresses::Addresses;
+use crate::engine::deployed::schedule::Book;
+use crate::engine::deployed::{Deployed, DeployedFlow};
+use crate::engine::journals::Journals;
+use crate::engine::lifecycle::Lifecycle;
+use crate::engine::observers::Observers;
+use crate::engine::runs::{Runs, lease};
+use crate::engine::tenant::{Tenant, Tenants};
 use crate::flow::Flow;
 use crate::id::TenantId;
 use crate::journal::{Group, GroupSettings, Journal, MemoryStorage, Storage, Writer};
 
 pub(super) struct Host {
-    pub core: Arc<Core>,
+    pub runs: Arc<Runs>,
     pub tenant: Arc<Tenant>,
     writer: Writer,
     /// A group on its way to the disk.
     pub flying: Option<Group>,
+    mistake: Option<Mistake>,
     executor: Executor,
 }
 
@@ -43,6 +46,7 @@ pub(super) struct Around {
     pub world: Arc<World>,
     pub quota: Quota,
     pub deployed: Vec<Arc<Flow>>,
+    pub mistake: Option<Mistake>,
 }
 
 impl Host {
@@ -54,27 +58,32 @@ impl Host {
         let config = TenantConfig { quota: around.quota.clone(), ..TenantConfig::new(id.clone()) };
         let egress = Arc::new(Egress::new(id.clone(), &[], &config.quota, network(), [].into()));
         let tenant = Arc::new(Tenant::new(&config, egress, open_runs));
-        let core = Arc::new(Core::new(Parts {
-            clock: around.clock.clone(),
-            steps: Arc::new(Hands { host: number, world: around.world.clone() }),
-            tenants: HashMap::from([(id.clone(), tenant.clone())]),
-            durable,
-            volatile: Journal::new(Arc::new(MemoryStorage::new()), GroupSettings::default()),
-            base_url: around.checker.base_url.to_string(),
-            callback_key: around.checker.callback_key.clone(),
-            lock: None,
-            schedules: Book::new(true, SCHEDULE_KEY),
-            sealer: Sealer::unkept(),
-        }));
+        let journals = Journals::new(
+            durable.clone(),
+            Journal::new(Arc::new(MemoryStorage::new()), GroupSettings::default()),
+        );
+        let checker = &around.checker;
+        let mistake = around.mistake;
+        let hands = Hands { host: number, world: around.world.clone(), journal: durable, mistake };
+        let deployed = Deployed::new(
+            Arc::new(hands),
+            Arc::new(journals),
+            Arc::new(Tenants::from_iter([tenant.clone()])),
+            Arc::new(Lifecycle::new(around.clock.clone(), None)),
+            Addresses::new(checker.base_url.clone(), checker.callback_key.clone()),
+            Book::new(true, SCHEDULE_KEY),
+        );
         for flow in &around.deployed {
-            let deployed = Deployed { flow: flow.clone(), installed_at: around.clock.now() };
-            core.catalog.write().unwrap().put_flow(&id, deployed);
+            let flow = DeployedFlow { flow: flow.clone(), installed_at: around.clock.now() };
+            deployed.catalog_mut().put_flow(&id, flow);
         }
-        let host = Self { core: core.clone(), tenant, writer, flying: None, executor: Executor::new() };
-        host.executor.runtime.block_on(lease::join(&host.core)).unwrap();
+        let runs = Arc::new(Runs::new(Arc::new(deployed), Arc::new(Observers::new())));
+        let executor = Executor::new();
+        let host = Self { runs: runs.clone(), tenant, writer, flying: None, mistake, executor };
+        host.executor.runtime.block_on(lease::join(&runs.journals, &runs.lifecycle)).unwrap();
         host.spawn(async move {
             // A start that cannot read the journal is tried again by who started it.
-            while open::start(&core).await.is_err() {}
+            while runs.start().await.is_err() {}
         });
         host
     }
@@ -90,16 +99,35 @@ impl Host {
 
     /// Runs in memory, timers that were handed out, runs that are not over.
     pub fn counted(&self) -> (usize, usize, u64) {
-        (self.core.active_runs(), self.core.handed().len(), self.tenant.open_runs())
+        (self.runs.active(), self.runs.handed_timers(), self.tenant.open_runs())
     }
 
-    /// The next group of commits sets out.
-    pub fn launch(&mut self) -> bool {
+    /// The next group of commits sets out. Returns whether there is one on its way to `store`.
+    pub fn launch(&mut self, store: &dyn Storage) -> bool {
         if self.flying.is_none() {
             self.flying = self.writer.take();
+            if let (Some(mistake), Some(group)) = (self.mistake, self.flying.take()) {
+                self.flying = Some(launched_wrongly(mistake, group, store));
+            }
         }
         self.flying.is_some()
     }
+}
+
+/// A store that makes this mistake does or says something before its time.
+fn launched_wrongly(mistake: Mistake, mut group: Group, store: &dyn Storage) -> Group {
+    let early = mistake.too_early(&mut group.batches);
+    if !early.is_empty() {
+        store.commit(&early);
+    }
+    if !mistake.is_too_early(&group.batches) {
+        return group;
+    }
+    let batches = std::mem::take(&mut group.batches);
+    group.answer(batches.iter().map(|_| Ok(())).collect());
+    let mut silent = Group::default();
+    silent.batches = batches;
+    silent
 }
 
 /// The machine's trust store is read once.

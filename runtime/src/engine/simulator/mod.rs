@@ -5,6 +5,7 @@
 //! - `host`, `disk`, `world`, `client`: the parts of it
 //! - `check`: what must hold, read from the journal alone
 //! - `flows`: what the runs do
+//! - `mistake`: what a store or the steps may do wrong, for the simulation to find
 //! - `chance`: all chance, from the seed
 //!
 //! `FLOWCELL_SEEDS=100000 cargo test -p flowcell --lib simulator::whatever -- --nocapture` lives through more of them;
@@ -16,6 +17,7 @@ mod client;
 mod disk;
 mod flows;
 mod host;
+mod mistake;
 mod simulation;
 mod world;
 
@@ -23,8 +25,8 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use self::mistake::Mistake;
 use self::simulation::{Broken, simulate};
-use super::mutation::{self, Mutation};
 
 /// How many seeds an ordinary test run lives through.
 const SEEDS: u64 = 2_000;
@@ -38,7 +40,7 @@ fn from_environment(name: &str) -> Option<u64> {
 }
 
 /// The first seed of the range that breaks something.
-fn first_broken(seeds: impl Iterator<Item = u64>, planted: Option<Mutation>) -> Option<Broken> {
+fn first_broken(seeds: impl Iterator<Item = u64>, planted: Option<Mistake>) -> Option<Broken> {
     first_broken_until(&AtomicBool::new(false), seeds, planted)
 }
 
@@ -46,7 +48,7 @@ fn first_broken(seeds: impl Iterator<Item = u64>, planted: Option<Mutation>) -> 
 fn first_broken_until(
     found: &AtomicBool,
     seeds: impl Iterator<Item = u64>,
-    planted: Option<Mutation>,
+    planted: Option<Mistake>,
 ) -> Option<Broken> {
     let broken = seeds.take_while(|_| !found.load(Ordering::Relaxed)).find_map(|seed| {
         if seed > 0 && seed % 10_000 == 0 {
@@ -135,7 +137,7 @@ fn runs_come_through_everything_that_may_happen_to_one() {
 
 #[test]
 fn planted_mistakes_are_found() {
-    for planted in Mutation::ALL {
+    for planted in Mistake::ALL {
         let found = first_broken(0..SEEDS, Some(planted));
         let found = found.unwrap_or_else(|| panic!("{planted:?} was not found in {SEEDS} seeds"));
         println!("{planted:?}: seed {}: {}", found.seed, found.what);

@@ -12,9 +12,10 @@ use super::chance::Chance;
 use super::check::Checker;
 use super::client::Clients;
 use super::disk::Disk;
+use super::flows;
 use super::host::{Around, Host};
+use super::mistake::Mistake;
 use super::world::World;
-use super::{Mutation, flows, mutation};
 use crate::clock::Clock;
 use crate::config::Quota;
 use crate::flow::Flow;
@@ -53,10 +54,9 @@ pub(super) struct Lived {
     pub corners: BTreeSet<&'static str>,
 }
 
-/// Lives through one seed, with a mistake in the engine or without.
-pub(super) fn simulate(seed: u64, planted: Option<Mutation>) -> Result<Lived, Broken> {
-    let _planted = mutation::plant(planted);
-    let mut simulation = Simulation::new(seed);
+/// Lives through one seed, with a mistake under the engine or without.
+pub(super) fn simulate(seed: u64, planted: Option<Mistake>) -> Result<Lived, Broken> {
+    let mut simulation = Simulation::new(seed, planted);
     match simulation.live() {
         Ok(()) => Ok(Lived { corners: simulation.corners(), trace: simulation.trace }),
         Err(what) => Err(Broken { seed, what, trace: simulation.trace }),
@@ -64,10 +64,10 @@ pub(super) fn simulate(seed: u64, planted: Option<Mutation>) -> Result<Lived, Br
 }
 
 impl Simulation {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, mistake: Option<Mistake>) -> Self {
         let mut chance = Chance::new(seed);
         let hosts = 1 + chance.below(3);
-        let disk = Arc::new(Disk::new(seed ^ 0x5eed, hosts > 1 || chance.once_in(2)));
+        let disk = Arc::new(Disk::new(seed ^ 0x5eed, hosts > 1 || chance.once_in(2), mistake));
         if chance.once_in(3) {
             disk.fails_once_in.store(40, Ordering::Relaxed);
         }
@@ -91,6 +91,7 @@ impl Simulation {
             quota,
             // A life with flows that start by themselves goes on for ever.
             deployed: if seed % 4 == 3 { checker.flows.clone() } else { flows::all() },
+            mistake,
         };
         let runs_left = 2 + chance.below(6);
         let clients = Clients::new(checker);
@@ -172,7 +173,7 @@ impl Simulation {
     /// A group sets out, arrives, or fails.
     fn write(&mut self, number: usize, kind: bool) {
         let Some(host) = &mut self.hosts[number] else { return };
-        if !host.launch() || !kind && self.chance.once_in(2) {
+        if !host.launch(&*self.around.store) || !kind && self.chance.once_in(2) {
             return;
         }
         let Some(group) = host.flying.take() else { return };
@@ -274,7 +275,7 @@ impl Simulation {
     }
 
     fn everything_is_written(&mut self) -> Result<(), String> {
-        while self.hosts.iter_mut().flatten().any(Host::launch) {
+        while self.hosts.iter_mut().flatten().any(|host| host.launch(&*self.around.store)) {
             for number in 0..self.hosts.len() {
                 self.write(number, true);
             }

@@ -1,7 +1,7 @@
 //! The world outside of the hosts: what plugins do when they are called, and who they wait for. It remembers what was
 //! asked of it, and protests on the spot when it is asked for something that no journal holds.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::future::BoxFuture;
@@ -10,13 +10,12 @@ use tokio::sync::oneshot;
 
 use super::chance::Chance;
 use super::check::Checker;
-use crate::engine::call::Attempt;
-use crate::engine::core::Core;
-use crate::engine::steps::{Evaluation, Steps};
+use super::mistake::Mistake;
+use crate::engine::steps::{Attempt, Evaluation, Steps, SubscribeError};
 use crate::engine::tenant::Tenant;
-use crate::flow::{Ask, Hidden, Outcome, Suspension};
-use crate::id::RunId;
-use crate::journal::{Lease, RunKey};
+use crate::flow::{Ask, Document, Finding, MaskedTexts, Outcome, Suspension};
+use crate::id::{RunId, TenantId};
+use crate::journal::{Journal, Lease, RunKey, SubscriptionRow};
 use crate::problem::{Problem, kind};
 
 /// A step of a run.
@@ -38,6 +37,9 @@ struct State {
     /// Steps that are waited for, and how often they were told to wait: who calls them back.
     callees: BTreeMap<Step, u32>,
     undone: BTreeSet<Step>,
+    /// What triggers have subscribed to.
+    subscriptions: BTreeSet<String>,
+    refusals: VecDeque<Problem>,
     broken: Vec<String>,
     /// What happened since this was last asked for.
     news: Vec<String>,
@@ -76,6 +78,35 @@ impl World {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
+    }
+
+    /// Answers the next requests to subscribe and to unsubscribe so, one after the other; after these all succeed.
+    pub fn refuses(&self, problems: impl IntoIterator<Item = Problem>) {
+        self.state().refusals.extend(problems);
+    }
+
+    /// The ids of the subscriptions that stand.
+    pub fn subscriptions(&self) -> BTreeSet<String> {
+        self.state().subscriptions.clone()
+    }
+
+    fn subscribe(&self, row: &SubscriptionRow) -> Result<Vec<u8>, SubscribeError> {
+        let mut state = self.state();
+        if let Some(problem) = state.refusals.pop_front() {
+            let is_doubtful = problem.may_have_arrived();
+            return Err(SubscribeError { problem, is_doubtful });
+        }
+        state.subscriptions.insert(row.id.clone());
+        Ok(row.id.clone().into_bytes())
+    }
+
+    fn unsubscribe(&self, row: &SubscriptionRow) -> Result<(), Problem> {
+        let mut state = self.state();
+        if let Some(problem) = state.refusals.pop_front() {
+            return Err(problem);
+        }
+        state.subscriptions.remove(&row.id);
+        Ok(())
     }
 
     /// What must not have been asked of it.
@@ -266,6 +297,9 @@ fn failure(chance: &mut Chance, status: u16) -> Problem {
 pub(super) struct Hands {
     pub host: usize,
     pub world: Arc<World>,
+    /// The host's journal, which knows its lease.
+    pub journal: Journal,
+    pub mistake: Option<Mistake>,
 }
 
 /// Takes the call out of the world when nobody wants its answer any more.
@@ -296,20 +330,29 @@ impl Hands {
 }
 
 impl Steps for Hands {
+    fn read(&self, _: &TenantId, text: &str, file: &str) -> Result<Vec<Document>, Vec<Finding>> {
+        crate::flow::read(text, file)
+    }
+
     fn call(
         self: Arc<Self>,
-        core: Arc<Core>,
         tenant: Arc<Tenant>,
-        attempt: Attempt,
+        mut attempt: Attempt,
         ask: Ask,
     ) -> BoxFuture<'static, Outcome> {
         Box::pin(async move {
-            let lease = core.durable.lease();
+            let lease = self.journal.lease();
             self.justified(&tenant, &attempt, "a call");
             let (asked, what) = match &ask {
                 Ask::Start { .. } => (Asked::Start, "start".to_owned()),
                 Ask::Resume { state, event } => (Asked::Resume, format!("resume {state} {event}")),
             };
+            if self.mistake == Some(Mistake::OneAttempt) {
+                attempt.attempt = 1;
+            }
+            if self.mistake == Some(Mistake::ResumesTwice) && matches!(ask, Ask::Resume { .. }) {
+                self.ask(lease, &attempt, Asked::Resume, what.clone()).await;
+            }
             match self.ask(lease, &attempt, asked, what).await {
                 Answer::Outcome(outcome) => outcome,
                 _ => unreachable!("a call is answered with an outcome"),
@@ -319,20 +362,38 @@ impl Steps for Hands {
 
     fn undo(
         self: Arc<Self>,
-        core: Arc<Core>,
         tenant: Arc<Tenant>,
         attempt: Attempt,
         state: Arc<str>,
         _: &'static str,
     ) -> BoxFuture<'static, Option<Problem>> {
         Box::pin(async move {
-            let lease = core.durable.lease();
+            let lease = self.journal.lease();
             self.justified(&tenant, &attempt, "an undoing");
+            if self.mistake == Some(Mistake::UndoesNothing) {
+                return None;
+            }
             match self.ask(lease, &attempt, Asked::Undo, format!("undo {state}")).await {
                 Answer::Undone(problem) => problem,
                 _ => unreachable!("an undoing is answered as one"),
             }
         })
+    }
+
+    fn subscribe(
+        self: Arc<Self>,
+        _: Arc<Tenant>,
+        row: SubscriptionRow,
+    ) -> BoxFuture<'static, Result<Vec<u8>, SubscribeError>> {
+        Box::pin(async move { self.world.subscribe(&row) })
+    }
+
+    fn unsubscribe(
+        self: Arc<Self>,
+        _: Arc<Tenant>,
+        row: SubscriptionRow,
+    ) -> BoxFuture<'static, Result<(), Problem>> {
+        Box::pin(async move { self.world.unsubscribe(&row) })
     }
 
     fn evaluate(
@@ -348,7 +409,7 @@ impl Steps for Hands {
                 attempt: 0,
                 plugin: "jq:1.0.0".parse().unwrap(),
                 needs: Arc::default(),
-                hidden: Hidden::default(),
+                hidden: MaskedTexts::default(),
                 mask: None,
             };
             match self.ask(Lease(0), &nobody, Asked::Evaluate(answer), String::new()).await {

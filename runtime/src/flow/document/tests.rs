@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use super::*;
 use crate::flow::Flow;
+use crate::flow::contract::tests::Installed;
 
 const HEAD: &str = "document: {dsl: '1.0.3', namespace: test, name: flow, version: '1.0.0'}\n";
 
 fn flow(text: &str) -> Arc<Flow> {
-    match read(text, "f").unwrap().remove(0) {
+    match read_with(text, "f", &Installed).unwrap().remove(0) {
         Document::Flow(flow) => flow,
         Document::Trigger(_) => panic!("a flow"),
     }
@@ -18,7 +19,7 @@ fn flow(text: &str) -> Arc<Flow> {
 
 /// Findings of a document, errors or warnings.
 fn found(text: &str) -> Vec<String> {
-    match read(text, "f") {
+    match read_with(text, "f", &Installed) {
         Ok(documents) => {
             documents.iter().flat_map(|document| document.warnings()).map(ToString::to_string).collect()
         }
@@ -48,7 +49,7 @@ do:
     assert_eq!(first.id.to_string(), "shop/order-intake:2.0.0");
     assert_eq!(first.id.digest.len(), 32);
     assert_eq!(first.title.as_deref(), Some("Orders"));
-    assert!(!first.durable);
+    assert_eq!(first.durability, crate::flow::Durability::Volatile);
     let again = flow(&first.source);
     assert_eq!((&again.id, &again.source), (&first.id, &first.source));
     assert_ne!(flow(&text.replace("1.5", "2.5")).id.digest, first.id.digest);
@@ -378,6 +379,63 @@ fn calls_and_foreign_expressions_are_listed_with_their_places() {
     assert_eq!((foreign.line, foreign.column), (6, 17));
     assert_eq!(foreign.program, "sort_by(.)");
     assert!(foreign.variables.contains(&"context".to_owned()));
+}
+
+/// Whoever has only the text reads it without plugins; with them the same is found at the same places.
+#[test]
+fn what_a_plugin_takes_is_found_when_the_document_is_bound() {
+    let text = format!(
+        "{HEAD}use: {{ retries: {{ often: {{ delay: PT1S }} }} }}
+do:
+  - a: {{ call: 'tool:1.0.0@default', with: {{ retry: offen, connection: '${{ .c }}', body: {{ connection: '${{ .c }}' }} }} }}
+---
+trigger: t
+uses: hook:1.0.0
+flow: flow
+with: {{ path: /a/b/, auth: {{ key: 'a b' }} }}
+"
+    );
+    let documents = read(&text, "f").unwrap();
+    let computed = "the name of a secret or a connection is written out, not computed: a deployment checks whether it is there";
+    let refused = |document: &Document| {
+        document.bound(&Installed).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        refused(&documents[0]),
+        [
+            "f:4:53: `use.retries` has no `offen`: did you mean `often`?".to_owned(),
+            format!("f:4:72: {computed}")
+        ]
+    );
+    let [key] = &refused(&documents[1])[..] else { panic!("one") };
+    assert!(key.starts_with("f:9:35: `a b` is no name of a secret or a connection"), "{key}");
+}
+
+#[test]
+fn a_bound_document_has_what_its_plugins_take() {
+    let text = format!(
+        "{HEAD}use: {{ retries: {{ often: {{ delay: PT1S }} }} }}
+do:
+  - a: {{ call: 'tool:1.0.0@default', with: {{ all: [ {{ retry: often, connection: shop }} ] }} }}
+---
+trigger: t
+uses: hook:1.0.0
+flow: flow
+with: {{ path: /a/b/, auth: {{ key: [one, two] }} }}
+"
+    );
+    let bound: Vec<Document> =
+        read(&text, "f").unwrap().iter().map(|document| document.bound(&Installed).unwrap()).collect();
+    let [Document::Flow(flow), Document::Trigger(trigger)] = &bound[..] else {
+        panic!("a flow and a trigger")
+    };
+    let with = flow.calls().next().unwrap().with.skeleton();
+    assert_eq!(with["all"][0]["retry"], serde_json::json!({ "delay": "PT1S" }));
+    assert_eq!(flow.needs.connections().collect::<Vec<_>>(), [("shop", (4, 81))]);
+    assert!(flow.written.is_none());
+    assert_eq!(trigger.needs.secrets().map(|(name, _)| name).collect::<Vec<_>>(), ["one", "two"]);
+    let path = trigger.path.as_ref().unwrap();
+    assert_eq!((path.path.as_str(), path.pointer.as_str()), ("a/b", "/with/path"));
 }
 
 #[test]

@@ -2,12 +2,29 @@
 //!
 //! An [`Expression`] is parsed once, when the flow is loaded. If it lies in the subset of [`syntax`] it is evaluated
 //! in place, without a sandbox: paths, literals, comparisons, logic, `//`, constructions, interpolation, arithmetic
-//! and a few functions. Everything else, and everything in doubt at run time (an error whose wording is the guest's,
-//! numbers that the two might treat differently, no value or several; a program that wants more than its [`Budget`]),
-//! is answered with [`Evaluation::Guest`]: the
-//! engine then asks the `jq` guest. The property test in `agreement` holds the two together.
+//! and a few functions. Everything else is answered with [`Evaluation::Guest`], and so is everything in doubt at run
+//! time: an error whose wording is the guest's, a number that the two might treat differently, no value or several, a
+//! program that wants more than its [`Budget`]. The engine then asks the `jq` guest.
 //!
 //! Whole values with expressions in them are [`Template`](super::template::Template)s.
+//!
+//! # Why the subset has a parser of its own
+//!
+//! The guest reads programs with the parser of jaq-core, which could be linked here as well. It was measured
+//! (jaq-core 3.1.2 with the guest's adaptations, release build) and left to the guest:
+//!
+//! - **Depth.** That parser is recursive without a limit, and so is the drop of its tree. On a thread with 2 MiB of stack it
+//!   ends the process on 10 KB of `-`, of `.|` or of `1+`, and on 2 KB of `(`. The guest may do so in its sandbox. Here it
+//!   is a tenant's text, and each of these shapes would need a scanner of its own in front. [`parse`] stops after 48 nested
+//!   levels and 2,000 nodes, in one pass.
+//! - **Time.** An everyday expression takes 0.38 µs with [`parse`] and 0.95 µs with the other one and the translation of its
+//!   tree; a program that is the guest's anyway takes 0.09 µs and 1.10 µs.
+//! - **Size.** 57 KB of code against 210 KB.
+//! - **Agreement.** Of 600,000 texts, half of them grown and half glued together of pieces, [`parse`] read 196,309. The guest
+//!   read each of them as the same tree but for two, which it refused by a fault of its own that is mended since.
+//!
+//! One grammar would therefore replace [`parse`] by a scanner and a translation of about the same length, and take the bound
+//! away. The property test in `agreement` holds the two together instead.
 
 #[cfg(test)]
 mod agreement;

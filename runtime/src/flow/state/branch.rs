@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use crate::flow::definition::ListIndex;
 use crate::flow::event::{EvaluationId, Status, StepId};
-use crate::flow::task::fork::{self, BranchEnd};
+use crate::flow::task::{Body, BranchEnd};
 use crate::problem::{Problem, kind};
 
 use super::frame::Frame;
 use super::scope::{Pending, VALUE_BYTES, admit, too_large};
-use super::{Body, RunState, Stop, Turn};
+use super::{RunState, Stop, Turn};
 
 /// The ordinal of a branch in its run.
 pub(super) type BranchId = u32;
@@ -74,7 +74,7 @@ impl Branches {
 
     /// The tops of the stacks that wait for something else than their own branches.
     pub fn leaves(&self) -> impl Iterator<Item = &Frame> {
-        self.iter().filter_map(|branch| branch.frames.last()).filter(|top| !matches!(top.body, Body::Fork(_)))
+        self.iter().filter_map(|branch| branch.frames.last()).filter(|top| !top.body.waits_for_branches())
     }
 
     pub fn get(&self, id: BranchId) -> &Branch {
@@ -180,18 +180,18 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// The list of this branch is done: goes on with the fork that it is of. False: this is the trunk.
+    /// The list of this branch is done: goes on with the task that the branch is of. Returns false for the trunk.
     pub(super) fn end_branch(&mut self, output: &Arc<Value>) -> Result<bool, Stop> {
         let was_skipped = self.here().was_skipped;
         let Some(parent) = self.leave_branch() else { return Ok(false) };
         let is_handed_on = Arc::ptr_eq(&self.frame().input, output);
         if !is_handed_on {
-            let bytes = self.measure(output);
-            self.hold(bytes)?;
+            self.hold(Holder::Fork, |turn| turn.measure(output));
+            self.check_held()?;
         }
         let output = Arc::clone(output);
         let end = if was_skipped { BranchEnd::Skipped(output) } else { BranchEnd::Completed(output) };
-        fork::branch_ended(self, parent.position, end);
+        Body::branch_ended(self, parent.position, end);
         Ok(true)
     }
 
@@ -199,7 +199,7 @@ impl Turn<'_> {
     pub(super) fn fail_branch(&mut self, problem: &Problem) -> Failed {
         match self.leave_branch() {
             None => Failed::Run,
-            Some(parent) if fork::branch_ended(self, parent.position, BranchEnd::Failed(problem.clone())) => {
+            Some(parent) if Body::branch_ended(self, parent.position, BranchEnd::Failed(problem.clone())) => {
                 Failed::Branch
             }
             Some(_) => Failed::Fork,
@@ -231,35 +231,24 @@ impl Turn<'_> {
         self.branch = here;
     }
 
-    /// Counts what a task of a branch holds, until it is left. The trunk is counted by its values alone: it holds as
-    /// many as tasks are nested.
-    pub(crate) fn hold_in_branch(
-        &mut self,
-        bytes: impl FnOnce(&mut Self) -> usize,
-    ) -> Result<(), Box<Problem>> {
-        self.count_in_branch(bytes);
-        self.check_held()
-    }
-
-    /// The same where nothing can be refused; the next one who looks does.
-    pub(crate) fn count_in_branch(&mut self, bytes: impl FnOnce(&mut Self) -> usize) {
-        if self.here().of.is_some() {
-            let bytes = bytes(self);
-            self.count(bytes);
+    /// Counts what the task at the top holds, until the task is left or lets go of it. Returns how much was counted. What is
+    /// too much is refused by [`Turn::check_held`], as soon as something can be refused.
+    pub(crate) fn hold(&mut self, holder: Holder, bytes: impl FnOnce(&mut Self) -> usize) -> usize {
+        let is_counted = match holder {
+            Holder::Task => self.here().of.is_some(),
+            Holder::Fork => true,
+        };
+        if !is_counted {
+            return 0;
         }
-    }
-
-    fn count(&mut self, bytes: usize) {
+        let bytes = bytes(self);
         self.frame().held += bytes;
         self.run.branches.held += bytes;
+        bytes
     }
 
-    fn hold(&mut self, bytes: usize) -> Result<(), Box<Problem>> {
-        self.count(bytes);
-        self.check_held()
-    }
-
-    pub(super) fn check_held(&self) -> Result<(), Box<Problem>> {
+    /// Whether the branches hold no more than they may.
+    pub(crate) fn check_held(&self) -> Result<(), Box<Problem>> {
         if self.run.branches.held <= HELD_BYTES {
             return Ok(());
         }
@@ -272,18 +261,25 @@ impl Turn<'_> {
         Err(Box::new(problem))
     }
 
-    /// The task at the top holds that no more.
-    pub(crate) fn let_go_in_branch(&mut self, bytes: usize) {
-        if self.here().of.is_some() {
-            self.frame().held -= bytes;
-            self.run.branches.held -= bytes;
-        }
+    /// The task at the top holds no more what was counted as so much.
+    pub(crate) fn let_go_of(&mut self, bytes: usize) {
+        self.frame().held -= bytes;
+        self.run.branches.held -= bytes;
     }
 
     /// A task is left.
     pub(super) fn let_go(&mut self, frame: &Frame) {
         self.run.branches.held -= frame.held;
     }
+}
+
+/// Which task holds a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// Any task, for what it works on. It is counted in branches alone: the trunk holds as many values as tasks are nested.
+    Task,
+    /// The task that branches are of, for what they gave it. It is counted in the trunk as well.
+    Fork,
 }
 
 /// What an error has ended that left the last task of a branch.

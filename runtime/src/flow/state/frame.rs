@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::flow::definition::TaskIndex;
 use crate::flow::event::StepId;
-use crate::flow::task::{Task, Then, call, fork, try_};
+use crate::flow::task::{Body, Task, Then};
 
 use super::Turn;
 
@@ -37,20 +37,6 @@ pub(super) enum Stage {
     Body,
     Output,
     Export,
-}
-
-/// How far a task's own work is.
-#[derive(Debug)]
-pub(crate) enum Body {
-    /// Nothing to remember.
-    Fresh,
-    /// The time that a `wait` waited for has come.
-    Woken,
-    /// The case that is looked at.
-    Switch(usize),
-    Call(call::Progress),
-    Fork(fork::Progress),
-    Try(try_::Progress),
 }
 
 impl<'a> Turn<'a> {

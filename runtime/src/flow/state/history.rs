@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::flow::event::{Status, StepId, StepRecord};
 use crate::problem::Problem;
 
+use super::branch::Holder;
 use super::scope::size;
 use super::{Stop, Turn};
 
@@ -48,7 +49,8 @@ impl Turn<'_> {
         let record = self.record();
         record.input = Arc::new(with);
         let step = record.id;
-        self.hold_in_branch(|_| bytes)?;
+        self.hold(Holder::Task, |_| bytes);
+        self.check_held()?;
         Ok(step)
     }
 

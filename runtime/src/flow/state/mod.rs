@@ -25,8 +25,9 @@ use crate::problem::Problem;
 use super::definition::{Flow, ListIndex};
 use super::event::{Effect, End, EvaluationId, Event, Status, StepId, StepRecord, TimerId};
 use super::expression::Budget;
-use super::mask::{Hidden, Mask};
+use super::mask::{Mask, MaskedTexts};
 use super::needs::Needs;
+pub(crate) use super::task::Body;
 use super::task::{Kind, Then, call};
 
 mod branch;
@@ -41,8 +42,8 @@ mod unwind;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use branch::Holder;
 use branch::{BranchId, Branches, TRUNK};
-pub(crate) use frame::Body;
 use frame::Frame;
 use scope::Pending;
 pub(crate) use scope::{admit, truthy};
@@ -89,7 +90,7 @@ pub struct RunState {
     changed: Vec<StepId>,
     history_bytes: usize,
     /// What of the values that have passed is masked.
-    hidden: Hidden,
+    hidden: MaskedTexts,
     /// Why the run can give no answer any more, once it cannot.
     answered: Option<String>,
     entered: u32,
@@ -176,7 +177,7 @@ impl RunState {
             steps: Vec::new(),
             changed: Vec::new(),
             history_bytes: 0,
-            hidden: Hidden::default(),
+            hidden: MaskedTexts::default(),
             answered: None,
             entered: 0,
         }
@@ -343,7 +344,7 @@ impl RunState {
     }
 
     /// What the history does not show of the run, as far as it has come.
-    pub(crate) fn hidden(&self) -> &Hidden {
+    pub(crate) fn hidden(&self) -> &MaskedTexts {
         &self.hidden
     }
 

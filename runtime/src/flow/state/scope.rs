@@ -155,7 +155,8 @@ impl Turn<'_> {
                 return None;
             };
             // A policy that several `catch` share knows the error by its usual name.
-            let judging = matches!(progress.phase, try_::Phase::RetryWhen | try_::Phase::RetryExceptWhen);
+            let judging =
+                matches!(progress.phase, try_::TryPhase::RetryWhen | try_::TryPhase::RetryExceptWhen);
             let named = task.name == name || (judging && name == "error");
             progress.error.as_ref().filter(|_| named).map(Arc::clone)
         })

@@ -7,10 +7,11 @@ use serde_json::Value;
 use crate::flow::definition::{Input, ListIndex, Output};
 use crate::flow::event::{End, Status, StepRecord};
 use crate::flow::schema::Schema;
-use crate::flow::task::{Kind, Then, try_};
+use crate::flow::task::Then;
 use crate::flow::template::Template;
 use crate::problem::{Problem, kind};
 
+use super::branch::Holder;
 use super::frame::{Frame, Stage};
 use super::scope::admit;
 use super::timer::Why;
@@ -95,7 +96,7 @@ impl Turn<'_> {
             Stage::Input => {
                 let raw = Arc::clone(&self.frame().raw);
                 // A call's input is its `with`.
-                let is_recorded = !matches!(task.kind, Kind::Call(_) | Kind::Respond(_));
+                let is_recorded = task.kind.plugin().is_none();
                 if is_recorded {
                     self.mask_input(&raw);
                 }
@@ -103,7 +104,8 @@ impl Turn<'_> {
                 self.frame().input = Arc::clone(&input);
                 self.frame().stage = Stage::Body;
                 if !Arc::ptr_eq(&raw, &input) {
-                    self.hold_in_branch(|turn| turn.measure(&input))?;
+                    self.hold(Holder::Task, |turn| turn.measure(&input));
+                    self.check_held()?;
                 }
                 if is_recorded {
                     self.mask_input(&input);
@@ -180,10 +182,11 @@ impl Turn<'_> {
             raw: Arc::clone(&raw),
             then: None,
             held: 0,
-            body: Body::Fresh,
+            body: task.kind.body(),
         });
         if !is_handed_on {
-            self.hold_in_branch(|turn| turn.measure(&raw))?;
+            self.hold(Holder::Task, |turn| turn.measure(&raw));
+            self.check_held()?;
         }
         Ok(())
     }
@@ -223,7 +226,7 @@ impl Turn<'_> {
         frame.output = Arc::clone(&output);
         frame.stage = Stage::Output;
         if !is_handed_on {
-            self.count_in_branch(|turn| turn.measure(&output));
+            self.hold(Holder::Task, |turn| turn.measure(&output));
         }
     }
 
@@ -263,9 +266,7 @@ impl Turn<'_> {
             }
             return Ok(());
         }
-        if matches!(self.body(), Body::Try(_)) {
-            try_::list_done(self);
-        }
+        Body::list_done(self);
         self.set_output(output);
         Ok(())
     }

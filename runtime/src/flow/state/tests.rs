@@ -8,8 +8,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::flow::contract::tests::Installed;
 use crate::flow::event::{Ask, Effect, End, Event, Outcome, Status};
-use crate::flow::{Document, Flow, read};
+use crate::flow::{Document, Flow, read_with};
 use crate::id::RunId;
 use crate::problem::{Problem, kind};
 
@@ -26,7 +27,7 @@ mod waits;
 /// A flow around these tasks and further top-level keys.
 fn flow(rest: &str) -> Arc<Flow> {
     let text = format!("document: {{dsl: '1.0.3', namespace: test, name: flow, version: '1.0.0'}}\n{rest}");
-    let documents = read(&text, "flow.yaml").unwrap_or_else(|findings| {
+    let documents = read_with(&text, "flow.yaml", &Installed).unwrap_or_else(|findings| {
         let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
         panic!("{}", lines.join("\n"));
     });

@@ -5,7 +5,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::flow::event::{Effect, Status, StepId, TimerId};
-use crate::flow::task::{call, try_};
 use crate::problem::{Problem, kind};
 
 use super::{Body, Turn};
@@ -128,7 +127,8 @@ impl Turn<'_> {
                 self.cut_down_to(step);
                 let reference = &self.task().reference;
                 let problem = timeout("an attempt").at(reference);
-                try_::caught(self, problem);
+                let uncaught = Body::caught(self, problem);
+                debug_assert_eq!(uncaught, None, "the timer of an attempt goes when the attempt ends");
             }
         }
         true
@@ -139,11 +139,7 @@ impl Turn<'_> {
         let record = self.record();
         record.status = Status::Running;
         record.due_at = None;
-        match self.body() {
-            Body::Call(_) => call::woken(self),
-            Body::Try(_) => {}
-            body => *body = Body::Woken,
-        }
+        Body::woken(self);
     }
 }
 

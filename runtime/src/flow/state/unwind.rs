@@ -1,7 +1,6 @@
 //! Leaving tasks otherwise than by their end: errors on their way out, timeouts, cancellation; and the end of the run.
 
 use crate::flow::event::{Effect, End, Status, StepId};
-use crate::flow::task::try_;
 use crate::problem::Problem;
 
 use super::branch::Failed;
@@ -17,13 +16,16 @@ impl Turn<'_> {
     /// Takes an error outwards, to the first `try` whose list it comes from; that one judges it when it steps next.
     pub(super) fn raise(&mut self, problem: Problem) {
         self.here_mut().answer = None;
-        let problem = self.at_top(problem);
+        let mut problem = self.at_top(problem);
         loop {
             while !self.here().frames.is_empty() {
                 self.close_top(Status::Faulted, Some(problem.clone()));
-                if self.tries() {
-                    try_::caught(self, problem);
-                    return;
+                if self.top_step().is_none() {
+                    break;
+                }
+                match Body::caught(self, problem) {
+                    None => return,
+                    Some(uncaught) => problem = uncaught,
                 }
             }
             match self.fail_branch(&problem) {
@@ -32,13 +34,6 @@ impl Turn<'_> {
                 Failed::Run => return self.finish(End::Faulted(problem)),
             }
         }
-    }
-
-    /// Whether the top of the stack runs the list of a `try`.
-    fn tries(&self) -> bool {
-        self.here().frames.last().is_some_and(
-            |frame| matches!(&frame.body, Body::Try(progress) if progress.phase == try_::Phase::Trying),
-        )
     }
 
     /// Ends the run with an error that nothing may catch.
@@ -87,7 +82,7 @@ impl Turn<'_> {
             return;
         };
         self.let_go(&frame);
-        if matches!(&frame.body, Body::Fork(_)) {
+        if frame.body.waits_for_branches() {
             self.cancel_branches_of(frame.step);
         }
         self.drop_question();

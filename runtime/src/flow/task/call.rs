@@ -4,19 +4,21 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::flow::contract::{Contract, Format};
 use crate::flow::definition::{Builder, Input, unknown_use};
 use crate::flow::node::{Data, Node, Place};
-use crate::flow::reader::{Fields, INSIDE, Keys, nearest};
-use crate::flow::state::{Body, Next, Stop, Turn};
+use crate::flow::reader::{INSIDE, Keys, nearest};
+use crate::flow::state::{Body, Holder, Next, Stop, Turn};
 use crate::flow::template::Template;
 use crate::id::PluginRef;
 use crate::problem::{Problem, kind};
 
+use super::kind::{Syntax, TaskKind, Written};
 use super::{Kind, respond, uri};
 
 mod progress;
 
-pub(crate) use progress::{CallbackNow, Progress, answered, called_back, host_stopped, interrupted, woken};
+pub(crate) use progress::{CallbackNow, Progress, answered, called_back, host_stopped, interrupted};
 
 /// A call of a plugin.
 #[derive(Clone, Debug)]
@@ -55,7 +57,10 @@ const HTTP: Keys<'_> =
     Keys { known: &["method", "endpoint", "headers", "query", "body", "output", "redirect"], later: &[] };
 const ENDPOINT: Keys<'_> = Keys {
     known: &["uri"],
-    later: &[("authentication", "call `http-request:1.0.0@default`, which takes `basic` and `connection`")],
+    later: &[(
+        "authentication",
+        "call the plugin for HTTP requests by its name (`flowcell plugins list`): it takes `basic` and `connection`",
+    )],
 };
 /// Kinds of call that the language has and this host does not, each with the reason and the way out.
 const REFUSED: &[(&str, &str)] = &[
@@ -69,16 +74,17 @@ const REFUSED: &[(&str, &str)] = &[
     ("mcp", "it is not supported yet; write the request with `call: http`"),
 ];
 
-pub(super) fn read(builder: &mut Builder<'_>, node: &Node, fields: Fields<'_>) -> Option<Kind> {
+fn read(builder: &mut Builder<'_>, node: &Node, written: &Written<'_>) -> Option<Kind> {
+    let fields = written.fields;
     let target = builder.reader.text(node, "`call`")?;
     let with = fields.get("with");
     if let Some(function) = builder.uses.functions.get(target).cloned() {
-        return Some(Kind::Call(Box::new(call_function(builder, function, node, with))));
+        return Some(call_function(builder, function, node, with).into());
     }
     if target.split(['.', ':', '@']).next() == Some("respond") {
-        return respond::read(builder, node, target, with).map(Kind::Respond);
+        return respond::read(builder, node, target, with).map(Kind::from);
     }
-    read_target(builder, node, target, with).map(|call| Kind::Call(Box::new(call)))
+    read_target(builder, node, target, with).map(Kind::from)
 }
 
 /// Reads an element of `use.functions`.
@@ -110,22 +116,16 @@ pub(crate) fn function(builder: &mut Builder<'_>, node: &Node) -> Option<Functio
 }
 
 fn call_function(builder: &mut Builder<'_>, function: Function, node: &Node, with: Option<&Node>) -> Call {
-    let mut call = function.call;
+    let call = function.call;
     let Some(with) = with else {
         return call;
     };
     if !function.has_with {
-        let with = &with_retries(builder, with);
-        let value = builder.reader.template(with, INSIDE);
-        call.connections = builder.reader.need_in_call(with);
-        call.with = value;
-        call.node = Some(with.clone());
-        call.at = node.at;
-        return call;
+        let (with, template, connections) = written(builder, &call.plugin, with);
+        return Call { with: template, node: Some(with), connections, at: node.at, ..call };
     }
     let value = builder.reader.template(with, INSIDE);
-    call.arguments = Some(Arguments { value, input: function.input });
-    call
+    Call { arguments: Some(Arguments { value, input: function.input }), ..call }
 }
 
 fn read_target(builder: &mut Builder<'_>, node: &Node, target: &str, with: Option<&Node>) -> Option<Call> {
@@ -149,49 +149,56 @@ fn read_target(builder: &mut Builder<'_>, node: &Node, target: &str, with: Optio
             return None;
         }
     };
-    let with = with.map(|with| with_retries(builder, with));
-    let mut connections: Arc<[String]> = [].into();
-    let template = match &with {
-        Some(with) => {
-            connections = builder.reader.need_in_call(with);
-            builder.reader.template(with, INSIDE)
-        }
-        None => Template::literal(Value::Object(Default::default())),
-    };
-    Some(Call {
+    let call = Call {
         plugin,
-        with: template,
+        with: Template::literal(Value::Object(Default::default())),
         at: node.at,
-        node: with,
+        node: None,
         arguments: None,
-        connections,
+        connections: [].into(),
         expand: false,
-    })
+    };
+    let Some(with) = with else {
+        return Some(call);
+    };
+    let (with, template, connections) = written(builder, &call.plugin, with);
+    Some(Call { with: template, node: Some(with), connections, ..call })
 }
 
-/// `with`, in which the name of a policy in `use.retries` stands for what it says: under `retry`, and under that of a request
-/// in it, such as `subscribe`. In a flow without such policies it is what the action takes it for.
-fn with_retries(builder: &mut Builder<'_>, with: &Node) -> Node {
+/// The `with` of a call, as the plugin's contract has it: the value in which retry policies stand instead of their names,
+/// that as a template, and the connections that it names.
+fn written(builder: &mut Builder<'_>, plugin: &PluginRef, with: &Node) -> (Node, Template, Arc<[String]>) {
+    let Some(contract) = builder.contract(plugin) else {
+        return (with.clone(), builder.reader.template(with, INSIDE), [].into());
+    };
+    let with = with_retries(builder, &contract, with);
+    let connections = builder.reader.need_in_call(&contract, &with);
+    let template = builder.reader.template(&with, INSIDE);
+    (with, template, connections)
+}
+
+/// `with`, in which the name of a policy in `use.retries` stands for what it says. In a flow without such policies a name is
+/// what the action takes it for.
+fn with_retries(builder: &mut Builder<'_>, contract: &Contract, with: &Node) -> Node {
     let mut with = with.clone();
     if builder.uses.written_retries.is_empty() {
         return with;
     }
-    let Data::Map(entries) = &mut with.data else { return with };
-    for entry in entries {
-        match &mut entry.value.data {
-            Data::Text(name) if entry.key == "retry" && !name.trim_start().starts_with("${") => {
-                if let Some(policy) = builder.uses.written_retries.get(name) {
-                    entry.value = policy.clone();
-                    continue;
-                }
+    let named =
+        contract.places(&with).into_iter().filter_map(|place| match (place.format, &place.node.data) {
+            (Format::RetryPolicy, Data::Text(name)) if !name.trim_start().starts_with("${") => {
+                Some((place.pointer, name.clone(), place.node.at))
+            }
+            _ => None,
+        });
+    for (pointer, name, at) in named.collect::<Vec<_>>() {
+        match (builder.uses.written_retries.get(&name), with.at_mut(&pointer)) {
+            (Some(policy), Some(place)) => *place = policy.clone(),
+            _ => {
                 let known = builder.uses.written_retries.keys().map(String::as_str);
-                let message = unknown_use("retries", name, nearest(name, known));
-                builder.reader.error(entry.value.at, message);
+                let message = unknown_use("retries", &name, nearest(&name, known));
+                builder.reader.error(at, message);
             }
-            Data::Map(_) if ["subscribe", "unsubscribe"].contains(&entry.key.as_str()) => {
-                entry.value = with_retries(builder, &entry.value);
-            }
-            _ => {}
         }
     }
     with
@@ -237,11 +244,7 @@ fn http(builder: &mut Builder<'_>, node: &Node, with: Option<&Node>) -> Option<C
     let (address, expand) = endpoint_of(builder, endpoint)?;
     let normal = with_endpoint(with, address);
     Some(Call {
-        plugin: PluginRef {
-            name: "http-request".to_owned(),
-            action: Some("http".to_owned()),
-            version: semver::Version::new(1, 0, 0),
-        },
+        plugin: builder.http(),
         with: builder.reader.template(&normal, INSIDE),
         at: node.at,
         node: Some(normal),
@@ -288,12 +291,18 @@ fn with_endpoint(with: &Node, address: Node) -> Node {
     normal
 }
 
-impl Call {
-    pub(super) fn step(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {
-        match turn.body() {
-            Body::Call(progress) if progress.attempt > 0 => return Err(Stop::Park),
-            Body::Call(_) => {}
-            body => *body = Body::Call(Progress::default()),
+impl TaskKind for Call {
+    const NAME: &'static str = "call";
+    const SYNTAX: Option<Syntax> = Some(Syntax { key: Self::NAME, with: &["with"], read });
+    type Progress = Progress;
+
+    fn plugin(&self) -> Option<String> {
+        Some(self.plugin.to_string())
+    }
+
+    fn step(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {
+        if matches!(turn.body(), Body::Call(progress) if progress.attempt > 0) {
+            return Err(Stop::Park);
         }
         let over = self.evaluated_over(turn)?;
         let mut with = turn.evaluate(&self.with, &over)?;
@@ -309,7 +318,9 @@ impl Call {
         progress::attempt(turn, &self.plugin);
         Err(Stop::Park)
     }
+}
 
+impl Call {
     fn evaluated_over(&self, turn: &mut Turn<'_>) -> Result<Arc<Value>, Stop> {
         let Some(arguments) = &self.arguments else {
             return Ok(turn.input());
@@ -320,7 +331,8 @@ impl Call {
         let input = turn.input();
         let value = Arc::new(turn.evaluate(&arguments.value, &input)?);
         turn.validate(arguments.input.schema.as_ref(), &value, "the function's arguments")?;
-        turn.hold_in_branch(|turn| turn.measure(&value))?;
+        turn.hold(Holder::Task, |turn| turn.measure(&value));
+        turn.check_held()?;
         if let Body::Call(progress) = turn.body() {
             progress.arguments = Some(Arc::clone(&value));
         }

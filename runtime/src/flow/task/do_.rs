@@ -4,18 +4,25 @@ use crate::flow::definition::{Builder, ListIndex};
 use crate::flow::node::Node;
 use crate::flow::state::{Next, Stop, Turn};
 
+use super::Kind;
+use super::kind::{Memory, Syntax, TaskKind, Written};
+
 #[derive(Debug)]
 pub(crate) struct Do {
     list: ListIndex,
 }
 
-pub(super) fn read(builder: &mut Builder<'_>, node: &Node, reference: &str) -> Option<Do> {
-    let list = builder.task_list(node, &format!("{reference}/do"))?;
-    Some(Do { list })
-}
+impl TaskKind for Do {
+    const NAME: &'static str = "do";
+    const SYNTAX: Option<Syntax> = Some(Syntax { key: Self::NAME, with: &[], read });
+    type Progress = Memory<()>;
 
-impl Do {
-    pub(super) fn step(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {
+    fn step(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {
         Ok(Next::Enter(self.list, turn.input()))
     }
+}
+
+fn read(builder: &mut Builder<'_>, node: &Node, written: &Written<'_>) -> Option<Kind> {
+    let list = builder.task_list(node, &format!("{}/do", written.reference))?;
+    Some(Do { list }.into())
 }

@@ -16,6 +16,9 @@ use crate::flow::reader::Keys;
 use crate::flow::state::{Body, Next, Stop, Turn};
 use crate::problem::Problem;
 
+use super::Kind;
+use super::kind::{BranchEnd, Syntax, TaskKind, WayOn, Written};
+
 #[derive(Debug)]
 pub(crate) struct Fork {
     /// One list of one task to each branch.
@@ -24,39 +27,27 @@ pub(crate) struct Fork {
 }
 
 /// How far a fork is.
-#[derive(Debug)]
-pub(crate) struct Progress {
+#[derive(Debug, Default)]
+pub(crate) struct ForkProgress {
+    has_begun: bool,
     compete: bool,
-    /// What the branches came to, in their order. None: under way, skipped in a race, or failed in one.
+    /// What the branches came to, in their order. None while one is under way, and where one was skipped or failed in a
+    /// race.
     outputs: Vec<Option<Arc<Value>>>,
     under_way: usize,
     /// The last error in a race.
     problem: Option<Problem>,
 }
 
-/// How a branch ended, where no error of it ends the fork.
-pub(crate) enum BranchEnd {
-    Completed(Arc<Value>),
-    Skipped(Arc<Value>),
-    Failed(Problem),
-}
-
 const FORK: Keys<'_> = Keys { known: &["branches", "compete"], later: &[] };
 
-pub(super) fn read(builder: &mut Builder<'_>, node: &Node, reference: &str) -> Option<Fork> {
-    let fields = builder.reader.map(node, "`fork`", &FORK)?;
-    let compete = fields.get("compete").map(|node| builder.reader.boolean(node, "`compete`"));
-    let Some(branches) = fields.get("branches") else {
-        builder.reader.error(node.at, "`fork` needs `branches`: the tasks that run side by side");
-        return None;
-    };
-    let branches = builder.branches(branches, &format!("{reference}/fork/branches"))?;
-    Some(Fork { branches, compete: super::optional(compete)?.unwrap_or_default() })
-}
+impl TaskKind for Fork {
+    const NAME: &'static str = "fork";
+    const SYNTAX: Option<Syntax> = Some(Syntax { key: Self::NAME, with: &[], read });
+    type Progress = ForkProgress;
 
-impl Fork {
-    pub(super) fn step(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {
-        let Body::Fork(progress) = turn.body() else {
+    fn step(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {
+        let Body::Fork(progress @ ForkProgress { has_begun: true, .. }) = turn.body() else {
             return self.begin(turn);
         };
         if progress.compete {
@@ -79,27 +70,56 @@ impl Fork {
         let outputs = std::mem::take(&mut progress.outputs);
         Ok(Next::Done(turn.gather(outputs.into_iter().flatten().collect())?))
     }
+}
 
+impl Fork {
     fn begin(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {
         let under_way = self.branches.len();
         let outputs = vec![None; under_way];
-        *turn.body() = Body::Fork(Progress { compete: self.compete, outputs, under_way, problem: None });
+        let compete = self.compete;
+        *turn.body() =
+            Body::Fork(ForkProgress { has_begun: true, compete, outputs, under_way, problem: None });
         turn.fork(&self.branches)?;
         Err(Stop::Park)
     }
 }
 
-/// A branch of the fork at the top ended; the fork looks at it when it steps next. False: its error is the fork's.
-pub(crate) fn branch_ended(turn: &mut Turn<'_>, position: usize, end: BranchEnd) -> bool {
-    let Body::Fork(progress) = turn.body() else { return true };
-    progress.under_way -= 1;
-    match end {
-        BranchEnd::Failed(_) if !progress.compete => return false,
-        BranchEnd::Failed(problem) => progress.problem = Some(problem),
-        BranchEnd::Skipped(_) if progress.compete => {}
-        BranchEnd::Completed(output) | BranchEnd::Skipped(output) => {
-            progress.outputs[position] = Some(output);
-        }
+impl WayOn for ForkProgress {
+    fn woken(_: &mut Turn<'_>) {}
+
+    fn list_done(_: &mut Turn<'_>) {}
+
+    fn caught(_: &mut Turn<'_>, problem: Problem) -> Option<Problem> {
+        Some(problem)
     }
-    true
+
+    /// The fork looks at what it came to when it steps next.
+    fn branch_ended(turn: &mut Turn<'_>, position: usize, end: BranchEnd) -> bool {
+        let Body::Fork(progress) = turn.body() else { return true };
+        progress.under_way -= 1;
+        match end {
+            BranchEnd::Failed(_) if !progress.compete => return false,
+            BranchEnd::Failed(problem) => progress.problem = Some(problem),
+            BranchEnd::Skipped(_) if progress.compete => {}
+            BranchEnd::Completed(output) | BranchEnd::Skipped(output) => {
+                progress.outputs[position] = Some(output);
+            }
+        }
+        true
+    }
+
+    fn waits_for_branches(&self) -> bool {
+        self.has_begun
+    }
+}
+
+fn read(builder: &mut Builder<'_>, node: &Node, written: &Written<'_>) -> Option<Kind> {
+    let fields = builder.reader.map(node, "`fork`", &FORK)?;
+    let compete = fields.get("compete").map(|node| builder.reader.boolean(node, "`compete`"));
+    let Some(branches) = fields.get("branches") else {
+        builder.reader.error(node.at, "`fork` needs `branches`: the tasks that run side by side");
+        return None;
+    };
+    let branches = builder.branches(branches, &format!("{}/fork/branches", written.reference))?;
+    Some(Fork { branches, compete: super::optional(compete)?.unwrap_or_default() }.into())
 }

@@ -9,6 +9,9 @@ use crate::flow::state::{Next, Stop, Turn};
 use crate::flow::template::Template;
 use crate::problem::{Problem, canonical, kind};
 
+use super::kind::{Memory, Syntax, TaskKind, Written};
+use super::{Kind, Then};
+
 /// An error as it is written, in `raise` or in `use.errors`.
 #[derive(Clone, Debug)]
 pub(crate) struct ErrorDefinition(Template);
@@ -20,7 +23,24 @@ pub(crate) struct Raise {
 
 const ERROR: Keys<'_> = Keys { known: &["type", "status", "title", "detail", "instance"], later: &[] };
 
-pub(super) fn read(builder: &mut Builder<'_>, node: &Node) -> Option<Raise> {
+impl TaskKind for Raise {
+    const NAME: &'static str = "raise";
+    const SYNTAX: Option<Syntax> = Some(Syntax { key: Self::NAME, with: &[], read });
+    type Progress = Memory<()>;
+
+    fn step(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {
+        let input = turn.input();
+        let error = turn.evaluate(&self.error.0, &input)?;
+        Err(problem(&error).into())
+    }
+
+    /// Nowhere: what catches the error says where the run goes.
+    fn leads_to(&self, _: Then) -> Vec<Then> {
+        vec![]
+    }
+}
+
+fn read(builder: &mut Builder<'_>, node: &Node, _: &Written<'_>) -> Option<Kind> {
     let keys = Keys { known: &["error"], later: &[] };
     let fields = builder.reader.map(node, "`raise`", &keys)?;
     let Some(error) = fields.get("error") else {
@@ -31,7 +51,7 @@ pub(super) fn read(builder: &mut Builder<'_>, node: &Node) -> Option<Raise> {
         Data::Text(name) => named(builder, error, name),
         _ => definition(builder, error),
     };
-    Some(Raise { error: error? })
+    Some(Raise { error: error? }.into())
 }
 
 fn named(builder: &mut Builder<'_>, node: &Node, name: &str) -> Option<ErrorDefinition> {
@@ -67,14 +87,6 @@ pub(crate) fn definition(builder: &mut Builder<'_>, node: &Node) -> Option<Error
         builder.reader.error(status.at, "`status` is a whole number from 100 to 599");
     }
     Some(ErrorDefinition(builder.reader.template(node, INSIDE)))
-}
-
-impl Raise {
-    pub(super) fn step(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {
-        let input = turn.input();
-        let error = turn.evaluate(&self.error.0, &input)?;
-        Err(problem(&error).into())
-    }
 }
 
 /// Fields that came out otherwise than they must be raise an error about themselves.

@@ -14,6 +14,7 @@ use crate::flow::state::{Next, Stop, Turn};
 use crate::flow::template::Template;
 use crate::problem::{Problem, kind};
 
+use super::kind::{Memory, Syntax, TaskKind};
 use super::reply::{
     REDIRECT, WITH, base64, content_type, error, header_name, header_values, headers, reply, status,
 };
@@ -101,8 +102,16 @@ fn written(builder: &mut Builder<'_>, node: Option<&Node>, check: impl Fn(&Value
     }
 }
 
-impl Respond {
-    pub(super) fn step(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {
+impl TaskKind for Respond {
+    const NAME: &'static str = "call";
+    const SYNTAX: Option<Syntax> = None;
+    type Progress = Memory<()>;
+
+    fn plugin(&self) -> Option<String> {
+        Some(PLUGIN.to_owned())
+    }
+
+    fn step(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {
         let input = turn.input();
         let with = turn.evaluate(&self.with, &input)?;
         let reply = reply(&with).map_err(|(field, message)| {

@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use crate::flow::definition::Builder;
 use crate::flow::node::Node;
 use crate::flow::reader::{INSIDE, Keys};
 use crate::flow::template::Template;
-use crate::problem::Problem;
 
 /// How many retries there are where the policy does not say.
 const RETRIES: u32 = 3;
@@ -172,27 +169,8 @@ impl Retry {
     }
 }
 
-/// What the other side asked for: `retry_after_ms`, or the header of an HTTP answer in `data`.
-pub(super) fn retry_after(problem: &Problem, at: Timestamp) -> Option<Duration> {
-    if let Some(pause) = problem.retry_after_ms {
-        return Some(Duration::from_millis(pause));
-    }
-    let header = problem.data.as_ref()?.get("headers")?.get("retry-after")?;
-    if let Some(seconds) = header.as_u64() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let text = header.as_str()?.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let due = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    Duration::try_from(due.duration_since(at)).ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::*;
 
     fn retry(backoff: Backoff) -> Retry {
@@ -229,19 +207,5 @@ mod tests {
         assert!(pauses.iter().all(|pause| (3..=5).contains(&pause.as_secs())));
         assert!(pauses.iter().any(|pause| *pause != pauses[0]));
         assert_eq!(retry.pause(0, 7), retry.pause(0, 7));
-    }
-
-    #[test]
-    fn retry_after_is_read_from_seconds_and_dates() {
-        let at: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        let with = |header: Value| {
-            let problem = Problem::new("x", "x", 503).data(json!({"headers": {"retry-after": header}}));
-            retry_after(&problem, at).map(|pause| pause.as_secs())
-        };
-        assert_eq!(with(json!("7")), Some(7));
-        assert_eq!(with(json!(7)), Some(7));
-        assert_eq!(with(json!("Thu, 01 Jan 2026 00:01:00 GMT")), Some(60));
-        assert_eq!(with(json!("soon")), None);
-        assert_eq!(with(json!("Thu, 01 Jan 2015 00:01:00 GMT")), None);
     }
 }

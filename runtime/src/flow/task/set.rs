@@ -8,25 +8,32 @@ use crate::flow::reader::INSIDE;
 use crate::flow::state::{Next, Stop, Turn};
 use crate::flow::template::Template;
 
+use super::Kind;
+use super::kind::{Memory, Syntax, TaskKind, Written};
+
 #[derive(Debug)]
 pub(crate) struct Set {
     value: Template,
 }
 
-pub(super) fn read(builder: &mut Builder<'_>, node: &Node) -> Option<Set> {
+impl TaskKind for Set {
+    const NAME: &'static str = "set";
+    const SYNTAX: Option<Syntax> = Some(Syntax { key: Self::NAME, with: &[], read });
+    type Progress = Memory<()>;
+
+    fn step(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {
+        let input = turn.input();
+        let value = turn.evaluate(&self.value, &input)?;
+        Ok(Next::Done(Arc::new(value)))
+    }
+}
+
+fn read(builder: &mut Builder<'_>, node: &Node, _: &Written<'_>) -> Option<Kind> {
     if !matches!(node.data, Data::Map(_) | Data::Text(_)) {
         let message = format!("`set` is a map or an expression, here is {}", node.describe());
         builder.reader.error(node.at, message);
         return None;
     }
     let value = builder.reader.transform(node, "`set`", INSIDE)?;
-    Some(Set { value })
-}
-
-impl Set {
-    pub(super) fn step(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {
-        let input = turn.input();
-        let value = turn.evaluate(&self.value, &input)?;
-        Ok(Next::Done(Arc::new(value)))
-    }
+    Some(Set { value }.into())
 }

@@ -6,23 +6,57 @@ use crate::flow::reader::{INSIDE, Keys};
 use crate::flow::state::{Body, Next, Stop, Turn, truthy};
 use crate::flow::template::Template;
 
-use super::{Names, Then};
+use super::kind::{Memory, Syntax, TaskKind, Written};
+use super::read::Names;
+use super::{Kind, Then};
 
 #[derive(Debug)]
 pub(crate) struct Switch {
-    pub cases: Vec<Case>,
+    cases: Vec<Case>,
 }
 
 #[derive(Debug)]
-pub(crate) struct Case {
+struct Case {
     /// None: always.
     when: Option<Template>,
-    pub then: Then,
+    then: Then,
 }
 
 const CASE: Keys<'_> = Keys { known: &["when", "then"], later: &[] };
 
-pub(super) fn read(builder: &mut Builder<'_>, node: &Node, names: Names<'_>) -> Option<Switch> {
+impl TaskKind for Switch {
+    const NAME: &'static str = "switch";
+    const SYNTAX: Option<Syntax> = Some(Syntax { key: Self::NAME, with: &[], read });
+    /// The case that is looked at.
+    type Progress = Memory<usize>;
+
+    fn step(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {
+        let input = turn.input();
+        let first = match turn.body() {
+            Body::Switch(Memory(case)) => *case,
+            _ => 0,
+        };
+        for (index, case) in self.cases.iter().enumerate().skip(first) {
+            *turn.body() = Body::Switch(Memory(index));
+            let holds = match &case.when {
+                Some(when) => truthy(&turn.evaluate(when, &input)?),
+                None => true,
+            };
+            if holds {
+                return Ok(Next::Jump(input, case.then));
+            }
+        }
+        Ok(Next::Done(input))
+    }
+
+    fn leads_to(&self, then: Then) -> Vec<Then> {
+        let cases = self.cases.iter().map(|case| case.then);
+        let always_one = self.cases.iter().any(|case| case.when.is_none());
+        cases.chain((!always_one).then_some(then)).collect()
+    }
+}
+
+fn read(builder: &mut Builder<'_>, node: &Node, written: &Written<'_>) -> Option<Kind> {
     let items = builder.reader.list(node, "`switch`")?;
     if items.is_empty() {
         builder.reader.error(node.at, "`switch` needs at least one case");
@@ -39,14 +73,14 @@ pub(super) fn read(builder: &mut Builder<'_>, node: &Node, names: Names<'_>) -> 
                 format!("the case `{}` is never looked at: `{default}` before it always holds", entry.key);
             builder.reader.warning(entry.at, message);
         }
-        if let Some(case) = read_case(builder, entry, names) {
+        if let Some(case) = read_case(builder, entry, written.names) {
             if case.when.is_none() {
                 default.get_or_insert(&entry.key);
             }
             cases.push(case);
         }
     }
-    (cases.len() == items.len()).then_some(Switch { cases })
+    (cases.len() == items.len()).then(|| Switch { cases }.into())
 }
 
 fn read_case(builder: &mut Builder<'_>, entry: &Entry, names: Names<'_>) -> Option<Case> {
@@ -59,30 +93,4 @@ fn read_case(builder: &mut Builder<'_>, entry: &Entry, names: Names<'_>) -> Opti
     };
     let then = builder.then(then, names)?;
     Some(Case { when: super::optional(when)?, then })
-}
-
-impl Switch {
-    /// Whether one of the cases always holds.
-    pub(crate) fn has_default(&self) -> bool {
-        self.cases.iter().any(|case| case.when.is_none())
-    }
-
-    pub(super) fn step(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {
-        let input = turn.input();
-        let first = match turn.body() {
-            Body::Switch(case) => *case,
-            _ => 0,
-        };
-        for (index, case) in self.cases.iter().enumerate().skip(first) {
-            *turn.body() = Body::Switch(index);
-            let holds = match &case.when {
-                Some(when) => truthy(&turn.evaluate(when, &input)?),
-                None => true,
-            };
-            if holds {
-                return Ok(Next::Jump(input, case.then));
-            }
-        }
-        Ok(Next::Done(input))
-    }
 }

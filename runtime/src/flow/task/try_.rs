@@ -11,12 +11,14 @@ use serde_json::Value;
 
 use crate::flow::definition::{Builder, ListIndex, unknown_use};
 use crate::flow::node::{Data, Node};
-use crate::flow::reader::{Fields, INSIDE, Keys, nearest};
-use crate::flow::state::{Body, Next, Stop, Turn, truthy};
+use crate::flow::reader::{INSIDE, Keys, nearest};
+use crate::flow::state::{Body, Holder, Next, Stop, Turn, truthy};
 use crate::flow::template::Template;
 use crate::problem::{Problem, canonical};
 
-use super::retry::{LONGEST_PAUSE, Retry, policy, retry_after};
+use super::Kind;
+use super::kind::{BranchEnd, Syntax, TaskKind, WayOn, Written};
+use super::retry::{LONGEST_PAUSE, Retry, policy};
 
 #[derive(Debug)]
 pub(crate) struct Try {
@@ -41,9 +43,9 @@ struct Filter {
 }
 
 /// How far a `try` is.
-#[derive(Debug)]
-pub(crate) struct Progress {
-    pub phase: Phase,
+#[derive(Debug, Default)]
+pub(crate) struct TryProgress {
+    pub phase: TryPhase,
     retries: u32,
     began: Timestamp,
     problem: Option<Problem>,
@@ -53,8 +55,12 @@ pub(crate) struct Progress {
     pub error: Option<Arc<Value>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
+/// What a `try` does next, or waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum TryPhase {
+    /// It begins, or its list is done.
+    #[default]
+    AtRest,
     Trying,
     When,
     ExceptWhen,
@@ -72,12 +78,192 @@ const CATCH: Keys<'_> = Keys {
 };
 const FILTER: Keys<'_> =
     Keys { known: &["type", "status", "title", "detail", "details", "instance"], later: &[] };
-pub(super) fn read(
-    builder: &mut Builder<'_>,
-    node: &Node,
-    fields: Fields<'_>,
-    reference: &str,
-) -> Option<Try> {
+
+impl TaskKind for Try {
+    const NAME: &'static str = "try";
+    const SYNTAX: Option<Syntax> = Some(Syntax { key: Self::NAME, with: &["catch"], read });
+    type Progress = TryProgress;
+
+    fn step(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {
+        let input = turn.input();
+        loop {
+            let phase = progress(turn)?.phase;
+            let next = match phase {
+                TryPhase::AtRest => {
+                    let began = turn.at();
+                    *turn.body() =
+                        Body::Try(TryProgress { phase: TryPhase::Trying, began, ..TryProgress::default() });
+                    return self.attempt(turn);
+                }
+                TryPhase::When if !self.filter.matches(&problem(turn)?) => {
+                    return Err(problem(turn)?.into());
+                }
+                TryPhase::When => {
+                    if !holds(turn, self.when.as_ref(), true, &input)? {
+                        return Err(problem(turn)?.into());
+                    }
+                    TryPhase::ExceptWhen
+                }
+                TryPhase::ExceptWhen => {
+                    if holds(turn, self.except_when.as_ref(), false, &input)? {
+                        return Err(problem(turn)?.into());
+                    }
+                    TryPhase::RetryWhen
+                }
+                TryPhase::RetryWhen => match &self.retry {
+                    Some(retry) if holds(turn, retry.when.as_ref(), true, &input)? => {
+                        TryPhase::RetryExceptWhen
+                    }
+                    _ => TryPhase::Handle,
+                },
+                TryPhase::RetryExceptWhen => match &self.retry {
+                    Some(retry) if !holds(turn, retry.except_when.as_ref(), false, &input)? => {
+                        TryPhase::Retry
+                    }
+                    _ => TryPhase::Handle,
+                },
+                TryPhase::Retry => match self.pause(turn)? {
+                    Some(pause) => {
+                        let progress = progress(turn)?;
+                        progress.retries += 1;
+                        progress.phase = TryPhase::BackingOff;
+                        turn.sleep(pause);
+                        return Err(Stop::Park);
+                    }
+                    None => TryPhase::Handle,
+                },
+                TryPhase::BackingOff => {
+                    let progress = progress(turn)?;
+                    progress.phase = TryPhase::Trying;
+                    progress.problem = None;
+                    progress.error = None;
+                    return self.attempt(turn);
+                }
+                TryPhase::Handle => return Ok(self.handle(turn, input)),
+                TryPhase::Trying | TryPhase::Handling => return Err(Stop::Park),
+            };
+            progress(turn)?.phase = next;
+        }
+    }
+}
+
+impl Try {
+    fn attempt(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {
+        if let Some(limit) = self.retry.as_ref().and_then(|retry| retry.attempt) {
+            turn.arm_attempt(limit);
+        }
+        Ok(Next::Enter(self.list, turn.input()))
+    }
+
+    fn handle(&self, turn: &mut Turn<'_>, input: Arc<Value>) -> Next {
+        match self.handler {
+            Some(handler) => {
+                if let Body::Try(progress) = turn.body() {
+                    progress.phase = TryPhase::Handling;
+                }
+                Next::Enter(handler, input)
+            }
+            None => {
+                *turn.body() = Body::Try(TryProgress::default());
+                Next::Done(input)
+            }
+        }
+    }
+
+    /// How long to wait before the next attempt; None when there is none.
+    fn pause(&self, turn: &mut Turn<'_>) -> Result<Option<Duration>, Stop> {
+        let Some(retry) = &self.retry else {
+            return Ok(None);
+        };
+        let at = turn.at();
+        let seed = turn.seed();
+        let progress = progress(turn)?;
+        if progress.retries >= retry.count {
+            return Ok(None);
+        }
+        let asked = progress.problem.as_ref().and_then(|problem| problem.asked_pause(at));
+        let own = retry.pause(progress.retries, seed ^ u64::from(progress.retries));
+        let pause = own.max(asked.unwrap_or_default()).min(LONGEST_PAUSE);
+        let spent = Duration::try_from(at.duration_since(progress.began)).unwrap_or_default();
+        let allowed = retry.total.is_none_or(|total| spent + pause <= total);
+        Ok(allowed.then_some(pause))
+    }
+}
+
+impl WayOn for TryProgress {
+    fn woken(_: &mut Turn<'_>) {}
+
+    /// The tasks inside came to their end, or those of the handler.
+    fn list_done(turn: &mut Turn<'_>) {
+        turn.disarm_own_attempt();
+        *turn.body() = Body::Try(Self::default());
+    }
+
+    /// An error of the tasks inside is judged when the `try` steps next. One of the handler goes on outwards.
+    fn caught(turn: &mut Turn<'_>, problem: Problem) -> Option<Problem> {
+        if !matches!(turn.body(), Body::Try(Self { phase: TryPhase::Trying, .. })) {
+            return Some(problem);
+        }
+        turn.disarm_own_attempt();
+        let error = Arc::new(serde_json::to_value(&problem).unwrap_or_default());
+        let held_bytes = turn.hold(Holder::Task, |turn| turn.measure(&error));
+        if let Body::Try(progress) = turn.body() {
+            progress.phase = TryPhase::When;
+            progress.problem = Some(problem);
+            progress.error = Some(error);
+            let before = std::mem::replace(&mut progress.held_bytes, held_bytes);
+            turn.let_go_of(before);
+        }
+        None
+    }
+
+    fn branch_ended(_: &mut Turn<'_>, _: usize, _: BranchEnd) -> bool {
+        true
+    }
+
+    fn waits_for_branches(&self) -> bool {
+        false
+    }
+}
+
+fn progress<'t>(turn: &'t mut Turn<'_>) -> Result<&'t mut TryProgress, Stop> {
+    match turn.body() {
+        Body::Try(progress) => Ok(progress),
+        _ => Err(Stop::Park),
+    }
+}
+
+fn problem(turn: &mut Turn<'_>) -> Result<Problem, Stop> {
+    progress(turn)?.problem.clone().ok_or(Stop::Park)
+}
+
+fn holds(
+    turn: &mut Turn<'_>,
+    condition: Option<&Template>,
+    otherwise: bool,
+    input: &Arc<Value>,
+) -> Result<bool, Stop> {
+    match condition {
+        Some(condition) => Ok(truthy(&turn.evaluate(condition, input)?)),
+        None => Ok(otherwise),
+    }
+}
+
+impl Filter {
+    fn matches(&self, problem: &Problem) -> bool {
+        let same = |wanted: &Option<String>, found: Option<&str>| {
+            wanted.as_deref().is_none_or(|wanted| Some(wanted) == found)
+        };
+        same(&self.kind, Some(&canonical(&problem.kind)))
+            && self.status.is_none_or(|status| status == u64::from(problem.status))
+            && same(&self.title, Some(&problem.title))
+            && same(&self.detail, problem.detail.as_deref())
+            && same(&self.instance, problem.instance.as_deref())
+    }
+}
+
+fn read(builder: &mut Builder<'_>, node: &Node, written: &Written<'_>) -> Option<Kind> {
+    let (fields, reference) = (written.fields, written.reference);
     let list = builder.task_list(node, &format!("{reference}/try"));
     let Some(catch) = fields.get("catch") else {
         builder.reader.error(node.at, "`try` needs `catch`: what becomes of an error");
@@ -99,7 +285,8 @@ pub(super) fn read(
     });
     let handler = fields.get("do").map(|node| builder.task_list(node, &format!("{reference}/catch/do")));
     builder.reader.leave_catch();
-    Some(Try { list: list?, filter, name, when, except_when, retry, handler: super::optional(handler)? })
+    let handler = super::optional(handler)?;
+    Some(Try { list: list?, filter, name, when, except_when, retry, handler }.into())
 }
 
 fn name(builder: &mut Builder<'_>, node: Option<&Node>) -> String {
@@ -150,173 +337,4 @@ fn named(builder: &mut Builder<'_>, node: &Node, name: &str) -> Option<Retry> {
         builder.reader.error(node.at, message);
     }
     found
-}
-
-impl Try {
-    pub(super) fn step(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {
-        if !matches!(turn.body(), Body::Try(_)) {
-            let began = turn.at();
-            *turn.body() = Body::Try(Progress {
-                phase: Phase::Trying,
-                retries: 0,
-                began,
-                problem: None,
-                held_bytes: 0,
-                error: None,
-            });
-            return self.attempt(turn);
-        }
-        let input = turn.input();
-        loop {
-            let phase = progress(turn)?.phase;
-            let next = match phase {
-                Phase::When if !self.filter.matches(&problem(turn)?) => {
-                    return Err(problem(turn)?.into());
-                }
-                Phase::When => {
-                    if !holds(turn, self.when.as_ref(), true, &input)? {
-                        return Err(problem(turn)?.into());
-                    }
-                    Phase::ExceptWhen
-                }
-                Phase::ExceptWhen => {
-                    if holds(turn, self.except_when.as_ref(), false, &input)? {
-                        return Err(problem(turn)?.into());
-                    }
-                    Phase::RetryWhen
-                }
-                Phase::RetryWhen => match &self.retry {
-                    Some(retry) if holds(turn, retry.when.as_ref(), true, &input)? => Phase::RetryExceptWhen,
-                    _ => Phase::Handle,
-                },
-                Phase::RetryExceptWhen => match &self.retry {
-                    Some(retry) if !holds(turn, retry.except_when.as_ref(), false, &input)? => Phase::Retry,
-                    _ => Phase::Handle,
-                },
-                Phase::Retry => match self.pause(turn)? {
-                    Some(pause) => {
-                        let progress = progress(turn)?;
-                        progress.retries += 1;
-                        progress.phase = Phase::BackingOff;
-                        turn.sleep(pause);
-                        return Err(Stop::Park);
-                    }
-                    None => Phase::Handle,
-                },
-                Phase::BackingOff => {
-                    let progress = progress(turn)?;
-                    progress.phase = Phase::Trying;
-                    progress.problem = None;
-                    progress.error = None;
-                    return self.attempt(turn);
-                }
-                Phase::Handle => return Ok(self.handle(turn, input)),
-                Phase::Trying | Phase::Handling => return Err(Stop::Park),
-            };
-            progress(turn)?.phase = next;
-        }
-    }
-
-    fn attempt(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {
-        if let Some(limit) = self.retry.as_ref().and_then(|retry| retry.attempt) {
-            turn.arm_attempt(limit);
-        }
-        Ok(Next::Enter(self.list, turn.input()))
-    }
-
-    fn handle(&self, turn: &mut Turn<'_>, input: Arc<Value>) -> Next {
-        match self.handler {
-            Some(handler) => {
-                if let Body::Try(progress) = turn.body() {
-                    progress.phase = Phase::Handling;
-                }
-                Next::Enter(handler, input)
-            }
-            None => {
-                *turn.body() = Body::Fresh;
-                Next::Done(input)
-            }
-        }
-    }
-
-    /// How long to wait before the next attempt; None when there is none.
-    fn pause(&self, turn: &mut Turn<'_>) -> Result<Option<Duration>, Stop> {
-        let Some(retry) = &self.retry else {
-            return Ok(None);
-        };
-        let at = turn.at();
-        let seed = turn.seed();
-        let progress = progress(turn)?;
-        if progress.retries >= retry.count {
-            return Ok(None);
-        }
-        let asked = progress.problem.as_ref().and_then(|problem| retry_after(problem, at));
-        let own = retry.pause(progress.retries, seed ^ u64::from(progress.retries));
-        let pause = own.max(asked.unwrap_or_default()).min(LONGEST_PAUSE);
-        let spent = Duration::try_from(at.duration_since(progress.began)).unwrap_or_default();
-        let allowed = retry.total.is_none_or(|total| spent + pause <= total);
-        Ok(allowed.then_some(pause))
-    }
-}
-
-/// An error reached this `try` from inside: judged when it steps next.
-pub(crate) fn caught(turn: &mut Turn<'_>, problem: Problem) {
-    turn.disarm_own_attempt();
-    let error = Arc::new(serde_json::to_value(&problem).unwrap_or_default());
-    let mut bytes = 0;
-    turn.count_in_branch(|turn| {
-        bytes = turn.measure(&error);
-        bytes
-    });
-    if let Body::Try(progress) = turn.body() {
-        let before = std::mem::replace(&mut progress.held_bytes, bytes);
-        turn.let_go_in_branch(before);
-    }
-    if let Body::Try(progress) = turn.body() {
-        progress.phase = Phase::When;
-        progress.problem = Some(problem);
-        progress.error = Some(error);
-    }
-}
-
-/// The tasks inside, or those of the handler, came to their end.
-pub(crate) fn list_done(turn: &mut Turn<'_>) {
-    turn.disarm_own_attempt();
-    *turn.body() = Body::Fresh;
-}
-
-fn progress<'t>(turn: &'t mut Turn<'_>) -> Result<&'t mut Progress, Stop> {
-    match turn.body() {
-        Body::Try(progress) => Ok(progress),
-        _ => Err(Stop::Park),
-    }
-}
-
-fn problem(turn: &mut Turn<'_>) -> Result<Problem, Stop> {
-    progress(turn)?.problem.clone().ok_or(Stop::Park)
-}
-
-fn holds(
-    turn: &mut Turn<'_>,
-    condition: Option<&Template>,
-    otherwise: bool,
-    input: &Arc<Value>,
-) -> Result<bool, Stop> {
-    match condition {
-        Some(condition) => Ok(truthy(&turn.evaluate(condition, input)?)),
-        None => Ok(otherwise),
-    }
-}
-
-impl Filter {
-    fn matches(&self, problem: &Problem) -> bool {
-        let same = |wanted: &Option<String>, found: Option<&str>| {
-            wanted.as_deref().is_none_or(|wanted| Some(wanted) == found)
-        };
-        same(&self.kind, Some(&canonical(&problem.kind)))
-            && self.status.is_none_or(|status| status == u64::from(problem.status))
-            && same(&self.title, Some(&problem.title))
-            && same(&self.detail, problem.detail.as_deref())
-            && same(&self.instance, problem.instance.as_deref())
-    }
 }

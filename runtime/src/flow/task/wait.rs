@@ -12,22 +12,28 @@ use crate::flow::state::{Body, Next, Stop, Turn};
 use crate::flow::template::Template;
 use crate::problem::{Problem, kind};
 
+use super::Kind;
+use super::kind::{BranchEnd, Syntax, TaskKind, WayOn, Written};
+
 #[derive(Debug)]
 pub(crate) enum Wait {
     Fixed(Duration),
     Computed(Template),
 }
 
-pub(super) fn read(builder: &mut Builder<'_>, node: &Node) -> Option<Wait> {
-    if !Template::compile(&node.to_value()).is_literal() {
-        return Some(Wait::Computed(builder.reader.template(node, INSIDE)));
-    }
-    builder.reader.duration(node, "`wait`").map(Wait::Fixed)
+/// How far a wait is.
+#[derive(Debug, Default)]
+pub(crate) struct Pause {
+    is_over: bool,
 }
 
-impl Wait {
-    pub(super) fn step(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {
-        if matches!(turn.body(), Body::Woken) {
+impl TaskKind for Wait {
+    const NAME: &'static str = "wait";
+    const SYNTAX: Option<Syntax> = Some(Syntax { key: Self::NAME, with: &[], read });
+    type Progress = Pause;
+
+    fn step(&self, turn: &mut Turn<'_>) -> Result<Next, Stop> {
+        if matches!(turn.body(), Body::Wait(Pause { is_over: true })) {
             return Ok(Next::Done(turn.input()));
         }
         let length = match self {
@@ -40,6 +46,33 @@ impl Wait {
         turn.sleep(length);
         Err(Stop::Park)
     }
+}
+
+impl WayOn for Pause {
+    fn woken(turn: &mut Turn<'_>) {
+        *turn.body() = Body::Wait(Self { is_over: true });
+    }
+
+    fn list_done(_: &mut Turn<'_>) {}
+
+    fn caught(_: &mut Turn<'_>, problem: Problem) -> Option<Problem> {
+        Some(problem)
+    }
+
+    fn branch_ended(_: &mut Turn<'_>, _: usize, _: BranchEnd) -> bool {
+        true
+    }
+
+    fn waits_for_branches(&self) -> bool {
+        false
+    }
+}
+
+fn read(builder: &mut Builder<'_>, node: &Node, _: &Written<'_>) -> Option<Kind> {
+    if !Template::compile(&node.to_value()).is_literal() {
+        return Some(Wait::Computed(builder.reader.template(node, INSIDE)).into());
+    }
+    builder.reader.duration(node, "`wait`").map(Wait::Fixed).map(Kind::from)
 }
 
 fn computed(value: &Value) -> Result<Duration, Stop> {

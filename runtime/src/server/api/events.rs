@@ -1,6 +1,6 @@
 //! `/api/v1/runs/{id}/events`: what happened to a run, as a list, or as server-sent events that go on until it is over.
 //!
-//! A stream begins with the run's history and goes on with what happens. A change at the seam may come twice; none is
+//! A stream begins with the run's history and goes on with what happens. A change between the two may come twice. None is
 //! left out, unless the reader is so slow that the host says `lagged`.
 
 use std::collections::HashSet;
@@ -14,20 +14,44 @@ use http_body_util::Either;
 use hyper::StatusCode;
 use hyper::body::{Body, Frame};
 use hyper::header::{self, HeaderValue};
+use serde_json::json;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::super::response::{self, Outcome};
+use super::super::response::{self, HandlerResult};
 use super::super::{State, limits};
+use super::route::Content::Events;
+use super::route::Permit::For;
+use super::route::{RequestBody, Route};
+use super::shape::{Shape, object, time};
 use super::{Call, conceal, runs};
+use crate::Role::Viewer;
 use crate::{Caller, RunChange, RunId, Runtime, TenantId};
+
+pub(super) const ROUTES: &[Route] = &[Route {
+    method: "GET",
+    path: "/api/v1/runs/{id}/events",
+    operation: "RunEvents",
+    permit: For(Viewer),
+    handler: |call| Box::pin(show(call)),
+    summary: "What happened to a run; with `Accept: text/event-stream` as it happens, until it is over",
+    query: &[],
+    body: RequestBody::Nothing,
+    answers: &[(200, "The changes, oldest first", Events(&CHANGE))],
+    commands: &["runs events"],
+}];
+
+const CHANGE: Shape = Shape {
+    name: "Change",
+    schema: |_| object(&["kind", "at"], json!({ "kind": { "enum": ["run", "step", "log"] }, "at": time() })),
+};
 
 /// The body of an answer that goes on.
 pub(in crate::server) struct EventStream {
     events: mpsc::Receiver<Bytes>,
-    /// Who knows what is an address, where addresses are not shown.
+    /// Where addresses are not shown: the runtime, which tells an address from another text.
     concealing: Option<Runtime>,
 }
 
@@ -57,9 +81,9 @@ impl Body for EventStream {
     }
 }
 
-pub(super) async fn show(call: &Call<'_>) -> Outcome {
+async fn show(call: &Call<'_>) -> HandlerResult {
     let run = runs::id(call)?;
-    // Subscribed first: what happens between the history and the rest of the stream is not missed.
+    // The changes are subscribed to before the history is read, so that none between the two is missed.
     let changes = call.state.runtime.watch();
     let history = call.state.runtime.history(&call.tenant, run).await?.ok_or_else(|| runs::unknown(call))?;
     if !wants_stream(call) {
@@ -67,8 +91,8 @@ pub(super) async fn show(call: &Call<'_>) -> Outcome {
     }
     let (sender, receiver) = mpsc::channel(limits::EVENTS_BEHIND);
     let caller = call.caller.clone();
-    let telling = Telling { state: call.state.clone(), caller, tenant: call.tenant.clone(), run, sender };
-    tokio::spawn(telling.tell(history, changes));
+    let narrator = Narrator { state: call.state.clone(), caller, tenant: call.tenant.clone(), run, sender };
+    tokio::spawn(narrator.tell(history, changes));
     Ok(stream(receiver))
 }
 
@@ -90,25 +114,26 @@ fn stream(receiver: mpsc::Receiver<Bytes>) -> hyper::Response<response::Body> {
 }
 
 /// The task that fills a stream.
-struct Telling {
+struct Narrator {
     state: Arc<State>,
-    /// To whom.
+    /// The reader of the stream.
     caller: Caller,
     tenant: TenantId,
     run: RunId,
     sender: mpsc::Sender<Bytes>,
 }
 
-impl Telling {
+impl Narrator {
     async fn tell(self, history: Vec<RunChange>, changes: Receiver<RunChange>) {
         tokio::select! {
-            // None: the reader has gone, and nobody is left to tell.
+            // It ends early where the reader has gone.
             _ = self.tell_all(history, changes) => {}
             () = self.state.closes() => {}
             () = self.is_shut_out() => {}
         }
     }
 
+    /// Ends with the run. Returns `None` where the reader has gone.
     async fn tell_all(&self, history: Vec<RunChange>, mut changes: Receiver<RunChange>) -> Option<()> {
         let mut told = HashSet::new();
         for change in &history {
@@ -153,7 +178,7 @@ impl Telling {
         self.sender.send(text.into()).await.ok()
     }
 
-    /// Returns when whoever reads would not be let in any more.
+    /// Returns when the reader would not be let in any more.
     async fn is_shut_out(&self) {
         loop {
             tokio::time::sleep(limits::EVENTS_ALIVE_EVERY).await;
@@ -163,7 +188,7 @@ impl Telling {
         }
     }
 
-    /// The change that said so may be among those that were lost.
+    /// Asks the runtime: the change that says so may be among those that were lost.
     async fn is_over(&self) -> bool {
         let run = self.state.runtime.run(&self.tenant, self.run).await;
         matches!(run, Ok(Some(run)) if run.summary.status.is_final())
@@ -191,7 +216,6 @@ fn event(change: &RunChange) -> String {
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
-    use serde_json::json;
 
     use super::super::super::testing::site;
     use super::*;

@@ -8,42 +8,132 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::super::limits;
-use super::super::response::{self, Outcome};
-use super::query::Query;
-use super::{Call, Deployed};
+use super::super::response::{self, HandlerResult};
+use super::route::Content::{self, List, Nothing, One};
+use super::route::Permit::{Audited, For};
+use super::route::{RequestBody, Route, optional};
+use super::runs::{RUN, RUN_SUMMARY};
+use super::shape::{Shape, object, text, time};
+use super::{Call, deployment};
+use crate::Role::{Editor, Viewer};
 use crate::{Document, FlowView, Problem, RunId, RunView, Status};
 
-pub(super) fn list(call: &Call<'_>) -> Outcome {
-    Query::read(call.head, &[])?;
+/// The audit log's words for what a start of the host does too.
+pub(crate) const PUT_FLOW: &str = "PutFlow";
+pub(crate) const REMOVE_FLOW: &str = "RemoveFlow";
+
+pub(super) const ROUTES: &[Route] = &[
+    Route {
+        method: "GET",
+        path: "/api/v1/flows",
+        operation: "ListFlows",
+        permit: For(Viewer),
+        handler: |call| Box::pin(list(call)),
+        summary: "The deployed flows",
+        query: &[],
+        body: RequestBody::Nothing,
+        answers: &[(200, "The flows", List(&FLOW))],
+        commands: &["flows list"],
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/flows/{namespace}/{name}",
+        operation: "ShowFlow",
+        permit: For(Viewer),
+        handler: |call| Box::pin(show(call)),
+        summary: "A flow, its newest version",
+        query: &[],
+        body: RequestBody::Nothing,
+        answers: &[(200, "The flow", One(&FLOW))],
+        commands: &["flows show"],
+    },
+    Route {
+        method: "PUT",
+        path: "/api/v1/flows/{namespace}/{name}",
+        operation: PUT_FLOW,
+        permit: Audited(Editor),
+        handler: |call| Box::pin(put(call)),
+        summary: "Deploys a flow",
+        query: &[],
+        body: RequestBody::Required(
+            "A flow document, YAML or JSON, called what the address says.",
+            Content::Document,
+        ),
+        answers: &[(200, "A new text of the flow", One(&FLOW)), (201, "A new flow", One(&FLOW))],
+        commands: &["flows deploy", "triggers deploy"],
+    },
+    Route {
+        method: "DELETE",
+        path: "/api/v1/flows/{namespace}/{name}",
+        operation: REMOVE_FLOW,
+        permit: Audited(Editor),
+        handler: |call| Box::pin(remove(call)),
+        summary: "Removes a flow; its runs go on",
+        query: &[],
+        body: RequestBody::Nothing,
+        answers: &[(204, "Removed", Nothing)],
+        commands: &["flows delete"],
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/flows/{namespace}/{name}/runs",
+        operation: "StartRun",
+        permit: For(Editor),
+        handler: |call| Box::pin(start(call)),
+        summary: "Starts a run",
+        query: &[
+            optional(
+                "wait",
+                "ISO 8601 duration up to PT300S: answer when the run is over, at the latest then.",
+            ),
+            optional("version", "The flow's version; the newest without it."),
+        ],
+        body: RequestBody::Optional("The run's input; none is null.", Content::Json),
+        answers: &[
+            (200, "With `wait`: the finished run", One(&RUN)),
+            (202, "Journalled; with `wait`: not over yet", One(&RUN_SUMMARY)),
+        ],
+        commands: &["flows run"],
+    },
+];
+
+const FLOW: Shape = Shape {
+    name: "Flow",
+    schema: |_| {
+        object(
+            &["namespace", "name", "version"],
+            json!({
+                "namespace": text(), "name": text(), "version": text(), "title": text(),
+                "durable": { "type": "boolean" }, "installedAt": time(), "document": { "type": "object" },
+                "warnings": { "type": "array", "items": { "type": "object" } },
+            }),
+        )
+    },
+};
+
+async fn list(call: &Call<'_>) -> HandlerResult {
+    call.query()?;
     response::list(&call.state.runtime.flows(&call.tenant), None)
 }
 
-/// `/api/v1/schedules`.
-pub(super) async fn schedules(call: &Call<'_>) -> Outcome {
-    Query::read(call.head, &[])?;
-    response::list(&call.state.runtime.schedules(&call.tenant).await?, None)
-}
-
-pub(super) fn show(call: &Call<'_>) -> Outcome {
+async fn show(call: &Call<'_>) -> HandlerResult {
     response::json(StatusCode::OK, &find(call).ok_or_else(|| unknown(call))?)
 }
 
-pub(super) async fn put(call: &mut Call<'_>) -> Outcome {
+async fn put(call: &mut Call<'_>) -> HandlerResult {
     let document = call.document().await?;
     let Document::Flow(flow) = &document else {
         return Err(response::bad_request("the document is a trigger: put it under /api/v1/triggers"));
     };
-    let (namespace, name) = (flow.id.namespace.clone(), flow.id.name.clone());
-    let version = format!("version {}, digest {}", flow.id.version, flow.id.digest);
+    let id = flow.id.clone();
     let is_new = find(call).is_none();
-    let warnings = call.deploy(document, &namespace, &name).await?;
-    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    let warnings = call.deploy(document, &id.namespace, &id.name).await?;
     let view = find(call).ok_or_else(|| unknown(call))?;
-    call.detail = Some(version);
-    response::json(status, &Deployed { view, warnings })
+    call.detail = Some(format!("version {}, digest {}", id.version, id.digest));
+    deployment::answer(is_new, view, warnings)
 }
 
-pub(super) async fn remove(call: &Call<'_>) -> Outcome {
+async fn remove(call: &Call<'_>) -> HandlerResult {
     let [namespace, name] = call.places;
     if call.state.runtime.remove_flow(&call.tenant, namespace, name).await? {
         Ok(response::empty(StatusCode::NO_CONTENT))
@@ -52,9 +142,8 @@ pub(super) async fn remove(call: &Call<'_>) -> Outcome {
     }
 }
 
-/// `POST …/runs[?wait=PT30S]`.
-pub(super) async fn start(call: &mut Call<'_>) -> Outcome {
-    let query = Query::read(call.head, &["wait", "version"])?;
+async fn start(call: &mut Call<'_>) -> HandlerResult {
+    let query = call.query()?;
     let wait = query.text("wait").map(wait_time).transpose()?;
     let input = call.json(limits::INPUT_BYTES).await?;
     let [namespace, name] = call.places;
@@ -67,18 +156,18 @@ pub(super) async fn start(call: &mut Call<'_>) -> Outcome {
 }
 
 /// The answer to a started run: where it will be seen.
-pub(super) fn accepted(id: RunId) -> Outcome {
+pub(super) fn accepted(id: RunId) -> HandlerResult {
     located(id, response::json(StatusCode::ACCEPTED, &json!({ "id": id, "status": Status::Pending })))
 }
 
-fn waited(id: RunId, run: Option<RunView>) -> Outcome {
+fn waited(id: RunId, run: Option<RunView>) -> HandlerResult {
     let Some(run) = run else { return accepted(id) };
     let status = if run.summary.status.is_final() { StatusCode::OK } else { StatusCode::ACCEPTED };
     located(id, response::json(status, &run))
 }
 
-fn located(id: RunId, outcome: Outcome) -> Outcome {
-    let mut response = outcome?;
+fn located(id: RunId, answer: HandlerResult) -> HandlerResult {
+    let mut response = answer?;
     let location = HeaderValue::try_from(format!("/api/v1/runs/{id}")).expect("an id is a legal header");
     response.headers_mut().insert(LOCATION, location);
     Ok(response)

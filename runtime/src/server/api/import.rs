@@ -2,32 +2,68 @@
 
 use hyper::StatusCode;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::limits;
-use super::super::response::{self, Outcome};
+use super::super::response::{self, HandlerResult};
 use super::Call;
+use super::route::Content::{Object, Of};
+use super::route::Permit::For;
+use super::route::{RequestBody, Route};
+use super::shape::{closed, text};
+use crate::Role::Viewer;
 use crate::problem::{Problem, kind};
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Command {
-    command: String,
-}
+pub(super) const ROUTES: &[Route] = &[
+    Route {
+        method: "POST",
+        path: "/api/v1/import/curl",
+        operation: "ImportCurl",
+        permit: For(Viewer),
+        handler: |call| Box::pin(curl(call)),
+        summary: "A command line of curl as a step",
+        query: &[],
+        body: RequestBody::Required(
+            "The whole command line.",
+            Of(|_| closed(&["command"], json!({ "command": text() }))),
+        ),
+        answers: &[(200, "The step, and what it does otherwise", Object)],
+        commands: &[],
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/triggers/sample",
+        operation: "SampleTrigger",
+        permit: For(Viewer),
+        handler: |call| Box::pin(sample(call)),
+        summary: "A sample of a request as variables of a webhook",
+        query: &[],
+        body: RequestBody::Required(
+            "What is known of the request.",
+            Of(|_| {
+                closed(
+                    &[],
+                    json!({
+                        "url": text(), "body": true,
+                        "headers": { "type": "object", "additionalProperties": text() },
+                    }),
+                )
+            }),
+        ),
+        answers: &[(200, "The variables", Object)],
+        commands: &[],
+    },
+];
 
-/// The body is `{"command": "curl …"}`.
-pub(super) async fn curl(call: &mut Call<'_>) -> Outcome {
-    let body = call.json(limits::DOCUMENT_BYTES).await?;
-    let Command { command } = serde_json::from_value(body)
-        .map_err(|error| response::bad_request(format!("the body is not {{\"command\"}}: {error}")))?;
+async fn curl(call: &mut Call<'_>) -> HandlerResult {
+    let Command { command } = call.parsed(limits::DOCUMENT_BYTES, "{\"command\"}").await?;
     let imported = call.state.runtime.import(&call.tenant, "curl", &command).await.map_err(refused)?;
     response::json(StatusCode::OK, &imported)
 }
 
-/// The body is `{"url", "headers", "body"}`, each where there is one.
-pub(super) async fn sample(call: &mut Call<'_>) -> Outcome {
-    let body = call.json(limits::INPUT_BYTES).await?;
-    let variables = call.state.runtime.sample(&call.tenant, &body).await.map_err(refused)?;
+async fn sample(call: &mut Call<'_>) -> HandlerResult {
+    let given: Value = call.parsed(limits::INPUT_BYTES, "{\"url\", \"headers\", \"body\"}").await?;
+    let variables = call.state.runtime.sample(&call.tenant, &given).await.map_err(refused)?;
     response::json(StatusCode::OK, &json!({ "variables": variables }))
 }
 
@@ -37,4 +73,10 @@ fn refused(problem: Problem) -> Problem {
         true => response::bad_request(problem.detail.unwrap_or_default()),
         false => problem,
     }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Command {
+    command: String,
 }

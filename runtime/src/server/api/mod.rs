@@ -1,320 +1,107 @@
-//! The REST API: one file for each resource. Who may call and whose things are meant is settled here, once, before a
-//! resource is asked; [`super::router`] has the table of what there is, [`openapi`] describes it.
+//! The REST API: one file for each resource, which holds its rows and what they do.
+//!
+//! [`RESOURCES`] lists them. [`super::router`] finds a row, [`admission`] lets its caller in, its handler carries it out,
+//! and [`openapi`] describes it. A new resource is a file and a line in the list.
 
+mod admission;
 mod audit;
+mod call;
 mod conceal;
+mod connections;
+mod deployment;
 mod events;
-mod flows;
+pub(super) mod flows;
 mod health;
 mod import;
 mod openapi;
-mod plugins;
+pub(super) mod plugins;
 mod policy;
 mod query;
+mod route;
 mod runs;
+mod schedules;
+mod secrets;
+mod shape;
 mod subscriptions;
 mod tenants;
 mod tokens;
-mod triggers;
+pub(super) mod triggers;
 mod vault;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
-use serde_json::json;
 
 pub(super) use events::EventStream;
+#[cfg(test)]
+pub(crate) use route::Permit;
+pub(crate) use route::Route;
 
-use super::auth::Refused;
+use self::admission::Admission;
+use self::call::Call;
+use super::State;
 use super::body::Payload;
-use super::response::{self, Outcome};
-use super::router::{Endpoint, Permit, Route};
-use super::{State, limits};
-use crate::{Caller, Deed, DeployError, Document, Finding, Problem, Role, TenantId, VaultKind};
+use super::response::HandlerResult;
+use crate::{Caller, Role, TenantId};
 
 /// The header that says whose flows, triggers, runs and plugins a request is about.
 const TENANT: &str = "flowcell-tenant";
 
-/// A request that was let in.
-struct Call<'a> {
-    state: &'a Arc<State>,
-    head: &'a Parts,
-    payload: &'a mut Payload<Incoming>,
-    /// Who asks, as they were let in; what they sent since is looked at when [`Call::body`] has it.
-    caller: Caller,
-    tenant: TenantId,
-    /// What stands in the places of the route's path.
-    places: [&'a str; 2],
-    /// What it is done to, where the path does not say it: for the audit log.
-    target: Option<String>,
-    /// What it came to, in more words than its status: for the audit log.
-    detail: Option<String>,
+/// The rows of every resource.
+const RESOURCES: &[&[Route]] = &[
+    health::ROUTES,
+    openapi::ROUTES,
+    flows::ROUTES,
+    triggers::ROUTES,
+    schedules::ROUTES,
+    subscriptions::ROUTES,
+    runs::ROUTES,
+    events::ROUTES,
+    plugins::ROUTES,
+    secrets::ROUTES,
+    connections::ROUTES,
+    import::ROUTES,
+    tokens::ROUTES,
+    audit::ROUTES,
+    tenants::ROUTES,
+    policy::ROUTES,
+];
+
+/// Every row of the API.
+pub(crate) fn routes() -> impl Iterator<Item = &'static Route> {
+    RESOURCES.iter().copied().flatten()
 }
 
-/// Answers a row of the router's table.
+/// Answers a request that the router has found the row of. `places` are what stands in the places of its path.
 pub(super) async fn answer(
     state: &Arc<State>,
     remote: SocketAddr,
     head: &Parts,
     payload: &mut Payload<Incoming>,
-    route: &Route,
+    route: &'static Route,
     places: [&str; 2],
-) -> Outcome {
-    let endpoint = route.endpoint;
+) -> HandlerResult {
     let Some(role) = route.permit.role() else {
         let (caller, tenant) = (Caller::nobody(), TenantId::default_tenant());
-        let call = &mut Call { state, head, payload, caller, tenant, places, target: None, detail: None };
-        return carry_out(call, endpoint).await;
+        let call =
+            &mut Call { state, head, payload, route, places, caller, tenant, target: None, detail: None };
+        return (route.handler)(call).await;
     };
-    let (action, target) = (format!("{endpoint:?}"), target(places));
-    let deed = |caller: &Caller| Deed {
-        from: Some(remote.ip().to_canonical().to_string()),
-        ..Deed::of(caller, &action, &target)
-    };
-    let caller = match state.access.admit(&state.runtime, remote, head).await {
-        Ok(caller) => caller,
-        Err(Refused { problem, known }) => {
-            deny(state, known.map(|caller| (caller.tenant.clone(), deed(&caller))), &problem).await;
-            return Err(problem);
-        }
-    };
-    let deed = deed(&caller);
-    let tenant = match permitted(state, head, &caller, role, endpoint) {
-        Ok(tenant) => tenant,
-        Err(problem) => {
-            if problem.status == 403 {
-                deny(state, Some((caller.tenant, deed)), &problem).await;
-            }
-            return Err(problem);
-        }
-    };
+    let Admission { caller, tenant, entry } =
+        admission::admit(state, remote, head, route, role, places).await?;
     let conceals = caller.role == Role::Viewer;
-    let entry = match route.permit {
-        Permit::Audited(_) => Some(state.runtime.audit(&tenant, deed).await?),
-        Permit::Open | Permit::For(_) => None,
-    };
-    let call = &mut Call { state, head, payload, caller, tenant, places, target: None, detail: None };
-    let outcome = carry_out(call, endpoint).await;
-    if let Some(mut entry) = entry {
-        entry.target = call.target.take().unwrap_or(entry.target);
-        let (status, detail) = match &outcome {
-            Ok(response) => (response.status().as_u16(), call.detail.take()),
-            // What is wrong inside the host is for its log.
-            Err(problem) if problem.status == 500 => {
-                (500, Some("the host could not do it; its log says why".to_owned()))
-            }
-            Err(problem) => (problem.status, Some(problem.detail.as_ref().unwrap_or(&problem.title).clone())),
-        };
-        // What was done is done: its entry says that nobody knows what it came to.
-        if let Err(problem) = state.runtime.audit_end(entry, status, detail.as_deref()).await {
-            tracing::error!(%problem, "the audit log does not say what a request came to");
-        }
+    let call = &mut Call { state, head, payload, route, places, caller, tenant, target: None, detail: None };
+    let result = (route.handler)(call).await;
+    if let Some(entry) = entry {
+        let (target, detail) = (call.target.take(), call.detail.take());
+        admission::complete(state, entry, target, detail, &result).await;
     }
-    match outcome {
+    match result {
         Ok(response) if conceals => Ok(conceal::addresses(&state.runtime, response).await),
-        outcome => outcome,
+        result => result,
     }
-}
-
-/// Says in the audit log that somebody was not let in, or not let do what they wanted.
-async fn deny(state: &State, who: Option<(Option<TenantId>, Deed)>, problem: &Problem) {
-    match who {
-        Some((tenant, deed)) => {
-            let tenant = tenant.unwrap_or_else(TenantId::default_tenant);
-            state.runtime.audit_denied(&tenant, deed, problem).await;
-        }
-        None => state.runtime.count_denied(),
-    }
-}
-
-/// What the path names.
-fn target(places: [&str; 2]) -> String {
-    let named: Vec<&str> = places.into_iter().filter(|place| !place.is_empty()).collect();
-    named.join("/")
-}
-
-async fn carry_out(call: &mut Call<'_>, endpoint: Endpoint) -> Outcome {
-    match endpoint {
-        Endpoint::Healthz => health::alive(),
-        Endpoint::Readyz => health::ready(call).await,
-        Endpoint::Metrics => health::metrics(call),
-        Endpoint::OpenApi => openapi::document(),
-        Endpoint::ListFlows => flows::list(call),
-        Endpoint::ShowFlow => flows::show(call),
-        Endpoint::PutFlow => flows::put(call).await,
-        Endpoint::RemoveFlow => flows::remove(call).await,
-        Endpoint::StartRun => flows::start(call).await,
-        Endpoint::ListTriggers => triggers::list(call),
-        Endpoint::ShowTrigger => triggers::show(call),
-        Endpoint::PutTrigger => triggers::put(call).await,
-        Endpoint::RemoveTrigger => triggers::remove(call).await,
-        Endpoint::EnableTrigger => triggers::set_enabled(call, true).await,
-        Endpoint::DisableTrigger => triggers::set_enabled(call, false).await,
-        Endpoint::ListSchedules => flows::schedules(call).await,
-        Endpoint::ListSubscriptions => subscriptions::list(call).await,
-        Endpoint::ForgetSubscription => subscriptions::forget(call).await,
-        Endpoint::ListRuns => runs::list(call).await,
-        Endpoint::ShowRun => runs::show(call).await,
-        Endpoint::CancelRun => runs::cancel(call).await,
-        Endpoint::RestartRun => runs::restart(call).await,
-        Endpoint::RunEvents => events::show(call).await,
-        Endpoint::ListPlugins => plugins::list(call),
-        Endpoint::InstallPlugin => plugins::install(call).await,
-        Endpoint::ShowPlugin => plugins::show(call),
-        Endpoint::ShowPluginVersion => plugins::show_version(call),
-        Endpoint::ListSecrets => vault::list(call, VaultKind::Secret),
-        Endpoint::ShowSecret => vault::show(call, VaultKind::Secret),
-        Endpoint::SetSecret => vault::set(call, VaultKind::Secret).await,
-        Endpoint::RemoveSecret => vault::remove(call, VaultKind::Secret).await,
-        Endpoint::ListConnections => vault::list(call, VaultKind::Connection),
-        Endpoint::ShowConnection => vault::show(call, VaultKind::Connection),
-        Endpoint::SetConnection => vault::set(call, VaultKind::Connection).await,
-        Endpoint::RemoveConnection => vault::remove(call, VaultKind::Connection).await,
-        Endpoint::TryPlugin => plugins::try_out(call).await,
-        Endpoint::ImportCurl => import::curl(call).await,
-        Endpoint::SampleTrigger => import::sample(call).await,
-        Endpoint::ListTokens => tokens::list(call).await,
-        Endpoint::ShowToken => tokens::show(call).await,
-        Endpoint::CreateToken => tokens::create(call).await,
-        Endpoint::RemoveToken => tokens::remove(call).await,
-        Endpoint::ListAudit => audit::list(call).await,
-        Endpoint::ListTenants => tenants::list(call),
-        Endpoint::ExplainPolicy => policy::explain(call).await,
-        Endpoint::ExplainPolicyOf => policy::explain_body(call).await,
-    }
-}
-
-/// Whose things are meant, where the caller may do that to them.
-fn permitted(
-    state: &State,
-    head: &Parts,
-    caller: &Caller,
-    role: Role,
-    endpoint: Endpoint,
-) -> Result<TenantId, Problem> {
-    if caller.role < role {
-        return Err(response::forbidden(format!(
-            "the token `{}` has the role {}: {endpoint:?} needs {}, which an admin mints with `flowcell tokens create NAME --role {}`",
-            caller.name,
-            caller.role.as_str(),
-            role.as_str(),
-            role.as_str()
-        )));
-    }
-    tenant(state, head, caller)
-}
-
-fn tenant(state: &State, head: &Parts, caller: &Caller) -> Result<TenantId, Problem> {
-    let own = || caller.tenant.clone();
-    let mut values = head.headers.get_all(TENANT).iter();
-    let (Some(value), None) = (values.next(), values.next()) else {
-        if head.headers.contains_key(TENANT) {
-            return Err(response::bad_request(format!("`{TENANT}` is there twice: whose things are meant?")));
-        }
-        return Ok(own().unwrap_or_else(TenantId::default_tenant));
-    };
-    let name = value.to_str().unwrap_or_default();
-    let tenant = TenantId::from(name);
-    // Which others there are, it does not learn.
-    if let Some(own) = own().filter(|own| *own != tenant) {
-        return Err(response::forbidden(format!(
-            "the token `{}` is of the tenant `{own}` only",
-            caller.name
-        )));
-    }
-    if state.runtime.tenants().contains(&tenant) {
-        return Ok(tenant);
-    }
-    Err(response::no_such(format!("tenant `{name}` on this host; `flowcell tenants list` names them")))
-}
-
-impl Call<'_> {
-    /// The body; it may have taken its time, in which whoever sends it was shut out.
-    async fn body(&mut self, limit: u64) -> Result<Bytes, Problem> {
-        let body = self.payload.read(self.head, limit).await?;
-        match self.state.runtime.still_admits(&self.caller).await? {
-            true => Ok(body),
-            false => Err(response::unauthorized(
-                "the token that the request began with is no longer one of this host",
-            )),
-        }
-    }
-
-    /// The body as JSON; an empty one is null.
-    async fn json(&mut self, limit: u64) -> Result<serde_json::Value, Problem> {
-        let body = self.body(limit).await?;
-        if body.is_empty() {
-            return Ok(serde_json::Value::Null);
-        }
-        serde_json::from_slice(&body)
-            .map_err(|error| response::bad_request(format!("the body is not JSON: {error}")))
-    }
-
-    /// The body as the one document that it must be.
-    async fn document(&mut self) -> Result<Document, Problem> {
-        let body = self.body(limits::DOCUMENT_BYTES).await?;
-        let text = std::str::from_utf8(&body)
-            .map_err(|error| response::bad_request(format!("the document is not UTF-8: {error}")))?;
-        let mut documents = crate::read(text, "body").map_err(|findings| refused(&findings))?;
-        match (documents.pop(), documents.len()) {
-            (Some(document), 0) => Ok(document),
-            (None, _) => Err(response::bad_request("the body holds no document")),
-            (Some(_), others) => Err(response::bad_request(format!(
-                "the body holds {} documents; send each to its own address",
-                others + 1
-            ))),
-        }
-    }
-
-    /// Deploys a document, which must be called what the address says. Gives what should be set right all the same.
-    async fn deploy(&self, document: Document, namespace: &str, name: &str) -> Result<Vec<Finding>, Problem> {
-        let [expected_namespace, expected_name] = self.places;
-        if (namespace, name) != (expected_namespace, expected_name) {
-            return Err(response::bad_request(format!(
-                "the document is called {namespace}/{name}, the address says {expected_namespace}/{expected_name}"
-            )));
-        }
-        let runtime = &self.state.runtime;
-        let documents = std::slice::from_ref(&document);
-        let mut warnings = runtime.check(&self.tenant, documents).await;
-        warnings.retain(|finding| !finding.is_error());
-        warnings.extend(runtime.missing(&self.tenant, documents));
-        runtime.deploy(&self.tenant, vec![document]).await.map_err(|error| match error {
-            DeployError::Findings(findings) => refused(&findings),
-            DeployError::Problem(problem) => problem,
-        })?;
-        Ok(warnings)
-    }
-}
-
-/// What was deployed, with its warnings.
-#[derive(serde::Serialize)]
-struct Deployed<T> {
-    #[serde(flatten)]
-    view: T,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<Finding>,
-}
-
-/// A document that cannot be used, with every reason and its place.
-fn refused(findings: &[Finding]) -> Problem {
-    let first = findings.iter().find(|finding| finding.is_error()).or(findings.first());
-    let detail = match first {
-        None => "the document cannot be used".to_owned(),
-        Some(first) => {
-            let more = match findings.len() - 1 {
-                0 => String::new(),
-                more => format!(" (and {more} more in data.findings)"),
-            };
-            format!("line {}, column {}: {}{more}", first.line, first.column, first.message)
-        }
-    };
-    Problem::new(crate::problem::kind::VALIDATION, "The document is not valid", 400)
-        .detail(detail)
-        .data(json!({ "findings": findings }))
 }
 
 #[cfg(test)]

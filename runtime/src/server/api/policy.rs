@@ -1,12 +1,70 @@
-//! `/api/v1/policy/explain`: what the egress policy says of a request that nobody makes.
+//! `/api/v1/policy/explain`: what the egress policy says of a request. Nothing is sent.
 
 use hyper::StatusCode;
 use serde::Deserialize;
+use serde_json::json;
 
 use super::super::limits;
-use super::super::response::{self, Outcome};
+use super::super::response::{self, HandlerResult};
 use super::Call;
-use super::query::Query;
+use super::route::Content::{Object, Of};
+use super::route::Permit::For;
+use super::route::{RequestBody, Route, optional, required};
+use super::shape::{closed, text};
+use crate::Role::Editor;
+
+pub(super) const ROUTES: &[Route] = &[
+    Route {
+        method: "GET",
+        path: "/api/v1/policy/explain",
+        operation: "ExplainPolicy",
+        permit: For(Editor),
+        handler: |call| Box::pin(explain(call)),
+        summary: "Which egress rule decides about a request",
+        query: &[
+            required("url", "The address that a step would call."),
+            optional("method", "GET without it."),
+        ],
+        body: RequestBody::Nothing,
+        answers: &[(200, "The decision", Object)],
+        commands: &["policy explain"],
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/policy/explain",
+        operation: "ExplainPolicyOf",
+        permit: For(Editor),
+        handler: |call| Box::pin(explain_body(call)),
+        summary: "The same, asked by body",
+        query: &[],
+        body: RequestBody::Required(
+            "The request that a step would send.",
+            Of(|_| {
+                closed(&["url"], json!({ "url": text(), "method": { "type": "string", "default": "GET" } }))
+            }),
+        ),
+        answers: &[(200, "The decision", Object)],
+        commands: &[],
+    },
+];
+
+async fn explain(call: &Call<'_>) -> HandlerResult {
+    let query = call.query()?;
+    let url = query.text("url").ok_or_else(|| {
+        response::bad_request("parameter `url` is missing: it is the address that a step would call")
+    })?;
+    about(call, query.text("method").unwrap_or("GET"), url).await
+}
+
+/// For addresses that are too long for a query.
+async fn explain_body(call: &mut Call<'_>) -> HandlerResult {
+    let question: Question = call.parsed(limits::SMALL_BYTES, "{\"method\", \"url\"}").await?;
+    about(call, &question.method, &question.url).await
+}
+
+async fn about(call: &Call<'_>, method: &str, url: &str) -> HandlerResult {
+    response::json(StatusCode::OK, &call.state.runtime.explain(&call.tenant, method, url).await?)
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,26 +76,4 @@ struct Question {
 
 fn get() -> String {
     "GET".to_owned()
-}
-
-/// By `?url=` and `&method=`.
-pub(super) async fn explain(call: &Call<'_>) -> Outcome {
-    let query = Query::read(call.head, &["url", "method"])?;
-    let url = query.text("url").ok_or_else(|| {
-        response::bad_request("parameter `url` is missing: it is the address that a step would call")
-    })?;
-    about(call, query.text("method").unwrap_or("GET"), url).await
-}
-
-/// By `{"method", "url"}` in the body: for addresses that are long.
-pub(super) async fn explain_body(call: &mut Call<'_>) -> Outcome {
-    let body = call.json(limits::SMALL_BYTES).await?;
-    let question: Question = serde_json::from_value(body).map_err(|error| {
-        response::bad_request(format!("the body is not {{\"method\", \"url\"}}: {error}"))
-    })?;
-    about(call, &question.method, &question.url).await
-}
-
-async fn about(call: &Call<'_>, method: &str, url: &str) -> Outcome {
-    response::json(StatusCode::OK, &call.state.runtime.explain(&call.tenant, method, url).await?)
 }

@@ -1,30 +1,151 @@
-//! `/api/v1/runs`.
+//! `/api/v1/runs`. What happened to a run is in [`super::events`].
 
 use hyper::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::super::response::{self, Outcome};
-use super::query::Query;
+use super::super::response::{self, HandlerResult};
+use super::route::Content::{List, One};
+use super::route::Permit::{Audited, For};
+use super::route::{RequestBody, Route, optional};
+use super::shape::{PROBLEM, Shape, object, text, time};
 use super::{Call, flows};
+use crate::Role::{Editor, Viewer};
 use crate::{Problem, RunFilter, RunId, Status};
 
-pub(super) async fn list(call: &Call<'_>) -> Outcome {
+pub(super) const ROUTES: &[Route] = &[
+    Route {
+        method: "GET",
+        path: "/api/v1/runs",
+        operation: "ListRuns",
+        permit: For(Viewer),
+        handler: |call| Box::pin(list(call)),
+        summary: "Runs, newest first",
+        query: &[
+            optional("flow", "`namespace/name`, or a name in the namespace `default`."),
+            optional("status", "Only those that stand so."),
+            optional("since", "Only those accepted at this time or later, RFC 3339."),
+            optional("cursor", "The `cursor` of the page before."),
+            optional("limit", "At most so many."),
+        ],
+        body: RequestBody::Nothing,
+        answers: &[(200, "A page", List(&RUN_SUMMARY))],
+        commands: &["runs list"],
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/runs/{id}",
+        operation: "ShowRun",
+        permit: For(Viewer),
+        handler: |call| Box::pin(show(call)),
+        summary: "A run with its steps",
+        query: &[],
+        body: RequestBody::Nothing,
+        answers: &[(200, "The run", One(&RUN))],
+        commands: &["runs show"],
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/runs/{id}/cancel",
+        operation: "CancelRun",
+        permit: Audited(Editor),
+        handler: |call| Box::pin(cancel(call)),
+        summary: "Ends a run; one that is over stays as it is",
+        query: &[],
+        body: RequestBody::Nothing,
+        answers: &[(200, "How it stands", One(&RUN_SUMMARY))],
+        commands: &["runs cancel"],
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/runs/{id}/restart",
+        operation: "RestartRun",
+        permit: Audited(Editor),
+        handler: |call| Box::pin(restart(call)),
+        summary: "Starts a new run of the same text with the same input, or from the step that failed",
+        query: &[optional(
+            "from",
+            "`input`, which is usual, or `failed-step`: what came before that counts as done.",
+        )],
+        body: RequestBody::Nothing,
+        answers: &[(202, "The new run", One(&RUN_SUMMARY))],
+        commands: &["runs restart"],
+    },
+];
+
+/// How a run may stand; a step may be skipped too.
+const STATUSES: [&str; 7] =
+    ["pending", "running", "waiting", "suspended", "cancelled", "faulted", "completed"];
+
+pub(super) const RUN_SUMMARY: Shape = Shape {
+    name: "RunSummary",
+    schema: |_| {
+        object(
+            &["id", "status"],
+            json!({
+                "id": text(), "tenant": text(), "flow": text(), "trigger": text(), "status": { "enum": STATUSES },
+                "startedAt": time(), "endedAt": time(),
+            }),
+        )
+    },
+};
+
+pub(super) const RUN: Shape = Shape {
+    name: "Run",
+    schema: |shapes| {
+        let steps = object(
+            &["input", "output", "steps"],
+            json!({
+                "input": true, "output": true, "problem": shapes.refer(&PROBLEM),
+                "steps": { "type": "array", "items": shapes.refer(&STEP) },
+            }),
+        );
+        json!({ "allOf": [shapes.refer(&RUN_SUMMARY), steps] })
+    },
+};
+
+const STEP: Shape = Shape {
+    name: "Step",
+    schema: |shapes| {
+        let problem = shapes.refer(&PROBLEM);
+        let statuses = [&STATUSES[..], &["skipped"]].concat();
+        let attempt =
+            object(&["startedAt"], json!({ "startedAt": time(), "endedAt": time(), "problem": problem }));
+        let cleanup = object(
+            &["status", "attempts"],
+            json!({
+                "status": { "enum": ["running", "waiting", "completed", "faulted"] },
+                "attempts": { "type": "integer" }, "problem": problem, "dueAt": time(),
+            }),
+        );
+        object(
+            &["id", "name", "reference", "status", "attempts", "input", "output"],
+            json!({
+                "id": { "type": "integer" }, "name": text(), "reference": text(), "kind": text(), "plugin": text(),
+                "status": { "enum": statuses }, "input": true, "output": true,
+                "startedAt": time(), "endedAt": time(), "dueAt": time(), "problem": problem,
+                "attempts": { "type": "array", "items": attempt }, "cleanup": cleanup,
+            }),
+        )
+    },
+};
+
+async fn list(call: &Call<'_>) -> HandlerResult {
     let page = call.state.runtime.runs(&call.tenant, filter(call)?).await?;
     response::list(&page.items, page.cursor.as_deref())
 }
 
-pub(super) async fn show(call: &Call<'_>) -> Outcome {
+async fn show(call: &Call<'_>) -> HandlerResult {
     let run = call.state.runtime.run(&call.tenant, id(call)?).await?;
     response::json(StatusCode::OK, &run.ok_or_else(|| unknown(call))?)
 }
 
-pub(super) async fn cancel(call: &Call<'_>) -> Outcome {
+async fn cancel(call: &Call<'_>) -> HandlerResult {
     let run = call.state.runtime.cancel(&call.tenant, id(call)?, "cancelled through the API").await?;
     response::json(StatusCode::OK, &run.ok_or_else(|| unknown(call))?)
 }
 
-pub(super) async fn restart(call: &Call<'_>) -> Outcome {
-    let query = Query::read(call.head, &["from"])?;
+async fn restart(call: &Call<'_>) -> HandlerResult {
+    let query = call.query()?;
     let (runtime, id) = (&call.state.runtime, id(call)?);
     let run = match query.text("from") {
         None | Some("input") => runtime.restart(&call.tenant, id).await?,
@@ -37,7 +158,7 @@ pub(super) async fn restart(call: &Call<'_>) -> Outcome {
     flows::accepted(run.ok_or_else(|| unknown(call))?)
 }
 
-/// The run that the address names. What is no id names no run.
+/// The run that the address names. A text that is no id names no run.
 pub(super) fn id(call: &Call<'_>) -> Result<RunId, Problem> {
     call.places[0].parse().map_err(|_| unknown(call))
 }
@@ -47,7 +168,7 @@ pub(super) fn unknown(call: &Call<'_>) -> Problem {
 }
 
 fn filter(call: &Call<'_>) -> Result<RunFilter, Problem> {
-    let query = Query::read(call.head, &["flow", "status", "since", "cursor", "limit"])?;
+    let query = call.query()?;
     Ok(RunFilter {
         flow: query.text("flow").map(str::to_owned),
         status: query.text("status").map(status).transpose()?,
@@ -58,10 +179,10 @@ fn filter(call: &Call<'_>) -> Result<RunFilter, Problem> {
 }
 
 fn status(text: &str) -> Result<Status, Problem> {
-    const OF_RUNS: &str = "pending, running, waiting, suspended, cancelled, faulted, completed";
     match serde_json::from_value(Value::from(text)) {
         Ok(Status::Skipped) | Err(_) => {
-            Err(response::bad_request(format!("parameter `status`: `{text}` is not one of {OF_RUNS}")))
+            let statuses = STATUSES.join(", ");
+            Err(response::bad_request(format!("parameter `status`: `{text}` is not one of {statuses}")))
         }
         Ok(status) => Ok(status),
     }

@@ -1,34 +1,122 @@
-//! `/api/v1/tokens`: who may use the API. A token is told once, to whoever mints it.
+//! `/api/v1/tokens`: who may use the API. The answer to the caller that mints a token is the only one that has it.
 
 use std::time::Duration;
 
 use hyper::StatusCode;
 use jiff::SignedDuration;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::limits;
-use super::super::response::{self, Outcome};
+use super::super::response::{self, HandlerResult};
 use super::Call;
-use super::query::Query;
+use super::route::Content::{List, Nothing, Of, One};
+use super::route::Permit::{Audited, For};
+use super::route::{RequestBody, Route, optional};
+use super::shape::{Shape, closed, object, text, time};
+use crate::Role::Admin;
 use crate::{NewToken, Problem, Role, TenantId, TokenView};
 
-/// The tenant's; an operator sees those of all tenants too.
-pub(super) async fn list(call: &Call<'_>) -> Outcome {
-    Query::read(call.head, &[])?;
+pub(super) const ROUTES: &[Route] = &[
+    Route {
+        method: "GET",
+        path: "/api/v1/tokens",
+        operation: "ListTokens",
+        permit: For(Admin),
+        handler: |call| Box::pin(list(call)),
+        summary: "The tokens of the tenant; an operator sees those of all tenants too",
+        query: &[],
+        body: RequestBody::Nothing,
+        answers: &[(200, "The tokens", List(&TOKEN))],
+        commands: &["tokens list"],
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/tokens",
+        operation: "CreateToken",
+        permit: Audited(Admin),
+        handler: |call| Box::pin(create(call)),
+        summary: "Mints a token, up to the caller's own role",
+        query: &[],
+        body: RequestBody::Required(
+            "What the token is called, what it opens, and for how long.",
+            Of(|shapes| {
+                closed(
+                    &["name", "role"],
+                    json!({
+                        "name": text(), "role": shapes.refer(&ROLE),
+                        "expiresIn": { "type": "string", "format": "duration" },
+                    }),
+                )
+            }),
+        ),
+        answers: &[(201, "The token, which is told here and never again", One(&MINTED_TOKEN))],
+        commands: &["tokens create"],
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/tokens/{name}",
+        operation: "ShowToken",
+        permit: For(Admin),
+        handler: |call| Box::pin(show(call)),
+        summary: "A token, without itself",
+        query: &[],
+        body: RequestBody::Nothing,
+        answers: &[(200, "The token", One(&TOKEN))],
+        commands: &["tokens show"],
+    },
+    Route {
+        method: "DELETE",
+        path: "/api/v1/tokens/{name}",
+        operation: "RemoveToken",
+        permit: Audited(Admin),
+        handler: |call| Box::pin(remove(call)),
+        summary: "Revokes a token; it opens nothing from then on",
+        query: &[optional("role", "`operator` for a token of all tenants.")],
+        body: RequestBody::Nothing,
+        answers: &[(204, "Revoked", Nothing)],
+        commands: &["tokens delete"],
+    },
+];
+
+pub(super) const ROLE: Shape =
+    Shape { name: "Role", schema: |_| json!({ "enum": ["viewer", "editor", "admin", "operator"] }) };
+
+const TOKEN: Shape = Shape {
+    name: "Token",
+    schema: |shapes| {
+        object(
+            &["name", "role", "tenant", "createdAt", "createdBy", "expiresAt"],
+            json!({
+                "name": text(), "role": shapes.refer(&ROLE), "tenant": { "type": ["string", "null"] },
+                "createdAt": time(), "createdBy": text(),
+                "expiresAt": { "type": ["string", "null"], "format": "date-time" },
+            }),
+        )
+    },
+};
+
+const MINTED_TOKEN: Shape = Shape {
+    name: "MintedToken",
+    schema: |shapes| {
+        let token: Value = (TOKEN.schema)(shapes);
+        json!({ "allOf": [token, object(&["token"], json!({ "token": text() }))] })
+    },
+};
+
+async fn list(call: &Call<'_>) -> HandlerResult {
+    call.query()?;
     response::list(&seen(call).await?, None)
 }
 
-pub(super) async fn show(call: &Call<'_>) -> Outcome {
+async fn show(call: &Call<'_>) -> HandlerResult {
     let name = call.places[0];
     let found = seen(call).await?.into_iter().find(|token| token.name == name);
     response::json(StatusCode::OK, &found.ok_or_else(|| unknown(name))?)
 }
 
-/// The body is `{name, role, expiresIn}`.
-pub(super) async fn create(call: &mut Call<'_>) -> Outcome {
-    let body = call.json(limits::SMALL_BYTES).await?;
-    let Wanted { name, role, expires_in } = serde_json::from_value(body)
-        .map_err(|error| response::bad_request(format!("the body is not {{\"name\", \"role\"}}: {error}")))?;
+async fn create(call: &mut Call<'_>) -> HandlerResult {
+    let TokenRequest { name, role, expires_in } =
+        call.parsed(limits::SMALL_BYTES, "{\"name\", \"role\"}").await?;
     let expires_in = expires_in.as_deref().map(life).transpose()?;
     call.target = Some(name.clone());
     let wanted = NewToken { name, role, expires_in };
@@ -40,9 +128,9 @@ pub(super) async fn create(call: &mut Call<'_>) -> Outcome {
     response::json(StatusCode::CREATED, &answer)
 }
 
-/// `?role=operator` is about those of all tenants.
-pub(super) async fn remove(call: &mut Call<'_>) -> Outcome {
-    let query = Query::read(call.head, &["role"])?;
+/// `?role=operator` is about the tokens of all tenants.
+async fn remove(call: &mut Call<'_>) -> HandlerResult {
+    let query = call.query()?;
     let of_all = match query.text("role") {
         None => false,
         Some("operator") if call.caller.role == Role::Operator => true,
@@ -74,7 +162,7 @@ fn of_tenant<'a>(call: &'a Call<'_>, of_all: bool) -> Option<&'a TenantId> {
 }
 
 fn life(text: &str) -> Result<Duration, Problem> {
-    // Days, as in P90D, are of 24 hours here.
+    // A day, as in P90D, has 24 hours here.
     let span = text.parse::<jiff::Span>().ok().filter(|_| text.starts_with('P'));
     let span = span.and_then(|span| span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok());
     let life = span.filter(SignedDuration::is_positive).and_then(|life| Duration::try_from(life).ok());
@@ -91,7 +179,7 @@ fn unknown(name: &str) -> Problem {
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Wanted {
+struct TokenRequest {
     name: String,
     role: Role,
     expires_in: Option<String>,

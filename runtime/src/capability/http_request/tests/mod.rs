@@ -17,11 +17,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::client::Egress;
-use super::error::{Code, HttpError, Sent};
+use super::error::{Code, HttpError};
 use super::message::{Redirects, Request, Response, SendOptions};
 use super::pool::Shared;
 use crate::config::{AllowRule, Config, Quota};
 use crate::id::TenantId;
+use crate::problem::Sent;
 use server::{Act, Server, answer, ok};
 
 /// Long enough for any of these tests, short enough to see that one hangs.

@@ -14,8 +14,9 @@ use crate::flow::event::{
     ATTEMPTS_PER_STEP, Ask, AttemptRecord, Effect, HOST_DEATHS_PER_STEP, LEFT_BYTES_PER_STEP, Outcome,
     SUSPENSIONS_PER_STEP, Status, Suspension,
 };
-use crate::flow::state::{Body, Turn, timeout};
+use crate::flow::state::{Body, Holder, Turn, timeout};
 use crate::flow::task::Kind;
+use crate::flow::task::kind::{BranchEnd, WayOn};
 use crate::id::PluginRef;
 use crate::problem::{Problem, kind};
 
@@ -187,9 +188,9 @@ fn suspended(turn: &mut Turn<'_>, suspension: Suspension) -> bool {
     let at = turn.at();
     let Body::Call(progress) = turn.body() else { return false };
     progress.suspensions += 1;
-    let held = suspension.state.len();
-    let before = std::mem::replace(&mut progress.held_bytes, held);
-    progress.left_bytes = progress.left_bytes.saturating_add(suspension.state.len());
+    let left = suspension.state.len();
+    let before = std::mem::take(&mut progress.held_bytes);
+    progress.left_bytes = progress.left_bytes.saturating_add(left);
     let refused = progress.refusal(&suspension);
     let timer = suspension.timer_ms.map(Duration::from_millis);
     if !suspension.same_deadline {
@@ -203,8 +204,12 @@ fn suspended(turn: &mut Turn<'_>, suspension: Suspension) -> bool {
     (progress.tries, progress.deaths) = (0, 0);
     let refused =
         refused.map(|detail| Problem::new(kind::RUNTIME, "the step cannot be suspended", 500).detail(detail));
-    turn.let_go_in_branch(before);
-    let refused = refused.or(turn.hold_in_branch(|_| held).err().map(|problem| *problem));
+    turn.let_go_of(before);
+    let held_bytes = turn.hold(Holder::Task, |_| left);
+    if let Body::Call(progress) = turn.body() {
+        progress.held_bytes = held_bytes;
+    }
+    let refused = refused.or(turn.check_held().err().map(|problem| *problem));
     // However much calls back: it had no more time than that.
     if let Some(problem) = refused.or_else(|| is_over.then(|| timeout("the step"))) {
         close_attempt(turn, Some(problem.clone()));
@@ -236,11 +241,8 @@ pub(crate) fn called_back(turn: &mut Turn<'_>, request: &Value) -> bool {
 }
 
 fn hold_event(turn: &mut Turn<'_>, event: &Arc<Value>) -> Result<(), Box<Problem>> {
-    let mut bytes = 0;
-    turn.hold_in_branch(|turn| {
-        bytes = turn.measure(event);
-        bytes
-    })?;
+    let bytes = turn.hold(Holder::Task, |turn| turn.measure(event));
+    turn.check_held()?;
     if let Body::Call(progress) = turn.body() {
         progress.early_bytes = bytes;
     }
@@ -271,11 +273,27 @@ fn resume(turn: &mut Turn<'_>, event: Arc<Value>) {
     }
 }
 
-/// The time that the step waited for has come: that of a suspended one, or the end of a pause between two attempts.
-pub(crate) fn woken(turn: &mut Turn<'_>) {
-    match turn.body() {
-        Body::Call(progress) if progress.waits() => resume(turn, Arc::new(json!({ "kind": "timer" }))),
-        _ => again(turn),
+impl WayOn for Progress {
+    /// A suspended step has waited long enough, or the pause between two attempts is over.
+    fn woken(turn: &mut Turn<'_>) {
+        match turn.body() {
+            Body::Call(progress) if progress.waits() => resume(turn, Arc::new(json!({ "kind": "timer" }))),
+            _ => again(turn),
+        }
+    }
+
+    fn list_done(_: &mut Turn<'_>) {}
+
+    fn caught(_: &mut Turn<'_>, problem: Problem) -> Option<Problem> {
+        Some(problem)
+    }
+
+    fn branch_ended(_: &mut Turn<'_>, _: usize, _: BranchEnd) -> bool {
+        true
+    }
+
+    fn waits_for_branches(&self) -> bool {
+        false
     }
 }
 

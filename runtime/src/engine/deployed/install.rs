@@ -1,0 +1,57 @@
+//! Installing a component for a tenant.
+
+use bytes::Bytes;
+
+use super::Deployer;
+use crate::engine::Runtime;
+use crate::engine::steps::{PluginView, Steps as _, plugin_view};
+use crate::flow::Document;
+use crate::id::TenantId;
+use crate::journal::{PluginRow, Write};
+use crate::problem::{Problem, kind};
+
+impl Runtime {
+    /// Installs a component for a tenant; the same bytes again are nothing new.
+    pub async fn install_plugin(&self, tenant: &TenantId, wasm: &[u8]) -> Result<PluginView, Problem> {
+        self.rooms.deployer.install(tenant, wasm).await
+    }
+}
+
+impl Deployer {
+    async fn install(&self, tenant: &TenantId, wasm: &[u8]) -> Result<PluginView, Problem> {
+        let refused = |reason: String| {
+            Problem::new(kind::VALIDATION, "the component cannot be installed", 400).detail(reason)
+        };
+        let plugins = &self.sandboxes.plugins;
+        let plugin = self.sandboxes.host.install(wasm).await.map_err(|error| refused(error.to_string()))?;
+        if plugins.is_bundled(&plugin.name) {
+            return Err(refused(format!(
+                "the name `{}` belongs to a plugin of the host: choose another one",
+                plugin.name
+            )));
+        }
+        if plugins.has(tenant, &plugin) {
+            return Ok(plugin_view(&plugin));
+        }
+        let row = PluginRow {
+            tenant: tenant.clone(),
+            name: plugin.name.clone(),
+            version: plugin.version.to_string(),
+            wasm: Bytes::copy_from_slice(wasm),
+        };
+        self.deployed.commit(vec![Write::PutPlugin(row)]).await?;
+        let (view, name) = (plugin_view(&plugin), plugin.name.clone());
+        plugins.add(Some(tenant), plugin);
+        // A start of the host may have read flows without the plugin, which it could not use.
+        self.deployed.catalog_mut().renew_flows(tenant, |flow| {
+            if !flow.calls().any(|call| call.plugin.name == name) {
+                return None;
+            }
+            match self.sandboxes.read(tenant, &flow.source, &flow.file).ok()?.pop()? {
+                Document::Flow(flow) => Some(flow),
+                Document::Trigger(_) => None,
+            }
+        });
+        Ok(view)
+    }
+}
