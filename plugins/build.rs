@@ -1,12 +1,5 @@
-//! Compiles the guests to components, for `include_bytes!` in src/lib.rs.
-
-use flowcell_sdk_build::{Target, for_build_script};
+//! Compiles the plugins in the folders beside this script to components, and lists them for lib.rs.
 
 fn main() {
-    // On the path of every request: what they do not import need not be linked for each sandbox.
-    for_build_script(
-        Target::Bare,
-        &["flowcell-plugin-http-request", "flowcell-plugin-http-webhook", "flowcell-plugin-webhook"],
-    );
-    for_build_script(Target::Wasi, &["flowcell-plugin-jq"]);
+    flowcell_sdk_build::bundle_for_build_script();
 }

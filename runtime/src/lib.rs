@@ -26,13 +26,13 @@ pub use clock::Clock;
 pub use config::{AllowRule, Config, ConfigError, Quota, Retention, TenantConfig, TlsConfig};
 pub use engine::{
     Answer, AuditEntry, AuditFilter, AuditView, Callback, Caller, Data, Deed, DeployError, FlowView, Hook,
-    Inbound, List, NewToken, OpenError, Options, PluginView, Role, RunChange, RunFilter, RunSummary, RunView,
-    Runtime, ScheduleView, Shown, SubscriptionView, TokenView, Trial, TrialEnd, TriggerView, VaultKind,
-    VaultView, backup,
+    Imported, Inbound, List, NewToken, OpenError, Options, PluginView, Role, RunChange, RunFilter,
+    RunSummary, RunView, Runtime, ScheduleView, Shown, SubscriptionView, TokenView, Trial, TrialEnd,
+    TriggerView, VaultKind, VaultView, backup,
 };
 pub use flow::{
-    AttemptRecord, CleanupRecord, Document, Durability, Finding, Flow, Imported, Place, Sample,
-    SampleVariable, Severity, Status, StepId, StepRecord, TriggerDocument, import_curl, paths, read, sample,
+    AttemptRecord, CleanupRecord, Document, Durability, Finding, Flow, Place, Severity, Status, StepId,
+    StepRecord, TriggerDocument, paths, read,
 };
 pub use host::{SandboxCost, measure_sandbox};
 pub use id::{FlowId, PluginRef, RunId, TenantId, mint_token};

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::checks::{Draft, Finding};
 use crate::context::Context;
 use crate::descriptor::ActionDescriptor;
 use crate::problem::Problem;
@@ -21,9 +22,17 @@ use crate::problem::Problem;
 pub trait Action {
     /// The name by which flows call it.
     const NAME: &'static str;
+    /// The formats of the texts that it makes steps of; see [`Importing`](crate::Importing).
+    const IMPORTS: &'static [&'static str] = &[];
 
     /// What the descriptor says of it.
     fn describe() -> ActionDescriptor;
+
+    /// What is to be said about an input as it was written; nothing where no function was named for it.
+    fn check(draft: &Draft, ctx: &mut Context) -> Vec<Finding> {
+        let _ = (draft, ctx);
+        vec![]
+    }
 
     /// Carries out the step. `input` is JSON text.
     fn start(input: &str, ctx: &mut Context) -> Result<Outcome, Problem>;

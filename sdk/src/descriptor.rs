@@ -47,6 +47,9 @@ pub struct ActionDescriptor {
     pub wants: Vec<Want>,
     /// Inputs as they may be written.
     pub examples: Vec<Value>,
+    /// The formats of the texts that it makes steps of.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub imports: &'static [&'static str],
 }
 
 /// A trigger.
@@ -68,6 +71,9 @@ pub struct TriggerDescriptor {
     pub subscribes: bool,
     /// Configurations as they may be written.
     pub examples: Vec<Value>,
+    /// Whether it says what it could take out of a sample of a request.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub samples: bool,
 }
 
 /// A capability that is asked for, and why.

@@ -5,7 +5,11 @@ use std::marker::PhantomData;
 use crate::action::Outcome;
 use crate::bindings::action::exports::flowcell::plugin::action;
 use crate::bindings::action::flowcell::plugin::types::{Outcome as WitOutcome, Problem, Suspension};
+use crate::bindings::checking::exports::flowcell::plugin::checks;
+use crate::bindings::importing::exports::flowcell::plugin::importing;
+use crate::bindings::sampling::exports::flowcell::plugin::sampling;
 use crate::bindings::trigger::exports::flowcell::plugin::trigger;
+use crate::checks::Finding;
 use crate::context::Context;
 use crate::host::Here;
 #[cfg(target_os = "unknown")]
@@ -60,6 +64,27 @@ impl<P: Exports> trigger::Guest for Exported<P> {
 
     fn receive(name: String, config: String) -> Result<String, Problem> {
         P::receive(&name, &config, &mut context()).map_err(|problem| problem.into_wit())
+    }
+}
+
+impl<P: Exports> checks::Guest for Exported<P> {
+    fn check(name: String, written: String) -> Vec<checks::Finding> {
+        let found = P::check(&name, &written, &mut context()).into_iter();
+        let finding =
+            |Finding { level, at, says, data }| checks::Finding { level: level.into(), at, says, data };
+        found.map(finding).collect()
+    }
+}
+
+impl<P: Exports> importing::Guest for Exported<P> {
+    fn from_text(name: String, format: String, text: String) -> Result<String, String> {
+        P::import(&name, &format, &text, &mut context())
+    }
+}
+
+impl<P: Exports> sampling::Guest for Exported<P> {
+    fn sample(name: String, given: String) -> Result<String, String> {
+        P::sample(&name, &given, &mut context())
     }
 }
 

@@ -49,6 +49,7 @@ mod action;
 pub mod bindings;
 #[cfg(any(test, all(target_arch = "wasm32", target_os = "unknown")))]
 mod blocks;
+mod checks;
 mod context;
 mod descriptor;
 #[cfg(target_arch = "wasm32")]
@@ -57,6 +58,7 @@ pub mod export;
 mod expression;
 mod host;
 pub mod http;
+mod importing;
 pub mod input;
 pub mod json;
 mod json_schema;
@@ -72,10 +74,12 @@ mod trigger;
 pub mod urlencoded;
 
 pub use action::{Action, Next, Outcome, Wait, Wake};
+pub use checks::{Draft, Finding, PlacedExpression};
 pub use context::{Context, Level};
 pub use descriptor::{ActionDescriptor, Descriptor, TriggerDescriptor, Want};
 pub use expression::Expression;
 pub use http::HttpError;
+pub use importing::{Import, Importing, Sample, Sampling};
 pub use json_schema::JsonSchemaDocument;
 pub use plugin::Exports;
 pub use problem::Problem;
@@ -93,6 +97,7 @@ pub mod prelude {
     pub use serde_json::{Value, json};
 
     pub use crate::action::{Next, Wait, Wake};
+    pub use crate::checks::{Draft, Finding};
     pub use crate::context::{Context, Level};
     pub use crate::expression::Expression;
     pub use crate::http::{HttpError, Redirects, Response};
@@ -105,11 +110,13 @@ pub mod prelude {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::action::{Answer, Outcome};
+    pub use crate::checks::of_config;
     pub use crate::descriptor::{
         ActionDescriptor, Descriptor, TriggerDescriptor, Want, example, plugin_name, schema_in, schema_out,
     };
+    pub use crate::importing::{sample, to_text, unknown_format};
     pub use crate::input::{parse, state};
-    pub use crate::plugin::unknown;
+    pub use crate::plugin::{check, unknown};
     use crate::{Context, Inbound, Problem, Verdict};
 
     /// The request that stands before the host's door.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::checks::{Draft, Finding};
 use crate::context::Context;
 use crate::descriptor::TriggerDescriptor;
 use crate::host::{Head, Here, Host};
@@ -23,9 +24,15 @@ use crate::problem::Problem;
 pub trait Trigger {
     /// The name by which trigger documents use it.
     const NAME: &'static str;
+    /// Whether it reads samples; see [`Sampling`](crate::Sampling).
+    const SAMPLES: bool = false;
 
     /// What the descriptor says of it.
     fn describe() -> TriggerDescriptor;
+
+    /// What is to be said about a configuration as it was written: what the function says that was named for it, and what
+    /// the configuration's type refuses.
+    fn check(draft: &Draft, ctx: &mut Context) -> Vec<Finding>;
 
     /// The trigger was switched on. Refuses a configuration that is not valid; leaves no state unless an `enable`
     /// function was named.

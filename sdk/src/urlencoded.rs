@@ -69,6 +69,15 @@ pub fn push_part(url: &mut String, text: &str) {
     push_encoded(url, text, "%20");
 }
 
+/// A part of a URL as the text that it stands for: what [`push_part`] writes is read. A `+` stays one.
+///
+/// ```
+/// assert_eq!(flowcell_sdk::urlencoded::part("a%2Fb%201+2"), "a/b 1+2");
+/// ```
+pub fn part(text: &str) -> String {
+    decode(&text.replace('+', "%2B"))
+}
+
 fn push_encoded(out: &mut String, text: &str, space: &str) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     for byte in text.bytes() {

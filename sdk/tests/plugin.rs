@@ -60,7 +60,37 @@ fn switch_off(_: Value, state: Subscription, ctx: &mut Context) -> Result<(), Pr
     Ok(())
 }
 
-flowcell_sdk::plugin! { actions: [await_callback, double_it], triggers: [changes], name: "sample", title: "Sample" }
+/// A configuration with limits.
+#[derive(Deserialize, JsonSchema)]
+struct Limits {
+    #[serde(rename = "most")]
+    _most: u32,
+}
+
+/// Something with limits.
+#[flowcell_sdk::trigger(name = "limits", check = has_room)]
+fn limited(_: Limits, _: Inbound, _: &mut Context) -> Result<Verdict, Problem> {
+    Ok(Verdict::start(Value::Null))
+}
+
+fn has_room(draft: &Draft, _: &mut Context) -> Vec<Finding> {
+    let is_zero = draft.value("/most") == Some(&json!(0));
+    is_zero.then(|| Finding::error("/most", "it is zero")).into_iter().collect()
+}
+
+/// Something of the same name.
+#[flowcell_sdk::action(name = "limits", check = has_expressions)]
+fn limits(input: Value, _: &mut Context) -> Result<Value, Problem> {
+    Ok(input)
+}
+
+fn has_expressions(draft: &Draft, _: &mut Context) -> Vec<Finding> {
+    draft.expressions("").map(|one| Finding::warning(&*one.at, format!("`{}` decides", one.text))).collect()
+}
+
+flowcell_sdk::plugin! {
+    actions: [await_callback, double_it, limits], triggers: [changes, limited], name: "sample", title: "Sample",
+}
 
 #[test]
 fn a_waiting_action_resumes_with_its_state() {
@@ -96,9 +126,15 @@ fn an_action_that_never_waits_says_so() {
 fn a_name_that_is_not_there_is_answered_with_those_that_are() {
     let host = MockHost::new();
     let problem = host.run::<Plugin>("double", json!(1)).unwrap_err();
-    assert_eq!(problem.detail_text(), "there is no action `double` in this plugin; it has: await, double-it");
+    assert_eq!(
+        problem.detail_text(),
+        "there is no action `double` in this plugin; it has: await, double-it, limits"
+    );
     let problem = host.receive::<Plugin>("double-it", json!({})).unwrap_err();
-    assert_eq!(problem.detail_text(), "there is no trigger `double-it` in this plugin; it has: changes");
+    assert_eq!(
+        problem.detail_text(),
+        "there is no trigger `double-it` in this plugin; it has: changes, limits"
+    );
 }
 
 #[test]
@@ -110,6 +146,32 @@ fn a_trigger_subscribes_and_unsubscribes() {
     let state = host.enable::<Plugin>("changes", json!({})).unwrap();
     assert_eq!(host.receive::<Plugin>("changes", json!({})).unwrap()["start"]["event"], 4);
     assert_eq!(host.disable::<Plugin>("changes", json!({}), &state), Ok(()));
+}
+
+#[test]
+fn what_a_configurations_type_refuses_is_found_before_it_is_switched_on() {
+    let host = MockHost::new();
+    assert_eq!(host.check_trigger::<Plugin>("limits", json!({ "most": 7 })), []);
+    let found = host.check_trigger::<Plugin>("limits", json!({ "most": "seven" }));
+    assert!(found.len() == 1 && found[0].is_error(), "{found:?}");
+    assert_eq!(
+        host.check_trigger::<Plugin>("limits", json!({ "most": 0 })),
+        [Finding::error("/most", "it is zero")]
+    );
+    // An expression of a trigger is known when it is deployed: it sees the trigger's address.
+    let found = host.check_trigger::<Plugin>("limits", json!({ "most": "${ $task.callback.url }" }));
+    assert!(found[0].is_error(), "{found:?}");
+}
+
+#[test]
+fn an_action_and_a_trigger_of_one_name_are_checked_each_by_its_own() {
+    let host = MockHost::new();
+    assert_eq!(
+        host.check_action::<Plugin>("limits", json!("${ .a }")),
+        [Finding::warning("", "`.a` decides")]
+    );
+    assert_eq!(host.check_action::<Plugin>("double-it", json!(1)), []);
+    assert_eq!(host.check_action::<Plugin>("nothing", json!(1)), []);
 }
 
 #[test]

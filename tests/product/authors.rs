@@ -92,6 +92,9 @@ async fn a_command_line_of_curl_becomes_a_step_that_runs() {
     let refused =
         server.post("/api/v1/import/curl", &json!({ "command": "curl -d @file a" })).await.problem(400);
     assert!(refused["detail"].as_str().unwrap().contains("reads a file"), "{refused}");
+    let expression = json!({ "command": "curl -H 'a: ${ .b }' a.example" });
+    let refused = server.post("/api/v1/import/curl", &expression).await.problem(400);
+    assert!(refused["detail"].as_str().unwrap().starts_with("`headers.a` is `${ … }`"), "{refused}");
     FLOWCELL.command(["import", "curl", "wget x"]).output().await.exited(2).says(&["command line of `wget`"]);
 }
 

@@ -1,11 +1,13 @@
 //! HTTP requests as steps of a flow: the action `http-request`, and `http`, which the language's `call: http` uses.
 //!
 //! Both read what the flow wrote, make a request of it, and make a value of the answer, with what `plugins/http` has for
-//! that. Policy, redirects, time and decompression are the host's.
+//! that. [`curl`] makes a step of a command line. Policy, redirects, time and decompression are the host's.
 
+mod curl;
 mod dsl;
 
 use flowcell_plugin_http::answer::Output;
+use flowcell_plugin_http::checks;
 use flowcell_plugin_http::input::Input;
 use flowcell_plugin_http::pages::{Turn, Turning};
 use flowcell_plugin_http::poll::Polling;
@@ -22,11 +24,17 @@ use flowcell_sdk::problem::kind::VALIDATION;
 #[flowcell_sdk::action(
     name = "http-request",
     resume = asked_again,
+    check = check,
+    imports(curl = curl::step),
     wants(http = "the hosts that the flow names: sends the flow's requests"),
     example = r#"{"url": "https://api.example.com/orders", "method": "POST", "body": {"id": 7}}"#
 )]
 fn http_request(input: Input<'_>, ctx: &mut Context) -> Result<Next<Output, Polling>, Problem> {
     exchange(input, ctx).map_err(named)
+}
+
+fn check(draft: &Draft, _: &mut Context) -> Vec<Finding> {
+    checks::of_request(draft, "")
 }
 
 fn asked_again(left: Polling, _: Wake, ctx: &mut Context) -> Result<Next<Output, Polling>, Problem> {
@@ -102,6 +110,7 @@ use dsl::http;
 
 flowcell_sdk::plugin! {
     actions: [http_request, http],
+    importing: [http_request],
     title: "HTTP request",
     summary: "Requests to HTTP servers, under the tenant's policy.",
 }

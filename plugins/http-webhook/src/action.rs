@@ -5,16 +5,19 @@
 
 use flowcell_plugin_http::checks;
 use flowcell_plugin_http::input::Input as Exchange;
+use flowcell_plugin_http::rules;
 use flowcell_sdk::prelude::*;
 use flowcell_sdk::problem::kind;
 use serde_json::value::RawValue;
 
 use crate::subscription::{self, Unsubscribe};
 
+/// A time that a step may wait, as an example.
+const TIMEOUT: &str = "PT1H";
+
 /// What a flow writes.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-#[schemars(extend("x-checks" = checks::of_subscription()))]
 pub struct Input<'a> {
     /// The request that asks for a call back. It names `${ $task.callback.url }` somewhere.
     #[serde(borrow)]
@@ -70,14 +73,13 @@ pub struct Left {
     name = "http-webhook",
     resume = called_back,
     cancel = unsubscribe,
+    check = check,
     wants(http = "the hosts that the flow names: sends the requests that subscribe and unsubscribe"),
     example = r#"{"subscribe": {"method": "POST", "url": "https://ok.example.com/subs", "body": {"callback": "https://hooks.example.com/callbacks/…"}}, "unsubscribe": {"method": "DELETE", "url": "https://ok.example.com/subs/{{ subscribe.body.id }}"}}"#
 )]
 pub fn http_webhook(input: Input<'_>, ctx: &mut Context) -> Result<Next<Output, Left>, Problem> {
     subscription::check(input.subscribe, input.unsubscribe.as_ref(), ctx)?;
-    if input.timeout.is_some_and(|timeout| timeout.as_duration().is_zero()) {
-        return Err(Problem::validation("`timeout` is zero; give a time such as PT1H"));
-    }
+    input.timeout.map_or(Ok(()), |timeout| rules::timeout(timeout, TIMEOUT))?;
     for (name, expression) in [("failWhen", &input.fail_when), ("progressWhen", &input.progress_when)] {
         if let Some(expression) = expression {
             let named =
@@ -92,6 +94,12 @@ pub fn http_webhook(input: Input<'_>, ctx: &mut Context) -> Result<Next<Output, 
         Some(timeout) => wait.at_most(timeout.as_duration()).into(),
         None => wait.into(),
     })
+}
+
+fn check(draft: &Draft, _: &mut Context) -> Vec<Finding> {
+    let refused = checks::time(draft, "/timeout").and_then(|time| rules::timeout(time, TIMEOUT).err());
+    let refused = refused.map(|breach| Finding::error(breach.at, breach.says));
+    subscription::checked(draft).into_iter().chain(refused).collect()
 }
 
 fn waiting(left: Left) -> Wait<Left> {

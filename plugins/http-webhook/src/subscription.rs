@@ -1,6 +1,7 @@
 //! The two requests: one subscribes, and the other one, made of its answer, ends that.
 
 use flowcell_plugin_http::answer::Output as Exchanged;
+use flowcell_plugin_http::checks;
 use flowcell_plugin_http::input::Input as Exchange;
 use flowcell_plugin_http::request;
 use flowcell_plugin_http::retry::Failed;
@@ -30,6 +31,40 @@ pub fn check(subscribe: &RawValue, unsubscribe: Option<&Value>, ctx: &Context) -
         read(&unsubscribe.to_string(), "unsubscribe")?;
     }
     Ok(())
+}
+
+/// What is to be said about the two requests as they are written.
+pub fn checked(draft: &Draft) -> Vec<Finding> {
+    let mut found = checks::of_request(draft, "/subscribe");
+    if let Some(subscribe @ Value::Object(_)) = draft.value("/subscribe")
+        && !names_the_address(subscribe)
+        && !draft.expressions("/subscribe").any(|expression| expression.text.contains(ADDRESS))
+    {
+        let says = "it does not say where to call: put `${ $task.callback.url }` into its body, its query or its URL";
+        found.push(Finding::warning("/subscribe", says));
+    }
+    found.extend(checks::of_request(draft, "/unsubscribe"));
+    if let Some(unsubscribe @ Value::Object(_)) = draft.value("/unsubscribe")
+        && let Err((text, _)) = template::places_of(unsubscribe)
+    {
+        let says = format!(
+            "what stands in `{{{{ }}}}` is a place in the answer to `subscribe`, such as {{{{ subscribe.body.id }}}}; here is `{text}`"
+        );
+        found.push(Finding::error("/unsubscribe", says));
+    }
+    found
+}
+
+/// What of `$task` is the address.
+const ADDRESS: &str = "callback.url";
+
+fn names_the_address(written: &Value) -> bool {
+    match written {
+        Value::String(text) => text.contains(ADDRESS),
+        Value::Array(items) => items.iter().any(names_the_address),
+        Value::Object(fields) => fields.values().any(names_the_address),
+        _ => false,
+    }
 }
 
 /// Subscribes, and gives the request that ends it.

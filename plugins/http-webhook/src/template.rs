@@ -11,16 +11,21 @@ pub fn fill(value: Value, known: &Value) -> Result<Value, String> {
     fill_in(value, known, false)
 }
 
-/// Whether every place can be read.
+/// Whether every place can be read. The error is a sentence for the author.
 pub fn check(value: &Value) -> Result<(), String> {
+    places_of(value).map_err(|(_, why)| why)
+}
+
+/// The same; the error has the text with the place that cannot be read, and the sentence.
+pub fn places_of(value: &Value) -> Result<(), (&str, String)> {
     match value {
         Value::String(text) => places(text).try_for_each(|part| match part {
             Part::Text(_) => Ok(()),
-            Part::Place(path) => path_of(path).map(drop),
-            Part::Open => Err(open(text)),
+            Part::Place(path) => path_of(path).map(drop).map_err(|why| (text.as_str(), why)),
+            Part::Open => Err((text.as_str(), open(text))),
         }),
-        Value::Array(items) => items.iter().try_for_each(check),
-        Value::Object(fields) => fields.values().try_for_each(check),
+        Value::Array(items) => items.iter().try_for_each(places_of),
+        Value::Object(fields) => fields.values().try_for_each(places_of),
         _ => Ok(()),
     }
 }

@@ -235,3 +235,27 @@ fn each_post_to_a_trigger_starts_a_run_and_nothing_else_does() {
         assert_eq!((&answer["status"], &answer["headers"]["allow"]), (&json!(405), &json!("POST")));
     }
 }
+
+#[test]
+fn what_is_wrong_with_the_two_requests_is_found_before_they_are_sent() {
+    let address = "${ $task.callback.url }";
+    let subscribe = json!({ "method": "POST", "url": SUBS, "body": { "callback": address } });
+    let unsubscribe = json!({ "method": "DELETE", "url": "{{ subscribe.headers.location }}" });
+    let check = |with: Value| {
+        let of_action = host().check_action::<Plugin>("http-webhook", with.clone());
+        assert_eq!(of_action, host().check_trigger::<Plugin>("http-webhook", with));
+        of_action
+    };
+    assert_eq!(check(json!({ "subscribe": subscribe, "unsubscribe": unsubscribe })), []);
+    let nowhere = check(json!({ "subscribe": { "method": "POST", "url": SUBS } }));
+    assert!(nowhere.len() == 1 && !nowhere[0].is_error(), "{nowhere:?}");
+    let wrong = json!({ "url": "{{ subscrib.id }}", "timeout": "PT0S" });
+    let found = check(json!({ "subscribe": subscribe, "unsubscribe": wrong }));
+    let says = "what stands in `{{ }}` is a place in the answer to `subscribe`, such as {{ subscribe.body.id }}; \
+                here is `{{ subscrib.id }}`";
+    assert_eq!(found[1], Finding::error("/unsubscribe", says));
+    assert_eq!(found[0], Finding::error("/unsubscribe/timeout", "it is zero: give a time such as PT10S"));
+    let zero =
+        host().check_action::<Plugin>("http-webhook", json!({ "subscribe": subscribe, "timeout": "PT0S" }));
+    assert_eq!(zero, [Finding::error("/timeout", "it is zero: give a time such as PT1H")]);
+}

@@ -2,7 +2,6 @@
 //! unsubscribes when it is switched off.
 
 use flowcell_plugin_http::answer::Body;
-use flowcell_plugin_http::checks;
 use flowcell_plugin_http::input::Input as Exchange;
 use flowcell_sdk::http::HeaderMap;
 use flowcell_sdk::prelude::*;
@@ -14,7 +13,6 @@ use crate::subscription::{self, Unsubscribe};
 /// What a trigger document writes.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("x-checks" = checks::of_subscription()))]
 pub struct Config {
     /// The request that asks to be called, sent when the trigger is switched on. It names `${ $task.callback.url }`, the
     /// trigger's address, somewhere.
@@ -56,6 +54,7 @@ struct Event {
     event = Event,
     enable = subscribe,
     disable = unsubscribe,
+    check = check,
     wants(http = "the hosts that the trigger names: sends the requests that subscribe and unsubscribe"),
     example = r#"{"subscribe": {"method": "POST", "url": "https://api.example.com/hooks", "body": {"url": "${ $task.callback.url }"}}, "unsubscribe": {"method": "DELETE", "url": "https://api.example.com/hooks/{{ subscribe.body.id }}"}}"#
 )]
@@ -77,6 +76,10 @@ pub fn http_webhook(_config: Config, request: Inbound, _ctx: &mut Context) -> Re
         encoding,
         trigger: request.trigger(),
     }))
+}
+
+fn check(draft: &Draft, _: &mut Context) -> Vec<Finding> {
+    subscription::checked(draft)
 }
 
 fn subscribe(config: Config, ctx: &mut Context) -> Result<Option<Unsubscribe>, Problem> {

@@ -17,7 +17,6 @@ use crate::success::Statuses;
 /// The parameters of a request.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-#[schemars(extend("x-checks" = crate::checks::of_request()))]
 pub struct Input<'a> {
     /// Where to: http or https, at most 8 KiB. Spaces around it are trimmed.
     #[serde(borrow)]
@@ -194,6 +193,20 @@ pub enum ContentType {
 }
 
 impl ContentType {
+    /// Reads one of the names, or a media type.
+    pub fn read(text: &str) -> Option<Self> {
+        Some(match text.trim() {
+            "json" => Self::Json,
+            "text" => Self::Text,
+            "form" => Self::Form,
+            "xml" => Self::Xml,
+            "multipart" => Self::Multipart,
+            "binary" => Self::Binary,
+            media if is_media_type(media) => Self::Media(media.to_owned()),
+            _ => return None,
+        })
+    }
+
     /// As it stands in the header.
     pub fn header(&self) -> &str {
         match self {
@@ -213,17 +226,8 @@ impl<'de> Deserialize<'de> for ContentType {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         const ACCEPTED: &str = "json, text, form, xml, multipart, binary and media types such as text/csv";
         let text = Cow::<'de, str>::deserialize(deserializer)?;
-        Ok(match text.trim() {
-            "json" => Self::Json,
-            "text" => Self::Text,
-            "form" => Self::Form,
-            "xml" => Self::Xml,
-            "multipart" => Self::Multipart,
-            "binary" => Self::Binary,
-            media if is_media_type(media) => Self::Media(media.to_owned()),
-            other => {
-                return Err(de::Error::custom(format!("`{other}` is not accepted; accepted are {ACCEPTED}")));
-            }
+        Self::read(&text).ok_or_else(|| {
+            de::Error::custom(format!("`{}` is not accepted; accepted are {ACCEPTED}", text.trim()))
         })
     }
 }

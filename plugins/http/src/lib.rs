@@ -16,4 +16,5 @@ pub mod poll;
 pub mod request;
 pub mod retry;
 pub mod rows;
+pub mod rules;
 pub mod success;

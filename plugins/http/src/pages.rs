@@ -11,6 +11,7 @@ use crate::answer::{Body, Output};
 use crate::input::{Input, Method};
 use crate::location::{is_credential, joined, origin};
 use crate::rows::Rows;
+use crate::rules;
 
 /// How many pages are asked for, where nothing says otherwise, and at most.
 const PAGES: u32 = 100;
@@ -85,9 +86,8 @@ impl Pages {
         {
             return refused(&format!("`url` has the parameter `{name}` already; leave it out there"));
         }
-        if self.next.is_some() == self.parameter.is_some() {
-            return refused("say how to get to the next page: `next` or `parameter`, one of them");
-        }
+        rules::next_page(self.next.is_some(), self.parameter.is_some())?;
+        self.parameter.as_ref().map_or(Ok(()), |parameter| rules::page_parameter(&parameter.name))?;
         if !(1..=MOST).contains(&self.max.unwrap_or(PAGES)) {
             return refused("`max` is from 1 to 1000");
         }

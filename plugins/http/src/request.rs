@@ -8,11 +8,10 @@ use flowcell_sdk::urlencoded;
 
 use crate::body;
 use crate::input::{ContentType, Input, Method, is_token_byte};
+use crate::rules;
 
 const MAX_URL_BYTES: usize = 8 * 1024;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
-/// Headers that say where a message ends, or whom it is for: the host writes them.
-const FRAMING: [&str; 4] = ["host", "content-length", "transfer-encoding", "connection"];
 
 /// Checks the input, sends the request, and gives the answer or the reason why there is none.
 pub fn send(
@@ -23,8 +22,8 @@ pub fn send(
     let timeout = timeout(input.timeout)?;
     let url = url(&input.url, &input.query.0)?;
     let mut headers = headers(&input.headers.0)?;
-    if let Some(said) = &input.content_type {
-        agree(said, header(&headers, "content-type"))?;
+    if let (Some(said), Some(header)) = (&input.content_type, header(&headers, "content-type")) {
+        rules::content_type(said, header)?;
     }
     let body = match input.body {
         Some(body) => {
@@ -85,12 +84,7 @@ pub fn url(written: &str, query: &[(String, String)]) -> Result<String, Problem>
 }
 
 fn check_url(url: &str) -> Result<(), Problem> {
-    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
-    if !scheme
-        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"))
-    {
-        return Err(Problem::validation("`url` must begin with https:// or http://"));
-    }
+    rules::scheme(url)?;
     if url.len() > MAX_URL_BYTES {
         let why = format!("`url` has {} bytes with its query; at most {MAX_URL_BYTES} are sent", url.len());
         return Err(Problem::validation(why));
@@ -112,11 +106,7 @@ pub fn headers(rows: &[(String, String)]) -> Result<Vec<(String, String)>, Probl
             );
             return Err(Problem::validation(why));
         }
-        if FRAMING.contains(&name.as_str()) {
-            let why =
-                format!("`headers`: `{name}` is written by the host, which frames the request; leave it out");
-            return Err(Problem::validation(why));
-        }
+        rules::framing(&name)?;
         if value.chars().any(|c| c.is_control() && c != '\t') {
             let why =
                 format!("`headers`: the value of `{name}` holds a line break or another control character");
@@ -132,39 +122,20 @@ pub fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str
     headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
 }
 
-/// A `content-type` header must say what `contentType` says. `binary` says how the body is written here; which bytes
-/// they are, the header may say.
-fn agree(said: &ContentType, header: Option<&str>) -> Result<(), Problem> {
-    let Some(header) = header else { return Ok(()) };
-    if *said == ContentType::Binary || body::essence(said.header()) == body::essence(header) {
-        return Ok(());
-    }
-    Err(Problem::validation(format!(
-        "`contentType` says {}, but the header `content-type` says {header}; leave one of them out",
-        said.header()
-    )))
-}
-
 fn check_basic(username: &str, headers: &[(String, String)]) -> Result<(), Problem> {
     if username.contains(':') {
         return Err(Problem::validation(
             "`basic.username` holds a colon, which Basic authentication cannot carry",
         ));
     }
-    match header(headers, "authorization") {
-        Some(_) => Err(Problem::validation(
-            "`basic` and the header `authorization` exclude each other; leave one out",
-        )),
-        None => Ok(()),
-    }
+    // What a connection writes, the host knows.
+    Ok(rules::authorization(true, headers.iter().map(|(name, _)| name.as_str()))?)
 }
 
 fn timeout(said: Option<TimeSpan>) -> Result<Duration, Problem> {
-    match said.map(TimeSpan::as_duration) {
-        None => Ok(DEFAULT_TIMEOUT),
-        Some(Duration::ZERO) => Err(Problem::validation("`timeout` is zero; give a time such as PT10S")),
-        Some(timeout) => Ok(timeout),
-    }
+    let Some(timeout) = said else { return Ok(DEFAULT_TIMEOUT) };
+    rules::timeout(timeout, "PT10S")?;
+    Ok(timeout.as_duration())
 }
 
 /// A URL as it may be shown in an error: without user, password and query.

@@ -9,6 +9,7 @@ use flowcell_sdk::{JsonSchemaDocument, TimeSpan};
 use crate::auth::Auth;
 use crate::cors::Cors;
 use crate::dedupe::Dedupe;
+use crate::path;
 use crate::variables::{self, Variable};
 
 const DEFAULT_WITHIN: Duration = Duration::from_secs(30);
@@ -73,7 +74,6 @@ struct Written {
     /// `none`, `{ basic: { username, password } }`, `{ bearer: { token } }`, `{ header: { name, value } }`, each with `secret` in
     /// the place of what is secret, or `{ signature: { scheme, secret } }`.
     #[serde(default)]
-    #[schemars(extend("format" = "hook-auth"))]
     auth: Auth,
     /// What the caller gets: 200 `ok` at once unless said otherwise.
     #[serde(default)]
@@ -165,8 +165,8 @@ impl TryFrom<Written> for Config {
     type Error = String;
 
     fn try_from(written: Written) -> Result<Self, String> {
-        if written.path.is_some() && matches!(written.auth, Auth::None) {
-            return Err("`path` can be guessed, so it needs `auth`; the minted address needs none".into());
+        if let Some(path) = &written.path {
+            path::check(path, !matches!(written.auth, Auth::None))?;
         }
         let respond = written.respond.map_or_else(
             || Ok(Respond::AtOnce { status: 200, headers: Vec::new(), body: "ok".into() }),

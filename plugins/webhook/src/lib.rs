@@ -8,6 +8,8 @@ mod config;
 mod cors;
 mod dedupe;
 mod judge;
+mod path;
+mod sample;
 mod signature;
 mod variables;
 
@@ -22,6 +24,8 @@ use judge::{Event, Judgement};
 /// event is `{method, path, query, headers, body, trigger}`, or what `variables` lists.
 #[flowcell_sdk::trigger(
     event = Event,
+    check = check,
+    sample = sample::variables,
     example = r#"{"methods": ["POST"], "respond": {"from": "flow", "within": "PT30S"}}"#
 )]
 fn webhook(config: Config, request: Inbound, ctx: &mut Context) -> Result<Verdict, Problem> {
@@ -32,6 +36,10 @@ fn webhook(config: Config, request: Inbound, ctx: &mut Context) -> Result<Verdic
     };
     let verdict = verdict(config, &request, ctx)?;
     Ok(allowed.into_iter().fold(verdict, |verdict, (name, value)| verdict.with_header(name, value)))
+}
+
+fn check(draft: &Draft, _: &mut Context) -> Vec<Finding> {
+    path::checked(draft).into_iter().collect()
 }
 
 /// Whether a browser asks before it sends, which it does without credentials.
@@ -77,6 +85,7 @@ fn starts(only_if: &Expression, event: &Value, ctx: &Context) -> Result<bool, Pr
 
 flowcell_sdk::plugin! {
     triggers: [webhook],
+    sampling: [webhook],
     title: "Webhook",
     summary: "Starts runs from inbound HTTP requests.",
 }

@@ -636,3 +636,16 @@ fn pages_of_listed_origins_may_call_and_others_are_told_nothing() {
         "https://shop.example.com"
     );
 }
+
+#[test]
+fn what_is_wrong_with_a_configuration_is_found_before_it_is_switched_on() {
+    let check = |config: Value| MockHost::new().check_trigger::<Plugin>("webhook", config);
+    assert_eq!(check(json!({ "path": "orders", "auth": { "bearer": { "secret": "s" } } })), []);
+    let found = check(json!({ "accepts": [] }));
+    assert!(found.len() == 1 && found[0].is_error(), "{found:?}");
+    // Once, and where it is.
+    let guessed = "`path` can be guessed, so it needs `auth`; the minted address needs none";
+    assert_eq!(check(json!({ "path": "orders", "accepts": [] })), [Finding::error("/path", guessed)]);
+    let found = check(json!({ "path": "${ $task.callback.url }", "auth": { "bearer": { "secret": "s" } } }));
+    assert_eq!(found.len(), 1, "{found:?}");
+}

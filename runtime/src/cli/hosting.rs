@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::data::DataFolder;
 use super::{Stop, terminal};
 use crate::server::{self, Access, ListenError, Listener};
-use crate::{Clock, Config, Data, Options, Runtime};
+use crate::{Clock, Config, Data, Options, Problem, Runtime};
 
 /// A host that is open and not yet serving.
 pub(super) struct Host {
@@ -100,6 +100,11 @@ pub(super) async fn in_memory(config: Config) -> Result<Runtime, Stop> {
         listeners: vec![],
     };
     Runtime::open(options).await.map_err(|error| Stop::wrong(error.to_string()))
+}
+
+/// A text that a plugin could not read.
+pub(super) fn unread(problem: Problem) -> Stop {
+    Stop::wrong(problem.detail.clone().unwrap_or_else(|| problem.to_string()))
 }
 
 /// `--data`, or the usual folder.

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::{Stop, terminal};
+use super::{Stop, hosting, terminal};
+use crate::{Config, TenantId};
 
 /// Makes parts of a flow of what there is already
 #[derive(clap::Args)]
@@ -28,7 +29,9 @@ enum What {
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Stop> {
     let What::Curl { command, json } = args.what;
-    let imported = crate::import_curl(&command).map_err(Stop::wrong)?;
+    let runtime = hosting::in_memory(Config::local()).await?;
+    let imported = runtime.import(&TenantId::default_tenant(), "curl", &command).await;
+    let imported = imported.map_err(hosting::unread)?;
     for warning in &imported.warnings {
         terminal::note(&format!("warning: {warning}"));
     }

@@ -54,7 +54,7 @@ pub use self::options::{Data, OpenError, Options};
 use self::runs::Runs;
 pub use self::runs::{List, RunFilter, RunView};
 use self::steps::Sandboxes;
-pub use self::steps::{PluginView, Trial, TrialEnd};
+pub use self::steps::{Imported, PluginView, Trial, TrialEnd};
 use self::tenant::{Tenant, Tenants};
 use crate::id::TenantId;
 pub use crate::journal::{Role, VaultKind};

@@ -40,8 +40,6 @@ pub(crate) enum Format {
     RetryPolicy,
     /// In a trigger: the path at which it takes requests.
     HookPath,
-    /// In a trigger: who may call it. Null and `none` are everybody.
-    HookAuth,
     /// A jq program that the plugin evaluates.
     Jq,
     /// Content of the author's own: nothing in it means anything to the host.
@@ -53,8 +51,7 @@ impl Format {
     /// before there were formats.
     const BY_NAME: [(&str, Self); 2] = [("connection", Self::Connection), ("secret", Self::Secret)];
     /// The same for parameters of the input itself, and of nothing in it.
-    const BY_NAME_AT_THE_ROOT: [(&str, Self); 3] =
-        [("retry", Self::RetryPolicy), ("path", Self::HookPath), ("auth", Self::HookAuth)];
+    const BY_NAME_AT_THE_ROOT: [(&str, Self); 2] = [("retry", Self::RetryPolicy), ("path", Self::HookPath)];
 
     fn of(schema: &Value) -> Option<Self> {
         Self::deserialize(schema.get("format")?).ok()
@@ -280,7 +277,7 @@ pub(crate) mod tests {
             "properties": {
                 "all": { "type": "array", "items": { "$ref": "#/$defs/Request" } },
                 "named": { "additionalProperties": { "$ref": "#/$defs/Request" } },
-                "auth": { "format": "hook-auth", "properties": { "key": { "anyOf": [{ "type": "string" }], "format": "secret" } } },
+                "auth": { "properties": { "key": { "anyOf": [{ "type": "string" }], "format": "secret" } } },
                 "path": { "type": "string", "format": "hook-path" },
                 "when": { "type": "string", "format": "jq" },
             },
@@ -302,7 +299,6 @@ pub(crate) mod tests {
             (Format::Connection, "/connection"),
             (Format::RetryPolicy, "/all/0/then/then/retry"),
             (Format::Connection, "/named/x~1y/connection"),
-            (Format::HookAuth, "/auth"),
             (Format::Secret, "/auth/key"),
             (Format::HookPath, "/path"),
             (Format::Jq, "/when"),

@@ -110,11 +110,6 @@ impl CallSite<'_> {
         (at.line, at.column)
     }
 
-    /// `with` as it was written, where it is not one expression.
-    pub(crate) fn written(&self) -> Option<Value> {
-        self.node.map(Node::to_value)
-    }
-
     /// Line and column of the value of `call`.
     pub(crate) fn call_place(&self) -> (u64, u64) {
         (self.call.line, self.call.column)

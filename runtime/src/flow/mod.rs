@@ -16,10 +16,10 @@ mod duration;
 pub mod event;
 mod expression;
 mod finding;
-mod import;
 mod mask;
 mod needs;
 mod node;
+mod paths;
 mod reachable;
 mod reader;
 mod schedule;
@@ -40,12 +40,13 @@ pub use event::{
     Suspension, TimerId, Variables,
 };
 pub use finding::{Finding, Severity};
-pub use import::{Imported, Place, Sample, SampleVariable, curl as import_curl, paths, sample};
 pub(crate) use mask::{Mask, MaskedTexts};
 pub(crate) use needs::Needs;
+pub use paths::{Place, paths};
 pub(crate) use schedule::Schedule;
 pub use state::RunState;
 pub(crate) use state::{CallbackNow, admit};
 pub(crate) use task::reply::is_json;
+pub(crate) use template::{Template, expressions_in};
 pub(crate) use trigger::HookPath;
 pub use trigger::TriggerDocument;

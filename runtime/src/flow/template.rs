@@ -60,6 +60,11 @@ impl Stop {
     }
 }
 
+/// Where a flow would read expressions in a value: JSON pointers.
+pub(crate) fn expressions_in(value: &Value) -> Vec<String> {
+    Template::compile(value).expression_pointers()
+}
+
 impl Template {
     /// Reads a value of a document.
     pub fn compile(value: &Value) -> Template {

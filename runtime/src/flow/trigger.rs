@@ -57,8 +57,6 @@ pub(crate) struct HookPath {
     pub path: String,
     /// A JSON pointer into the document.
     pub pointer: String,
-    /// Whether the trigger says who may call it.
-    pub is_guarded: bool,
 }
 
 /// `name`, `namespace/name` or `namespace/name:version`.
@@ -105,6 +103,11 @@ impl TriggerDocument {
     /// `with` with null where expressions stand, and the JSON pointers to them.
     pub(crate) fn skeleton(&self) -> (Value, Vec<String>) {
         (self.template.skeleton(), self.template.expression_pointers())
+    }
+
+    /// `with` and its expressions.
+    pub(crate) fn template(&self) -> &Template {
+        &self.template
     }
 
     /// The document as it was written.
@@ -208,20 +211,12 @@ fn trigger(
     })
 }
 
-/// The path that a configuration has, and whether it says who may call there.
+/// The path that stands where the contract has one.
 fn hook_path(contract: &Contract, with: &Node) -> Option<HookPath> {
-    let sites = contract.sites(with);
-    let everybody = |node: &Node| match &node.data {
-        Data::Null => true,
-        Data::Text(text) => text == "none",
-        _ => false,
-    };
-    let is_guarded = sites.iter().any(|site| site.format == Format::HookAuth && !everybody(site.node));
-    sites.into_iter().find_map(|site| match (site.format, &site.node.data) {
+    contract.sites(with).into_iter().find_map(|site| match (site.format, &site.node.data) {
         (Format::HookPath, Data::Text(path)) => Some(HookPath {
             path: path.trim_matches('/').to_owned(),
             pointer: format!("/with{}", site.pointer),
-            is_guarded,
         }),
         _ => None,
     })

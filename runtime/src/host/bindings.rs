@@ -24,6 +24,12 @@ use crate::problem::Problem;
 pub(super) const ACTION: &str = "flowcell:plugin/action@0.1.0";
 /// The export with triggers.
 pub(super) const TRIGGER: &str = "flowcell:plugin/trigger@0.1.0";
+/// The export that checks what was written; optional, as the two after it.
+pub(super) const CHECKS: &str = "flowcell:plugin/checks@0.1.0";
+/// The export that makes steps of texts.
+pub(super) const IMPORTING: &str = "flowcell:plugin/importing@0.1.0";
+/// The export that reads samples of requests.
+pub(super) const SAMPLING: &str = "flowcell:plugin/sampling@0.1.0";
 /// The export of the expression guest.
 pub(super) const EXPRESSION: &str = "flowcell:plugin/expression@0.1.0";
 
@@ -72,9 +78,28 @@ pub(crate) struct Suspension {
     pub(crate) wake: String,
 }
 
+/// What a plugin has to say about what was written.
+#[derive(Clone, Debug, ComponentType, Lift, Lower)]
+#[component(record)]
+pub(crate) struct Remark {
+    level: String,
+    /// A JSON pointer.
+    pub(crate) at: String,
+    /// A sentence.
+    pub(crate) says: String,
+    data: Option<String>,
+}
+
+impl Remark {
+    /// Whether such a document is not deployed.
+    pub(crate) fn refuses(&self) -> bool {
+        self.level == "error"
+    }
+}
+
 /// What actions and triggers return: `start` and `resume` an outcome, `enable` bytes, `receive` text, `cancel` and
 /// `disable` nothing.
-pub(super) type Returned<T> = (Result<T, GuestProblem>,);
+pub(super) type Returned<T> = Result<T, GuestProblem>;
 
 #[derive(Debug, ComponentType, Lift)]
 #[component(record)]
@@ -228,8 +253,9 @@ fn judge(
     cx: &StoreContextMut<'_, CallState>,
     program: &str,
 ) -> wasmtime::Result<(Evaluator, evaluator::Key, CallLimits)> {
-    let missing =
-        Misplaced("`evaluate` is there in a step and in a trigger's `receive`, `enable` and `disable`");
+    let missing = Misplaced(
+        "`evaluate` is there in a step, in a trigger's `receive`, `enable` and `disable`, and where a text is read",
+    );
     let Expressions { evaluator, tenant } = cx.data().reach.expressions().cloned().ok_or(missing)?;
     let left = CallLimits {
         memory_bytes: cx.data().meter.memory_limit() as u64,

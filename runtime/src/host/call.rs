@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use wasmtime::Store;
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Lift, Lower};
 
-use super::bindings::{GuestProblem, Outcome};
+use super::bindings::{GuestProblem, Outcome, Remark};
 use super::fault::{self, Fault};
 use super::limits::{CallLimits, fuel};
 use super::plugin::Plugin;
@@ -107,7 +107,41 @@ impl Host {
         self.call(call, export, (name, config)).await.map(Called::settled)
     }
 
-    /// Makes a sandbox, calls an export in it and drops it.
+    /// What a plugin has to say about what was written, JSON text; see wit/checks.wit.
+    pub(crate) async fn check(
+        &self,
+        call: Call<'_>,
+        written: &str,
+    ) -> Result<Called<Vec<Remark>>, HostError> {
+        let (name, plugin) = (call.name, call.plugin);
+        match plugin.exports.check() {
+            Some(export) => self.call(call, export, (name, written)).await,
+            None => Ok(Called { result: Ok(vec![]), usage: Usage::default(), logs: vec![] }),
+        }
+    }
+
+    /// A step out of a text, JSON text; see wit/importing.wit.
+    pub(crate) async fn import(
+        &self,
+        call: Call<'_>,
+        format: &str,
+        text: &str,
+    ) -> Result<Called<Result<String, String>>, HostError> {
+        let (name, export) = (call.name, call.plugin.exports.from_text()?);
+        self.call(call, export, (name, format, text)).await
+    }
+
+    /// Variables out of a sample of a request, JSON text both; see wit/sampling.wit.
+    pub(crate) async fn sample(
+        &self,
+        call: Call<'_>,
+        given: &str,
+    ) -> Result<Called<Result<String, String>>, HostError> {
+        let (name, export) = (call.name, call.plugin.exports.sample()?);
+        self.call(call, export, (name, given)).await
+    }
+
+    /// Makes a sandbox, calls an export in it and drops it. `R`: what the export returns.
     async fn call<P, R>(
         &self,
         Call { plugin, reach, limits, .. }: Call<'_>,
@@ -116,7 +150,8 @@ impl Host {
     ) -> Result<Called<R>, HostError>
     where
         P: ComponentNamedList + Lower + Send + Sync,
-        R: ComponentNamedList + Lift + Send + Sync + 'static,
+        R: Lift + Send + Sync + 'static,
+        (R,): ComponentNamedList + Lift,
     {
         let started = Instant::now();
         let state = CallState::new(reach, &limits);
@@ -125,19 +160,20 @@ impl Host {
         let mut store = store::store(self, state, limits.cpu)?;
         let work = async {
             let instance = plugin.pre.instantiate_async(&mut store).await?;
-            let function = instance.get_typed_func::<P, R>(&mut store, export)?;
-            function.call_async(&mut store, params).await
+            let function = instance.get_typed_func::<P, (R,)>(&mut store, export)?;
+            let (returned,) = function.call_async(&mut store, params).await?;
+            Ok(returned)
         };
         let result = timeout_at(deadline, work).await;
         finish(store, result, started, &limits)
     }
 }
 
-impl<T> Called<(Result<T, GuestProblem>,)> {
+impl<T> Called<Result<T, GuestProblem>> {
     /// The guest's own problem is one as any other.
     fn settled(self) -> Called<T> {
         let Self { result, usage, logs } = self;
-        Called { result: result.and_then(|(result,)| result.map_err(Problem::from)), usage, logs }
+        Called { result: result.and_then(|result| result.map_err(Problem::from)), usage, logs }
     }
 }
 

@@ -62,6 +62,9 @@ pub(crate) struct ActionDescriptor {
     /// Whether a repeat does no harm.
     #[serde(default)]
     pub idempotent: bool,
+    /// The formats of the texts that it makes steps of.
+    #[serde(default)]
+    pub imports: Vec<String>,
 }
 
 /// One trigger.
@@ -92,6 +95,9 @@ pub(crate) struct TriggerDescriptor {
     /// Whether `enable` and `disable` do something in the world.
     #[serde(default)]
     pub subscribes: bool,
+    /// Whether it says what it could take out of a sample of a request.
+    #[serde(default)]
+    pub samples: bool,
 }
 
 #[derive(Deserialize)]
@@ -211,11 +217,6 @@ impl Schema {
         }
         let errors = self.validator.iter_errors(value).take(MAX_FINDINGS);
         Err(errors.flat_map(|error| self.findings(&error)).collect())
-    }
-
-    /// What it was compiled from.
-    pub(super) fn source(&self) -> &Value {
-        &self.source
     }
 
     /// The schemas that a plugin judges by later, of an input: a JSON pointer and why one cannot be used. The schema marks their

@@ -5,7 +5,7 @@ use wasmtime::component::{Component, ComponentExportIndex, ComponentNamedList, I
 use wasmtime::{AsContextMut, Store};
 
 use super::HostError;
-use super::bindings::{ACTION, EXPRESSION, Outcome, Returned, TRIGGER};
+use super::bindings::{ACTION, CHECKS, EXPRESSION, IMPORTING, Outcome, Remark, Returned, SAMPLING, TRIGGER};
 use super::install::InstallError;
 use super::store::CallState;
 
@@ -13,6 +13,9 @@ use super::store::CallState;
 pub(super) struct Exports {
     action: Option<ActionExports>,
     trigger: Option<TriggerExports>,
+    check: Option<ComponentExportIndex>,
+    from_text: Option<ComponentExportIndex>,
+    sample: Option<ComponentExportIndex>,
 }
 
 /// The functions of [`ACTION`].
@@ -38,6 +41,19 @@ impl Exports {
 
     pub(super) fn trigger(&self) -> Result<&TriggerExports, HostError> {
         self.trigger.as_ref().ok_or(HostError::NoExport("triggers"))
+    }
+
+    /// Absent where the plugin checks nothing.
+    pub(super) fn check(&self) -> Option<&ComponentExportIndex> {
+        self.check.as_ref()
+    }
+
+    pub(super) fn from_text(&self) -> Result<&ComponentExportIndex, HostError> {
+        self.from_text.as_ref().ok_or(HostError::NoExport("`importing`"))
+    }
+
+    pub(super) fn sample(&self) -> Result<&ComponentExportIndex, HostError> {
+        self.sample.as_ref().ok_or(HostError::NoExport("`sampling`"))
     }
 
     /// The error is worded for the component's author.
@@ -69,20 +85,40 @@ impl Exports {
         if action.is_none() && trigger.is_none() {
             return Err(InstallError::NoExport);
         }
-        Ok(Self { action, trigger })
+        let optional = |name, of: &'static str| interface(name).map(|found| function(&found, of)).transpose();
+        Ok(Self {
+            action,
+            trigger,
+            check: optional(CHECKS, "check")?,
+            from_text: optional(IMPORTING, "from-text")?,
+            sample: optional(SAMPLING, "sample")?,
+        })
     }
 
     /// Compares every function with the type that the host will call it by.
-    pub(super) fn check(&self, instance: &Instance, store: &mut Store<CallState>) -> Result<(), WrongExport> {
+    pub(super) fn compare(
+        &self,
+        instance: &Instance,
+        store: &mut Store<CallState>,
+    ) -> Result<(), WrongExport> {
         if let Some(action) = &self.action {
-            check::<(&str, &str), Returned<Outcome>>(instance, store, &action.start, "start")?;
-            check::<(&str, &[u8], &str), Returned<Outcome>>(instance, store, &action.resume, "resume")?;
-            check::<(&str, &[u8], &str), Returned<()>>(instance, store, &action.cancel, "cancel")?;
+            compare::<(&str, &str), Returned<Outcome>>(instance, store, &action.start, "start")?;
+            compare::<(&str, &[u8], &str), Returned<Outcome>>(instance, store, &action.resume, "resume")?;
+            compare::<(&str, &[u8], &str), Returned<()>>(instance, store, &action.cancel, "cancel")?;
         }
         if let Some(trigger) = &self.trigger {
-            check::<(&str, &str), Returned<Vec<u8>>>(instance, store, &trigger.enable, "enable")?;
-            check::<(&str, &str, &[u8]), Returned<()>>(instance, store, &trigger.disable, "disable")?;
-            check::<(&str, &str), Returned<String>>(instance, store, &trigger.receive, "receive")?;
+            compare::<(&str, &str), Returned<Vec<u8>>>(instance, store, &trigger.enable, "enable")?;
+            compare::<(&str, &str, &[u8]), Returned<()>>(instance, store, &trigger.disable, "disable")?;
+            compare::<(&str, &str), Returned<String>>(instance, store, &trigger.receive, "receive")?;
+        }
+        if let Some(export) = &self.check {
+            compare::<(&str, &str), Vec<Remark>>(instance, store, export, "check")?;
+        }
+        if let Some(export) = &self.from_text {
+            compare::<(&str, &str, &str), Result<String, String>>(instance, store, export, "from-text")?;
+        }
+        if let Some(export) = &self.sample {
+            compare::<(&str, &str), Result<String, String>>(instance, store, export, "sample")?;
         }
         Ok(())
     }
@@ -111,7 +147,8 @@ impl WrongExport {
     }
 }
 
-fn check<P, R>(
+/// `R`: what it returns.
+fn compare<P, R>(
     instance: &Instance,
     store: &mut Store<CallState>,
     export: &ComponentExportIndex,
@@ -119,9 +156,10 @@ fn check<P, R>(
 ) -> Result<(), WrongExport>
 where
     P: ComponentNamedList + Lower,
-    R: ComponentNamedList + Lift,
+    R: Lift + 'static,
+    (R,): ComponentNamedList,
 {
-    match instance.get_typed_func::<P, R>(store.as_context_mut(), export) {
+    match instance.get_typed_func::<P, (R,)>(store.as_context_mut(), export) {
         Ok(_) => Ok(()),
         Err(error) => Err(WrongExport::new(function, &error)),
     }

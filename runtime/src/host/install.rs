@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use wasmtime::component::{Component, InstancePre};
 
-use super::bindings::{self, ACTION, TRIGGER};
+use super::bindings::{self, ACTION, IMPORTING, SAMPLING, TRIGGER};
 use super::descriptor::{Descriptor, Schema};
 use super::exports::{Exports, WrongExport};
 use super::limits::CallLimits;
@@ -89,17 +89,30 @@ pub(super) async fn install(host: &Host, wasm: &[u8]) -> Result<Arc<Plugin>, Ins
     let Linked { component, pre, digest } = link(host, wasm).await?;
     let exports = Exports::find(&component)?;
     let descriptor = describe(host, &component, &exports).await?;
+    let promised =
+        |says: bool, is_there: bool, name: &str, what: &str, interface: &str| match says && !is_there {
+            true => Err(InstallError::Descriptor(format!(
+                "`{name}` {what}, but the component does not export `{interface}`"
+            ))),
+            false => Ok(()),
+        };
     let actions = descriptor.actions.iter().map(|action| {
-        let input = schema(&action.input, "input", &action.name)?;
-        Ok(Action { name: action.name.clone(), input })
+        let (name, imports) = (action.name.clone(), action.imports.clone());
+        promised(!imports.is_empty(), exports.from_text().is_ok(), &name, "imports texts", IMPORTING)?;
+        let input = schema(&action.input, "input", &name)?;
+        Ok(Action { name, imports, input })
     });
     let triggers = descriptor.triggers.iter().map(|trigger| {
-        let config = schema(&trigger.config, "config", &trigger.name)?;
-        Ok(Trigger { name: trigger.name.clone(), subscribes: trigger.subscribes, config })
+        let (name, samples) = (trigger.name.clone(), trigger.samples);
+        promised(samples, exports.sample().is_ok(), &name, "reads samples", SAMPLING)?;
+        let config = schema(&trigger.config, "config", &name)?;
+        Ok(Trigger { name, subscribes: trigger.subscribes, samples, config })
     });
+    let (actions, triggers): (Vec<_>, Vec<_>) =
+        (actions.collect::<Result<_, InstallError>>()?, triggers.collect::<Result<_, InstallError>>()?);
     Ok(Arc::new(Plugin {
-        actions: actions.collect::<Result<_, InstallError>>()?,
-        triggers: triggers.collect::<Result<_, InstallError>>()?,
+        actions,
+        triggers,
         name: descriptor.name.clone(),
         version: descriptor.version.clone(),
         digest,
@@ -189,7 +202,7 @@ async fn describe(host: &Host, component: &Component, exports: &Exports) -> Resu
     let mut store = store::store(host, CallState::new(Reach::Nothing, &DESCRIBE), DESCRIBE.cpu)?;
     let call = async {
         let instance = pre.instantiate_async(&mut store).await?;
-        exports.check(&instance, &mut store)?;
+        exports.compare(&instance, &mut store)?;
         let describe = instance
             .get_typed_func::<(), (String,)>(&mut store, exports.describe())
             .map_err(|error| WrongExport::new("describe", &error))?;

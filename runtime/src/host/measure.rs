@@ -89,7 +89,7 @@ async fn kept_calls(host: &Host, plugin: &Plugin, reach: &Reach, calls: u32) -> 
     let started = Instant::now();
     for _ in 0..calls {
         store.set_fuel(fuel(limits.cpu)).map_err(|error| error.to_string())?;
-        let function = instance.get_typed_func::<(&str, &str), Returned<Outcome>>(&mut store, export);
+        let function = instance.get_typed_func::<(&str, &str), (Returned<Outcome>,)>(&mut store, export);
         let called =
             function.map_err(|error| error.to_string())?.call_async(&mut store, (ACTION, INPUT)).await;
         called.map_err(|error| error.to_string())?.0.map_err(|problem| format!("{problem:?}"))?;

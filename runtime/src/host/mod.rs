@@ -7,8 +7,6 @@
 //! Invariants: a sandbox is never shared by two calls (the expression guest's excepted, within one tenant and flow);
 //! no call runs without a limit on memory, CPU and time; an interrupted or trapped sandbox is dropped.
 
-mod advice;
-mod annotation;
 mod bindings;
 mod cache;
 mod call;
@@ -33,7 +31,7 @@ use tokio::sync::{Mutex, Semaphore};
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
-pub(crate) use self::bindings::{Outcome, Suspension};
+pub(crate) use self::bindings::{Outcome, Remark, Suspension};
 pub(crate) use self::cache::CacheDir;
 pub(crate) use self::call::{Call, Called, Usage};
 pub(crate) use self::evaluator::Evaluator;
@@ -46,7 +44,6 @@ pub(crate) use self::reach::{Arrival, Expressions, Grants, Reach, StepContext, S
 use self::sandbox::Sandbox;
 use self::store::CallState;
 use crate::capability::wasi;
-pub(crate) use advice::Check;
 
 /// How much room guests have on this host, all tenants together.
 #[derive(Clone, Debug)]

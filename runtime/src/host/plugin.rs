@@ -8,7 +8,6 @@ use semver::Version;
 use serde_json::Value;
 use wasmtime::component::InstancePre;
 
-use super::advice::Check;
 use super::descriptor::{Descriptor, Schema};
 use super::exports::Exports;
 use super::store::CallState;
@@ -34,6 +33,8 @@ pub(crate) struct Plugin {
 pub(crate) struct Action {
     /// Its name in the plugin.
     pub name: String,
+    /// The formats of the texts that it makes steps of.
+    pub imports: Vec<String>,
     pub(super) input: Schema,
 }
 
@@ -53,11 +54,6 @@ impl Action {
     pub(crate) fn wrong_schemas(&self, known: &Value) -> Vec<(String, String)> {
         self.input.wrong_schemas(known)
     }
-
-    /// What the plugin says about inputs that are written so, each with the part that it looks at and where that is.
-    pub(crate) fn checks(&self, written: &Value) -> Vec<(Check, String, Value)> {
-        self.input.checks(written)
-    }
 }
 
 /// One of a plugin's triggers.
@@ -67,6 +63,8 @@ pub(crate) struct Trigger {
     pub name: String,
     /// Whether `enable` and `disable` do something in the world.
     pub subscribes: bool,
+    /// Whether it says what it could take out of a sample of a request.
+    pub samples: bool,
     pub(super) config: Schema,
 }
 
@@ -81,14 +79,19 @@ impl Trigger {
     pub(crate) fn wrong_schemas(&self, known: &Value) -> Vec<(String, String)> {
         self.config.wrong_schemas(known)
     }
-
-    /// As [`Action::checks`].
-    pub(crate) fn checks(&self, written: &Value) -> Vec<(Check, String, Value)> {
-        self.config.checks(written)
-    }
 }
 
 impl Plugin {
+    /// The action that makes steps of texts in this format.
+    pub(crate) fn importer(&self, format: &str) -> Option<&Action> {
+        self.actions.iter().find(|action| action.imports.iter().any(|known| known == format))
+    }
+
+    /// The trigger that reads samples of requests.
+    pub(crate) fn sampler(&self) -> Option<&Trigger> {
+        self.triggers.iter().find(|trigger| trigger.samples)
+    }
+
     /// The action of that name; without a name, the only one or the one that is named like the plugin. The error is a sentence that lists them.
     pub(crate) fn action(&self, name: Option<&str>) -> Result<&Action, String> {
         let names: Vec<&str> = self.actions.iter().map(|action| action.name.as_str()).collect();

@@ -29,6 +29,8 @@ pub(crate) enum Reach {
         /// What it may use of its tenant's vault.
         credentials: Credentials,
     },
+    /// Reading what somebody wrote: expressions.
+    Read(Expressions),
     /// Nothing: a guest that describes itself, or that evaluates an expression.
     Nothing,
 }
@@ -114,7 +116,7 @@ impl Reach {
     pub(super) fn expressions(&self) -> Option<&Expressions> {
         match self {
             Self::Step(_, grants) | Self::Switch(_, grants) => Some(&grants.expressions),
-            Self::Judge { expressions, .. } => Some(expressions),
+            Self::Judge { expressions, .. } | Self::Read(expressions) => Some(expressions),
             Self::Nothing => None,
         }
     }

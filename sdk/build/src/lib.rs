@@ -1,8 +1,9 @@
 //! Turns plugin packages into WebAssembly components.
 //!
-//! Two callers: build scripts of crates that carry components ([`for_build_script`]), and tools for authors
-//! ([`build_plugin`]). Both make one cargo call for a [`Target`]; a missing one is installed where rustup is there. What a component may import is not checked here: the host does that.
+//! Two callers: build scripts of crates that carry components ([`for_build_script`], [`bundle_for_build_script`]), and
+//! tools for authors ([`build_plugin`]). Both make one cargo call for a [`Target`]; a missing one is installed where rustup is there. What a component may import is not checked here: the host does that.
 
+mod bundle;
 mod cargo;
 mod target;
 
@@ -53,6 +54,9 @@ pub enum BuildError {
     /// The folder is no plugin.
     #[error("{0} has no Cargo.toml; name the folder of a plugin, or make one with `flowcell plugin new`")]
     NoPlugin(PathBuf),
+    /// Which plugins there are cannot be said.
+    #[error("the plugins of the bundle cannot be found: {0}")]
+    Metadata(String),
     /// Something that a build script always has is missing.
     #[error("{0} is not set; `for_build_script` is for build scripts, which cargo calls")]
     Environment(&'static str),
@@ -82,8 +86,46 @@ pub enum BuildError {
 /// use flowcell_sdk_build::{Target, for_build_script};
 /// for_build_script(Target::Bare, &["flowcell-plugin-webhook"]);
 /// ```
-#[expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
 pub fn for_build_script(target: Target, packages: &[&str]) -> Vec<Component> {
+    or_exit(build_for_script(target, packages))
+}
+
+/// For a build script: builds the plugin in each folder beside the script, and writes OUT_DIR/bundle.rs, a slice of
+/// `Bundled { name, wasm }` for `include!`. A folder is a plugin whose Cargo.toml has `[package.metadata.flowcell]` with
+/// `target = "bare"`, or `"wasi"` where it needs a clock, randomness or standard output. Everything else is as in
+/// [`for_build_script`].
+///
+/// ```no_run
+/// // In build.rs; the crate says include!(concat!(env!("OUT_DIR"), "/bundle.rs")).
+/// flowcell_sdk_build::bundle_for_build_script();
+/// ```
+#[expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
+pub fn bundle_for_build_script() {
+    let folder = or_exit(variable("CARGO_MANIFEST_DIR"));
+    // A folder that is new is a plugin that is new.
+    println!("cargo::rerun-if-changed={}", folder.display());
+    let mut components = vec![];
+    for (target, packages) in or_exit(bundle::guests(&workspace_manifest(&folder), &folder)) {
+        let packages: Vec<_> = packages.iter().map(String::as_str).collect();
+        if !packages.is_empty() {
+            components.extend(or_exit(build_for_script(target, &packages)));
+        }
+    }
+    let path = or_exit(variable("OUT_DIR")).join("bundle.rs");
+    let written = std::fs::write(&path, bundle::list(&components));
+    or_exit(written.map_err(|source| BuildError::Write { path, source }));
+}
+
+#[expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
+fn or_exit<T>(result: Result<T, BuildError>) -> T {
+    result.unwrap_or_else(|error| {
+        println!("cargo::error={error}");
+        std::process::exit(1)
+    })
+}
+
+#[expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
+fn build_for_script(target: Target, packages: &[&str]) -> Result<Vec<Component>, BuildError> {
     let target = match target.ensure() {
         Err(error) if target == Target::Bare => {
             println!("cargo::warning={error}; until then {} is built over WASI", packages.join(", "));
@@ -91,18 +133,11 @@ pub fn for_build_script(target: Target, packages: &[&str]) -> Vec<Component> {
         }
         _ => target,
     };
-    match build_in_workspace(target, packages) {
-        Ok((components, sources)) => {
-            for source in sources {
-                println!("cargo::rerun-if-changed={}", source.display());
-            }
-            components
-        }
-        Err(error) => {
-            println!("cargo::error={error}");
-            std::process::exit(1);
-        }
+    let (components, sources) = build_in_workspace(target, packages)?;
+    for source in sources {
+        println!("cargo::rerun-if-changed={}", source.display());
     }
+    Ok(components)
 }
 
 /// Builds the plugin in a folder with the profile `release`, and puts its component to `FOLDER/NAME.wasm`. The

@@ -5,11 +5,11 @@ use quote::{quote, quote_spanned};
 use syn::Result;
 use syn::spanned::Spanned;
 
-use crate::attribute::Attribute;
+use crate::attribute::{Attribute, Format};
 use crate::documentation::Documentation;
 use crate::signature::{Shape, Signature};
 
-const KEYS: &[&str] = &["name", "idempotent", "wants", "example", "resume", "cancel"];
+const KEYS: &[&str] = &["name", "idempotent", "wants", "example", "resume", "cancel", "check", "imports"];
 const SHAPE: Shape = Shape {
     what: "an action",
     parameters: &["input: Input", "ctx: &mut Context"],
@@ -25,7 +25,9 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
     let (name, input) = (attribute.name(ident), &parameters[0]);
     let (idempotent, wants, examples) = (attribute.idempotent, attribute.wants(), attribute.examples());
     let answer = quote_spanned!(output.span()=> <#output as ::flowcell_sdk::__private::Answer>);
-    let waiting = waiting(&attribute);
+    let (waiting, check) = (waiting(&attribute), check(&attribute));
+    let formats = attribute.imports.iter().map(|format| &format.name);
+    let importing = importing(&attribute, ident);
     Ok(quote! {
         #function
 
@@ -35,6 +37,7 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
 
         impl ::flowcell_sdk::Action for #ident {
             const NAME: &'static str = #name;
+            const IMPORTS: &'static [&'static str] = &[#(#formats),*];
 
             fn describe() -> ::flowcell_sdk::__private::ActionDescriptor {
                 ::flowcell_sdk::__private::ActionDescriptor {
@@ -46,6 +49,7 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
                     idempotent: #idempotent,
                     wants: #wants,
                     examples: #examples,
+                    imports: <Self as ::flowcell_sdk::Action>::IMPORTS,
                 }
             }
 
@@ -58,6 +62,50 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
             }
 
             #waiting
+
+            #check
+        }
+
+        #importing
+    })
+}
+
+/// `check` where the attribute names a function for it.
+fn check(attribute: &Attribute) -> Option<TokenStream> {
+    let function = attribute.check.as_ref()?;
+    Some(quote_spanned! {function.span()=>
+        fn check(
+            draft: &::flowcell_sdk::Draft,
+            ctx: &mut ::flowcell_sdk::Context,
+        ) -> ::std::vec::Vec<::flowcell_sdk::Finding> {
+            #function(draft, ctx)
+        }
+    })
+}
+
+/// The implementation of `Importing` where the attribute names a function for a format.
+fn importing(attribute: &Attribute, ident: &syn::Ident) -> Option<TokenStream> {
+    if attribute.imports.is_empty() {
+        return None;
+    }
+    let arms = attribute.imports.iter().map(|Format { name, function }| {
+        quote_spanned!(function.span()=> #name => ::flowcell_sdk::__private::to_text(#function(text, ctx)),)
+    });
+    Some(quote! {
+        impl ::flowcell_sdk::Importing for #ident {
+            fn from_text(
+                format: &str,
+                text: &str,
+                ctx: &mut ::flowcell_sdk::Context,
+            ) -> ::core::result::Result<::std::string::String, ::std::string::String> {
+                match format {
+                    #(#arms)*
+                    other => ::core::result::Result::Err(::flowcell_sdk::__private::unknown_format(
+                        other,
+                        <Self as ::flowcell_sdk::Action>::IMPORTS,
+                    )),
+                }
+            }
         }
     })
 }

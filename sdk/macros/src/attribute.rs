@@ -18,6 +18,15 @@ pub struct Attribute {
     pub enable: Option<Path>,
     pub disable: Option<Path>,
     pub event: Option<Type>,
+    pub check: Option<Path>,
+    pub imports: Vec<Format>,
+    pub sample: Option<Path>,
+}
+
+/// A format of texts, and the function that makes steps of them.
+pub struct Format {
+    pub name: String,
+    pub function: Path,
 }
 
 /// A capability that is asked for.
@@ -64,6 +73,13 @@ impl Attribute {
             "cancel" => self.cancel = Some(meta.value()?.parse()?),
             "enable" => self.enable = Some(meta.value()?.parse()?),
             "disable" => self.disable = Some(meta.value()?.parse()?),
+            "check" => self.check = Some(meta.value()?.parse()?),
+            "imports" => meta.parse_nested_meta(|format| {
+                let name = format.path.require_ident()?.to_string().replace('_', "-");
+                self.imports.push(Format { name, function: format.value()?.parse()? });
+                Ok(())
+            })?,
+            "sample" => self.sample = Some(meta.value()?.parse()?),
             _ => self.event = Some(meta.value()?.parse()?),
         }
         Ok(())

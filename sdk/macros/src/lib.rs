@@ -26,6 +26,8 @@ use proc_macro::TokenStream;
 /// | `example = r#"{"city": "Delft"}"#` | an input as it may be written; may repeat |
 /// | `resume = function` | `fn(state: State, wake: Wake, ctx: &mut Context)`, returning what the action returns |
 /// | `cancel = function` | `fn(state: State, reason: &str, ctx: &mut Context) -> Result<(), Problem>` |
+/// | `check = function` | `fn(draft: &Draft, ctx: &mut Context) -> Vec<Finding>`: what no schema says of an input |
+/// | `imports(curl = function)` | `fn(text: &str, ctx: &mut Context) -> Result<Import, String>`: a step out of a text |
 #[proc_macro_attribute]
 pub fn action(attribute: TokenStream, item: TokenStream) -> TokenStream {
     action::expand(attribute.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
@@ -43,6 +45,10 @@ pub fn action(attribute: TokenStream, item: TokenStream) -> TokenStream {
 /// | `example = r#"{}"#` | a configuration as it may be written; may repeat |
 /// | `enable = function` | `fn(config: Config, ctx: &mut Context) -> Result<State, Problem>`: subscribes |
 /// | `disable = function` | `fn(config: Config, state: State, ctx: &mut Context) -> Result<(), Problem>`: unsubscribes |
+/// | `check = function` | `fn(draft: &Draft, ctx: &mut Context) -> Vec<Finding>`: what neither schema nor `Config` says |
+/// | `sample = function` | `fn(sample: Sample, ctx: &mut Context) -> Result<Vec<Variable>, String>` |
+///
+/// What reading a `Config` refuses is found when the trigger is checked or deployed.
 #[proc_macro_attribute]
 pub fn trigger(attribute: TokenStream, item: TokenStream) -> TokenStream {
     trigger::expand(attribute.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
@@ -53,7 +59,8 @@ pub fn trigger(attribute: TokenStream, item: TokenStream) -> TokenStream {
 /// `plugin!(temperature)`, or with everything said:
 /// `plugin! { actions: [temperature], triggers: [storm], name: "weather", title: "Weather", summary: "…" }`.
 /// Without `name` the plugin has the name of its package, without the prefix `flowcell-plugin-`; without `title` it
-/// has the package's description. Version, licence and source are the package's.
+/// has the package's description. Version, licence and source are the package's. Actions with `imports(…)` are listed under
+/// `importing` as well, triggers with `sample` under `sampling`.
 ///
 /// Functions in modules are named by their path, `plugin!(weather::temperature)`: the type beside the function has its
 /// name, so importing it into a module that has a `mod` of that name is a conflict.

@@ -9,7 +9,7 @@ use crate::attribute::Attribute;
 use crate::documentation::Documentation;
 use crate::signature::{Shape, Signature};
 
-const KEYS: &[&str] = &["name", "event", "wants", "example", "enable", "disable"];
+const KEYS: &[&str] = &["name", "event", "wants", "example", "enable", "disable", "check", "sample"];
 const SHAPE: Shape = Shape {
     what: "a trigger",
     parameters: &["config: Config", "request: Inbound", "ctx: &mut Context"],
@@ -29,6 +29,8 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
         None => quote!(::flowcell_sdk::__private::example("{}")),
     };
     let switching = switching(&attribute, config);
+    let (check, sampling) = (check(&attribute, config), sampling(&attribute, ident));
+    let samples = attribute.sample.is_some();
     let subscribes = attribute.enable.is_some() || attribute.disable.is_some();
     Ok(quote! {
         #function
@@ -39,6 +41,7 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
 
         impl ::flowcell_sdk::Trigger for #ident {
             const NAME: &'static str = #name;
+            const SAMPLES: bool = #samples;
 
             fn describe() -> ::flowcell_sdk::__private::TriggerDescriptor {
                 ::flowcell_sdk::__private::TriggerDescriptor {
@@ -50,6 +53,7 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
                     wants: #wants,
                     subscribes: #subscribes,
                     examples: #examples,
+                    samples: #samples,
                 }
             }
 
@@ -63,6 +67,46 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
             }
 
             #switching
+
+            #check
+        }
+
+        #sampling
+    })
+}
+
+/// What a function finds that the attribute names, and what the configuration's type refuses.
+fn check(attribute: &Attribute, config: &Type) -> TokenStream {
+    let found = match &attribute.check {
+        Some(function) => quote_spanned!(function.span()=> #function(draft, ctx)),
+        None => quote!({
+            let _ = ctx;
+            ::std::vec::Vec::new()
+        }),
+    };
+    quote! {
+        fn check(
+            draft: &::flowcell_sdk::Draft,
+            ctx: &mut ::flowcell_sdk::Context,
+        ) -> ::std::vec::Vec<::flowcell_sdk::Finding> {
+            let found = #found;
+            ::flowcell_sdk::__private::of_config::<#config>(found, draft.config())
+        }
+    }
+}
+
+/// The implementation of `Sampling` where the attribute names a function for it.
+fn sampling(attribute: &Attribute, ident: &syn::Ident) -> Option<TokenStream> {
+    let function = attribute.sample.as_ref()?;
+    let given = quote_spanned!(function.span()=> ::flowcell_sdk::__private::sample(given)?);
+    Some(quote! {
+        impl ::flowcell_sdk::Sampling for #ident {
+            fn sample(
+                given: &str,
+                ctx: &mut ::flowcell_sdk::Context,
+            ) -> ::core::result::Result<::std::string::String, ::std::string::String> {
+                ::flowcell_sdk::__private::to_text(#function(#given, ctx))
+            }
         }
     })
 }

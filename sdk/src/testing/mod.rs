@@ -2,6 +2,7 @@
 //!
 //! Present everywhere but on wasm32. It decides nothing about policy: an answer or an error is what the test says.
 
+mod draft;
 mod exchange;
 
 use std::cell::RefCell;
@@ -14,6 +15,7 @@ use serde_json::Value;
 pub use exchange::{Answer, ExpectedRequest, SentRequest, answer, request};
 
 use crate::action::Outcome;
+use crate::checks::Finding;
 use crate::context::Context;
 use crate::host::{Head, Host};
 use crate::http::{HttpError, RawRequest, RawResponse};
@@ -275,6 +277,35 @@ impl MockHost {
     /// Switches a trigger off.
     pub fn disable<P: Exports>(&self, trigger: &str, config: Value, state: &[u8]) -> Result<(), Problem> {
         P::disable(trigger, &config.to_string(), state, &mut self.context())
+    }
+
+    /// What an action has to say about an input as it is written: `${ }` texts are expressions.
+    pub fn check_action<P: Exports>(&self, action: &str, with: Value) -> Vec<Finding> {
+        P::check(action, &draft::of_action(with).to_string(), &mut self.context())
+    }
+
+    /// The same of a trigger and its configuration. Every expression is taken to give the trigger's address.
+    pub fn check_trigger<P: Exports>(&self, trigger: &str, with: Value) -> Vec<Finding> {
+        let url = self.0.borrow().callback_url.clone();
+        P::check(trigger, &draft::of_trigger(with, &url).to_string(), &mut self.context())
+    }
+
+    /// Has an action make a step of a text; `{"step", "warnings"}`.
+    ///
+    /// # Panics
+    /// When what it gives is not JSON, which the SDK rules out.
+    pub fn import<P: Exports>(&self, action: &str, format: &str, text: &str) -> Result<Value, String> {
+        let import = P::import(action, format, text, &mut self.context())?;
+        Ok(serde_json::from_str(&import).expect("an import is JSON"))
+    }
+
+    /// Has a trigger read a sample of a request; a list of variables.
+    ///
+    /// # Panics
+    /// When what it gives is not JSON, which the SDK rules out.
+    pub fn sample<P: Exports>(&self, trigger: &str, given: Value) -> Result<Value, String> {
+        let variables = P::sample(trigger, &given.to_string(), &mut self.context())?;
+        Ok(serde_json::from_str(&variables).expect("variables are JSON"))
     }
 
     fn with(self, change: impl FnOnce(&mut State)) -> Self {

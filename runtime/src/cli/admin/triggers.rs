@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::client::Server;
-use super::super::{Stop, terminal};
+use super::super::{Stop, hosting, terminal};
 use super::{ALL, Args, Name, deploy, print, print_list, remove};
-use crate::Sample;
+use crate::{Config, TenantId};
 
 /// Triggers of a running host, and their addresses
 #[derive(Subcommand)]
@@ -72,7 +72,7 @@ pub(in crate::cli) async fn run(Args { server, what }: Args<What>) -> Result<Exi
             remove(&server.connect()?, &trigger.path("triggers"), &trigger).await?;
         }
         What::Enable { trigger } => switch(&server, trigger, "enable").await?,
-        What::Sample { sample } => show_sample(sample, server.json)?,
+        What::Sample { sample } => show_sample(sample, server.json).await?,
         What::Subscriptions { forget: Some(id) } => {
             server.connect()?.delete(&format!("/subscriptions/{id}")).await?;
             terminal::note(&format!("forgot {id}"));
@@ -93,14 +93,14 @@ async fn switch(server: &Server, trigger: &Name, to: &str) -> Result<(), Stop> {
     Ok(())
 }
 
-fn show_sample(text: &str, json: bool) -> Result<(), Stop> {
+async fn show_sample(text: &str, json: bool) -> Result<(), Stop> {
     let sample = match text.contains("://") && !text.trim_start().starts_with(['{', '[', '"']) {
-        true => Sample { url: Some(text.to_owned()), ..Sample::default() },
-        false => Sample { body: Some(super::super::run::input(Some(text))?), ..Sample::default() },
+        true => json!({ "url": text }),
+        false => json!({ "body": super::super::run::input(Some(text))? }),
     };
-    let variables = crate::sample(&sample).map_err(Stop::wrong)?;
-    let items: Vec<Value> =
-        variables.iter().filter_map(|variable| serde_json::to_value(variable).ok()).collect();
-    print_list(json, &items, [("FROM", "from"), ("PATH", "path"), ("AS", "as"), ("VALUE", "value")]);
+    let runtime = hosting::in_memory(Config::local()).await?;
+    let variables = runtime.sample(&TenantId::default_tenant(), &sample).await.map_err(hosting::unread)?;
+    let variables = variables.as_array().map(Vec::as_slice).unwrap_or_default();
+    print_list(json, variables, [("FROM", "from"), ("PATH", "path"), ("AS", "as"), ("VALUE", "value")]);
     Ok(())
 }

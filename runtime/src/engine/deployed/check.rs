@@ -1,15 +1,20 @@
 //! What speaks against deploying a document, beyond its own text: plugins that are not installed, inputs that do not
 //! fit them, expressions that do not compile, triggers without a flow. The same for `check` and for a deployment.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Deployer;
 use crate::engine::Runtime;
-use crate::engine::steps::limits;
+use crate::engine::steps::{limits, reading};
 use crate::engine::tenant::Tenant;
-use crate::flow::{CallSite, Contracts, Document, Finding, Flow, HookPath, Severity, TriggerDocument};
-use crate::host::{Call, Called, Check, Plugin, Reach};
+use crate::flow::{
+    CallSite, Contracts, Document, Finding, Flow, HookPath, Severity, Template, TriggerDocument,
+};
+use crate::host::{Called, Plugin, Remark};
 use crate::id::TenantId;
+
+/// How much of what a plugin says about one input is shown.
+const REMARKS: usize = 50;
 
 impl Runtime {
     /// Everything that speaks against deploying the documents, and the warnings.
@@ -126,34 +131,39 @@ async fn check_call(
     if !findings.is_empty() {
         return findings.into_iter().map(|said| finding(Severity::Error, said)).collect();
     }
-    let checks = call.written().map(|written| action.checks(&written)).unwrap_or_default();
-    let said = said(deployer, tenant, checks).await.into_iter();
+    let written = json!({ "kind": "action", "with": known, "expressions": placed(call.with) });
+    let said = remarks(deployer, tenant, (&plugin, &action.name), &written).await.into_iter();
     said.map(|(severity, said)| finding(severity, said)).collect()
 }
 
-/// What a plugin's own checks say about an input as it was written.
-async fn said(
+/// Where expressions stand, and which, as wit/checks.wit has it.
+fn placed(with: &Template) -> Value {
+    let pointers = with.expression_pointers().into_iter();
+    pointers.zip(with.programs()).map(|(at, text)| json!({ "at": at, "text": text })).collect()
+}
+
+/// What the plugin has to say about what was written. One that cannot be judged is refused.
+async fn remarks(
     deployer: &Deployer,
     tenant: &TenantId,
-    checks: Vec<(Check, String, Value)>,
+    (plugin, name): (&Plugin, &str),
+    written: &Value,
 ) -> Vec<(Severity, (String, String))> {
-    let Some(limits) = deployer.deployed.tenants.get(tenant).map(|tenant| limits(tenant)) else {
-        return vec![];
-    };
-    let mut said = vec![];
-    for (check, pointer, value) in checks {
-        let key = (tenant.clone(), "check".to_owned());
-        let input = value.to_string();
-        // One that fails over what was written says nothing: the run will.
-        if let Ok(answer) =
-            deployer.sandboxes.evaluator.evaluate(&key, &check.when, &input, "{}", limits).await
-            && let Some(sentence) = check.sentence(&answer)
-        {
-            let severity = if check.refuses { Severity::Error } else { Severity::Warning };
-            said.push((severity, (pointer + &check.at, sentence)));
+    let Some(tenant) = deployer.deployed.tenants.get(tenant) else { return vec![] };
+    let call = reading(&deployer.sandboxes, tenant, plugin, name);
+    let wrong = |why: String| vec![(Severity::Error, (String::new(), why))];
+    match deployer.sandboxes.host.check(call, &written.to_string()).await {
+        Ok(Called { result: Ok(remarks), .. }) => {
+            let severity = |remark: &Remark| match remark.refuses() {
+                true => Severity::Error,
+                false => Severity::Warning,
+            };
+            let remarks = remarks.into_iter().take(REMARKS);
+            remarks.map(|remark| (severity(&remark), (remark.at, remark.says))).collect()
         }
+        Ok(Called { result: Err(problem), .. }) => wrong(format!("the plugin cannot judge it: {problem}")),
+        Err(error) => wrong(format!("the plugin cannot judge it: {error}")),
     }
-    said
 }
 
 /// What is wrong with expressions that a plugin judges later.
@@ -249,26 +259,15 @@ async fn check_config(
     if !findings.is_empty() {
         return findings.into_iter().map(|finding| named((Severity::Error, finding))).collect();
     }
-    let mut said: Vec<_> =
-        said(deployer, tenant, trigger.checks(&document.with)).await.into_iter().map(named).collect();
-    // What no schema says. Where switching on reaches the world, it is said then.
-    let Some(limits) = deployer.deployed.tenants.get(tenant).map(|tenant| limits(tenant)) else {
-        return vec![];
-    };
+    // At an address of the same shape: what an expression of a trigger gives, its address decides.
     let config = match document.config("https://hooks.example.com/hooks/token") {
         Err(reason) => return vec![wrong("/with".to_owned(), reason)],
-        Ok(_) if trigger.subscribes => return said,
-        Ok(config) => config.to_string(),
+        Ok(config) => config,
     };
-    let call = Call { plugin, name: &trigger.name, reach: Reach::Nothing, limits };
-    match deployer.sandboxes.host.enable(call, &config).await {
-        Ok(Called { result: Err(problem), .. }) => {
-            said.push(wrong("/with".to_owned(), format!("`with`: {problem}")));
-        }
-        Ok(_) => {}
-        Err(error) => said.push(wrong("/uses".to_owned(), error.to_string())),
-    }
-    said
+    let expressions = placed(document.template());
+    let written = json!({ "kind": "trigger", "with": known, "expressions": expressions, "config": config });
+    let said = remarks(deployer, tenant, (plugin, &trigger.name), &written).await;
+    said.into_iter().map(named).collect()
 }
 
 fn flow_exists(
@@ -295,35 +294,14 @@ fn flow_exists(
     ))
 }
 
-/// A path of one's own is easily guessed: it wants authentication, and one owner.
+/// A path has one owner. What else is to be said about it, the plugin says.
 fn path_is_free(
     deployer: &Deployer,
     tenant: &TenantId,
     trigger: &TriggerDocument,
     documents: &[Document],
 ) -> Result<(), String> {
-    let Some(HookPath { path, is_guarded, .. }) = &trigger.path else { return Ok(()) };
-    if path.is_empty() {
-        return Err(
-            "the path is empty: write one such as `orders/new`, or leave it out for a minted address"
-                .to_owned(),
-        );
-    }
-    if !is_guarded {
-        return Err(format!(
-            "the path `{path}` can be guessed: declare `auth`, or leave the path out for a minted address"
-        ));
-    }
-    let is_plain = |part: &str| {
-        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-        !part.is_empty() && part.bytes().all(legal) && ![".", ".."].contains(&part)
-    };
-    if !path.split('/').all(is_plain) {
-        return Err(format!(
-            "no request would come to the path `{path}`: its parts consist of letters, digits, `-`, `.`, `_` and `~`, with one \
-             `/` between them"
-        ));
-    }
+    let Some(HookPath { path, .. }) = &trigger.path else { return Ok(()) };
     let is_same = |namespace: &str, name: &str| namespace == trigger.namespace && name == trigger.name;
     let taken =
         |owner: String| Err(format!("the path `{path}` belongs to the trigger {owner}: choose another one"));

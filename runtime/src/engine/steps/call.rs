@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,6 +23,9 @@ use crate::problem::{Problem, kind};
 
 /// How long a step waits when the host, not the plugin, is the reason that it could not be called.
 const HOST_PAUSE_MS: u64 = 1000;
+
+/// How long a plugin may read what somebody wrote: people wait for it.
+const READING_TIME: Duration = Duration::from_secs(5);
 
 /// The most bytes that a suspended step may leave behind.
 pub(super) const LEFT_BYTES: usize = 1 << 20;
@@ -151,6 +155,17 @@ fn step(sandboxes: &Sandboxes, tenant: &Tenant, attempt: &Attempt) -> Reach {
 
 pub(super) fn grants(sandboxes: &Sandboxes, tenant: &Tenant, credentials: Credentials) -> Grants {
     Grants { egress: tenant.egress.clone(), expressions: sandboxes.expressions(tenant), credentials }
+}
+
+/// A call that reads what somebody wrote.
+pub(in crate::engine) fn reading<'c>(
+    sandboxes: &Sandboxes,
+    tenant: &Tenant,
+    plugin: &'c Plugin,
+    name: &'c str,
+) -> Call<'c> {
+    let limits = CallLimits { wall: READING_TIME, ..limits(tenant) };
+    Call { plugin, name, reach: Reach::Read(sandboxes.expressions(tenant)), limits }
 }
 
 /// What a trigger may use of the vault.

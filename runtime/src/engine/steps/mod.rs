@@ -1,10 +1,12 @@
 //! The steps of runs as the engine sees them: what a run asks of the outside, and who carries it out.
 //!
 //! [`Steps`] is the seam: [`Sandboxes`] behind it in a host, a scripted world in the simulator. One call of a guest is
-//! in `call`, what judges a request in `judge`, what switches a trigger in `switch`, a call of no run in `trial`; which plugins there are, `plugins` knows,
+//! in `call`, what judges a request in `judge`, what switches a trigger in `switch`, a call of no run in `trial`,
+//! what reads a text that somebody has in `import`; which plugins there are, `plugins` knows,
 //! and where the steps of one run work, `places`. What follows from an outcome, the run's own room decides.
 
 mod call;
+mod import;
 mod judge;
 mod places;
 mod plugins;
@@ -17,7 +19,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-pub(super) use self::call::{Attempt, json_text, limits};
+pub(super) use self::call::{Attempt, json_text, limits, reading};
+pub use self::import::Imported;
 pub(super) use self::judge::{Judge, PluginJudge};
 pub(super) use self::places::Places;
 pub use self::plugins::PluginView;

@@ -164,6 +164,14 @@ impl Plugins {
         })
     }
 
+    /// The first one that can do something: the host's own come before the tenant's.
+    pub fn first(&self, tenant: &TenantId, can: impl Fn(&Plugin) -> bool) -> Option<Arc<Plugin>> {
+        let installed = self.installed.read().expect("no panic while held");
+        let mut seen =
+            installed.iter().filter(|((owner, ..), _)| owner.as_ref().is_none_or(|owner| owner == tenant));
+        seen.find(|(_, one)| can(&one.plugin)).map(|(_, one)| one.plugin.clone())
+    }
+
     pub fn list(&self, tenant: &TenantId) -> Vec<PluginView> {
         let installed = self.installed.read().expect("no panic while held");
         let seen =

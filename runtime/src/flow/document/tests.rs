@@ -429,13 +429,13 @@ with: {{ path: /a/b/, auth: {{ key: [one, two] }} }}
     let [Document::Flow(flow), Document::Trigger(trigger)] = &bound[..] else {
         panic!("a flow and a trigger")
     };
-    let with = flow.calls().next().unwrap().written().unwrap();
+    let with = flow.calls().next().unwrap().with.skeleton();
     assert_eq!(with["all"][0]["retry"], serde_json::json!({ "delay": "PT1S" }));
     assert_eq!(flow.needs.connections().collect::<Vec<_>>(), [("shop", (4, 81))]);
     assert!(flow.written.is_none());
     assert_eq!(trigger.needs.secrets().map(|(name, _)| name).collect::<Vec<_>>(), ["one", "two"]);
     let path = trigger.path.as_ref().unwrap();
-    assert_eq!((path.path.as_str(), path.pointer.as_str(), path.is_guarded), ("a/b", "/with/path", true));
+    assert_eq!((path.path.as_str(), path.pointer.as_str()), ("a/b", "/with/path"));
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod calls;
 mod evaluated;
 mod guest;
 mod installed;
+mod read;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use hyper::StatusCode;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::limits;
 use super::super::response::{self, HandlerResult};
@@ -12,7 +12,7 @@ use super::route::Permit::For;
 use super::route::{RequestBody, Route};
 use super::shape::{closed, text};
 use crate::Role::Viewer;
-use crate::Sample;
+use crate::problem::{Problem, kind};
 
 pub(super) const ROUTES: &[Route] = &[
     Route {
@@ -57,14 +57,22 @@ pub(super) const ROUTES: &[Route] = &[
 
 async fn curl(call: &mut Call<'_>) -> HandlerResult {
     let Command { command } = call.parsed(limits::DOCUMENT_BYTES, "{\"command\"}").await?;
-    let imported = crate::import_curl(&command).map_err(response::bad_request)?;
+    let imported = call.state.runtime.import(&call.tenant, "curl", &command).await.map_err(refused)?;
     response::json(StatusCode::OK, &imported)
 }
 
 async fn sample(call: &mut Call<'_>) -> HandlerResult {
-    let sample: Sample = call.parsed(limits::INPUT_BYTES, "{\"url\", \"headers\", \"body\"}").await?;
-    let variables = crate::sample(&sample).map_err(response::bad_request)?;
+    let given: Value = call.parsed(limits::INPUT_BYTES, "{\"url\", \"headers\", \"body\"}").await?;
+    let variables = call.state.runtime.sample(&call.tenant, &given).await.map_err(refused)?;
     response::json(StatusCode::OK, &json!({ "variables": variables }))
+}
+
+/// What is wrong with a text is wrong with the request.
+fn refused(problem: Problem) -> Problem {
+    match problem.kind == kind::VALIDATION {
+        true => response::bad_request(problem.detail.unwrap_or_default()),
+        false => problem,
+    }
 }
 
 #[derive(Deserialize)]

@@ -1,7 +1,8 @@
 //! The plugins that every host has: their names and their components.
 //!
-//! Each has a folder of its own beside this crate's `src`; the build script compiles them. What a component exports
-//! and wants, its descriptor says; nothing of that stands here.
+//! Each has a folder of its own beside this file, whose Cargo.toml says for which target it is compiled; the build
+//! script compiles them and makes the list. What a component exports and wants, its descriptor says; nothing of that
+//! stands here.
 
 /// A plugin of the bundle.
 #[derive(Clone, Copy)]
@@ -28,18 +29,7 @@ impl std::fmt::Debug for Bundled {
 /// assert_eq!(names, ["http-request", "http-webhook", "webhook", "jq"]);
 /// ```
 pub fn bundled() -> &'static [Bundled] {
-    const BUNDLED: &[Bundled] = &[
-        Bundled {
-            name: "http-request",
-            wasm: include_bytes!(concat!(env!("OUT_DIR"), "/http-request.wasm")),
-        },
-        Bundled {
-            name: "http-webhook",
-            wasm: include_bytes!(concat!(env!("OUT_DIR"), "/http-webhook.wasm")),
-        },
-        Bundled { name: "webhook", wasm: include_bytes!(concat!(env!("OUT_DIR"), "/webhook.wasm")) },
-        Bundled { name: "jq", wasm: include_bytes!(concat!(env!("OUT_DIR"), "/jq.wasm")) },
-    ];
+    const BUNDLED: &[Bundled] = include!(concat!(env!("OUT_DIR"), "/bundle.rs"));
     BUNDLED
 }
 

@@ -1,25 +1,14 @@
 //! A command line of curl as a step. What it means is curl's manual; what has no meaning for a step is said as a warning,
 //! and what would change the request is refused.
 
-use serde::Serialize;
-use serde_json::{Map, Value, json};
-use url::form_urlencoded;
+mod shell;
 
-use super::shell;
-use crate::flow::expression::scan::program;
+use flowcell_sdk::prelude::*;
+use flowcell_sdk::{Import, urlencoded};
+use serde_json::Map;
 
 /// The longest command line.
 const BYTES: usize = 1 << 20;
-
-/// A step that sends what the command line sends. What follows is a step's own way: an answer other than 2xx fails it, what
-/// may succeed later is sent again, and JSON is written anew.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Imported {
-    /// The element of a task list.
-    pub step: Value,
-    /// What a step does otherwise than curl, or need not be told.
-    pub warnings: Vec<String>,
-}
 
 /// What a command line says.
 #[derive(Default)]
@@ -43,15 +32,17 @@ struct Command {
     warnings: Vec<String>,
 }
 
-/// Reads a command line as a shell does, with line breaks behind a backslash, and with quotes of the kind `$'…'`, which
-/// browsers copy. What a shell would put a value in for is refused. The error is a sentence.
+/// A step that sends what the command line sends. It is read as a shell reads it, with line breaks behind a backslash, and
+/// with quotes of the kind `$'…'`, which browsers copy. What a shell would put a value in for is refused. The error is a
+/// sentence.
 ///
-/// ```
-/// let imported = flowcell::import_curl("curl -d a=1 https://api.example.com/x").unwrap();
-/// let with = &imported.step["request"]["with"];
-/// assert_eq!((&with["method"], &with["contentType"]), (&"POST".into(), &"form".into()));
-/// ```
-pub fn curl(text: &str) -> Result<Imported, String> {
+/// What follows is a step's own way: an answer other than 2xx fails it, what may succeed later is sent again, and JSON is
+/// written anew.
+pub fn step(text: &str, _: &mut Context) -> Result<Import, String> {
+    read(text)?.step()
+}
+
+fn read(text: &str) -> Result<Command, String> {
     if text.len() > BYTES {
         return Err(format!("the command line has {} bytes; at most {BYTES} are read", text.len()));
     }
@@ -80,7 +71,7 @@ pub fn curl(text: &str) -> Result<Imported, String> {
             command.short(&word[1..], &mut words)?;
         }
     }
-    command.step()
+    Ok(command)
 }
 
 /// Short names of long options.
@@ -257,7 +248,7 @@ impl Command {
         Ok(())
     }
 
-    fn step(mut self) -> Result<Imported, String> {
+    fn step(mut self) -> Result<Import, String> {
         let [url] = self.urls.as_slice() else {
             return Err(match self.urls.len() {
                 0 => "there is no URL in the command line".to_owned(),
@@ -265,23 +256,12 @@ impl Command {
             });
         };
         let mut url = if url.contains("://") { url.clone() } else { format!("http://{url}") };
-        if let Ok(parsed) = url::Url::parse(&url)
-            && (!parsed.username().is_empty() || parsed.password().is_some())
-        {
-            let mut bare = parsed.clone();
-            let decode =
-                |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
-            self.basic
-                .get_or_insert((decode(parsed.username()), decode(parsed.password().unwrap_or_default())));
-            let cleared = bare.set_username("").and_then(|()| bare.set_password(None));
-            cleared.map_err(|()| "the URL cannot be read".to_owned())?;
-            url = bare.into();
+        if let Some((bare, user, password)) = without_credentials(&url) {
+            self.basic.get_or_insert((urlencoded::part(user), urlencoded::part(password)));
+            url = bare;
         }
-        let named = url::Url::parse(&url)
-            .ok()
-            .map(|url| url[url::Position::BeforeHost..url::Position::AfterPort].to_owned());
-        if let (Some(said), Some(named)) = (&self.host, named)
-            && !said.eq_ignore_ascii_case(&named)
+        if let (Some(said), Some(named)) = (&self.host, host_and_port(&url))
+            && !said.eq_ignore_ascii_case(named)
         {
             return Err(format!(
                 "the header `Host` names `{}`, and the URL `{named}`: a step asks the host of its URL",
@@ -332,14 +312,9 @@ impl Command {
                     .to_owned(),
             );
         }
-        if let Some(place) = expression(&Value::Object(with.clone()), "") {
-            return Err(format!(
-                "`{}` is `${{ … }}`, which is an expression in a flow: import it with another text, and put it there by hand",
-                place.trim_start_matches('.')
-            ));
-        }
-        let step = json!({ "request": { "call": "http-request:1.0.0@default", "with": with } });
-        Ok(Imported { step, warnings: self.warnings })
+        let call = concat!("http-request:", env!("CARGO_PKG_VERSION"), "@default");
+        let step = json!({ "request": { "call": call, "with": with } });
+        Ok(Import { step, warnings: self.warnings })
     }
 
     fn body(&mut self, with: &mut Map<String, Value>, data: &str) -> Result<(), String> {
@@ -365,17 +340,12 @@ impl Command {
             Ok(value) if is_json && keeps_numbers(&value, data) => ("json".to_owned(), value),
             _ if is_json => (said.unwrap_or_else(|| "application/json".to_owned()), json!(data)),
             _ if said.is_none() || essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") => {
-                let pairs: Vec<Value> = form_urlencoded::parse(data.as_bytes())
-                    .map(|(name, value)| json!({ "name": name, "value": value }))
-                    .collect();
+                let pairs: Vec<(String, String)> = urlencoded::pairs(data).collect();
+                let mut written = String::new();
+                pairs.iter().for_each(|(name, value)| urlencoded::push_form(&mut written, name, value));
                 // Data that is no form goes as it is, under the name that curl gives it.
-                match form_urlencoded::Serializer::new(String::new())
-                    .extend_pairs(form_urlencoded::parse(data.as_bytes()))
-                    .finish()
-                    == data.replace("%20", "+")
-                    && data.contains('=')
-                {
-                    true => ("form".to_owned(), json!(pairs)),
+                match written == data.replace("%20", "+") && data.contains('=') {
+                    true => ("form".to_owned(), pairs.into_iter().map(row).collect()),
                     false => ("application/x-www-form-urlencoded".to_owned(), json!(data)),
                 }
             }
@@ -401,18 +371,21 @@ fn keeps_numbers(value: &Value, text: &str) -> bool {
     }
 }
 
-/// Where a text would be read as an expression.
-fn expression(value: &Value, place: &str) -> Option<String> {
-    match value {
-        Value::String(text) => program(text).map(|_| place.to_owned()),
-        Value::Array(items) => {
-            items.iter().enumerate().find_map(|(at, item)| expression(item, &format!("{place}.{at}")))
-        }
-        Value::Object(fields) => {
-            fields.iter().find_map(|(name, field)| expression(field, &format!("{place}.{name}")))
-        }
-        _ => None,
-    }
+/// A URL without the credentials in it, and those.
+fn without_credentials(url: &str) -> Option<(String, &str, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (credentials, host) = rest[..end].rsplit_once('@')?;
+    let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
+    Some((format!("{scheme}://{host}{}", &rest[end..]), user, password))
+}
+
+/// The host of a URL, and its port where that is not the usual one.
+fn host_and_port(url: &str) -> Option<&str> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let usual = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
+    Some(authority.strip_suffix(usual).unwrap_or(authority))
 }
 
 fn takes_value(name: &str) -> bool {
@@ -449,14 +422,22 @@ fn rows(headers: &[(String, String)]) -> Value {
         .enumerate()
         .any(|(at, (name, _))| headers[..at].iter().any(|(other, _)| other == name));
     match repeats {
-        true => headers.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect(),
+        true => headers.iter().cloned().map(row).collect(),
         false => headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect(),
     }
 }
 
+fn row((name, value): (String, String)) -> Value {
+    json!({ "name": name, "value": value })
+}
+
 /// `content`, `=content`, `name=content`.
 fn urlencoded(text: &str) -> Result<String, String> {
-    let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let encoded = |text: &str| {
+        let mut form = String::new();
+        urlencoded::push_form(&mut form, "", text);
+        form.split_off(1)
+    };
     if text.starts_with('@') || text.split_once('=').is_none() && text.contains('@') {
         return Err(reads_file("--data-urlencode", text));
     }
@@ -500,6 +481,10 @@ fn seconds(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn curl(text: &str) -> Result<Import, String> {
+        read(text)?.step()
+    }
 
     fn with(text: &str) -> Value {
         curl(text).unwrap_or_else(|error| panic!("{text}: {error}")).step["request"]["with"].clone()
@@ -556,6 +541,14 @@ mod tests {
             (
                 "curl -LI https://u:p%40@a.example/",
                 json!({ "url": "https://a.example/", "method": "HEAD", "basic": { "username": "u", "password": "p@" } }),
+            ),
+            (
+                "curl -L https://u:a+b@a.example:8443?x=@1",
+                json!({ "url": "https://a.example:8443?x=@1", "basic": { "username": "u", "password": "a+b" } }),
+            ),
+            (
+                "curl -L -H 'Host: A.example' https://a.example:443/x",
+                json!({ "url": "https://a.example:443/x" }),
             ),
             (
                 "curl -L -H 'A: 1' -H 'a: 2' -XDELETE https://a.example/",
@@ -639,8 +632,6 @@ mod tests {
             ("curl -T file a.example", "`--upload-file` has no meaning"),
             ("curl --ftp-pasv a.example", "`--ftp-pasv` has no meaning"),
             ("curl --json @file a.example", "reads a file"),
-            ("curl -d '${ $secrets.k }' a.example", "`body` is `${ … }`"),
-            ("curl -H 'a: ${ .b }' a.example", "`headers.a` is `${ … }`"),
             ("curl -H 'Host: b.example' a.example", "names `b.example`, and the URL `a.example`"),
             ("curl \"a.example/$TOKEN\"", "`$TOKEN`"),
             ("curl -Z a.example", "`-Z` has no meaning"),

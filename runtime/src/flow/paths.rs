@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::flow::expression::type_name;
+use super::expression::type_name;
 
 /// The most places that are listed.
 const PLACES: usize = 500;
@@ -66,7 +66,7 @@ fn walk(value: &Value, path: &mut String, places: &mut Vec<Place>) {
 }
 
 /// `.name`, or `["na me"]` where it is no identifier.
-pub(super) fn step(key: &str) -> String {
+fn step(key: &str) -> String {
     let is_identifier = key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     match is_identifier {
