@@ -12,7 +12,7 @@ use super::view::List;
 use super::{Caller, Runtime};
 use crate::config::TenantConfig;
 use crate::id::{TenantId, mint_id};
-use crate::journal::{AuditQuery, AuditRow, Batch, GRANTS, Role, Write};
+use crate::journal::{AuditQuery, AuditRow, Batch, GRANTS, Role};
 use crate::problem::Problem;
 
 /// How long entries are kept.
@@ -127,7 +127,7 @@ impl Runtime {
     ) -> Result<(), Problem> {
         let AuditEntry { tenant, id, target } = entry;
         let (target, detail) = (cut(&target, TARGET_BYTES), detail.map(short));
-        let end = Write::EndAudit { tenant, id, target, status, detail };
+        let end = AuditRow::ended((tenant, id), target, status, detail);
         self.core.durable.commit(Batch::of(vec![end])).await.map_err(|error| storage_problem(&error))
     }
 
@@ -169,7 +169,7 @@ impl Runtime {
         let limit = limit.unwrap_or(PAGE).clamp(1, 1_000);
         let query = AuditQuery { actor, action, since, denied, cursor, limit };
         let tenant = self.tenant(tenant)?.id.clone();
-        let page = self.core.durable.ask(move |storage| storage.audit(&tenant, &query)).await;
+        let page = self.core.durable.ask(move |storage| storage.audit(tenant, query)).await;
         let page = page.map_err(|error| storage_problem(&error))?;
         Ok(List { items: page.items.into_iter().map(view).collect(), cursor: page.cursor })
     }
@@ -184,7 +184,7 @@ pub(super) async fn grants(core: &Core, configured: &TenantConfig) -> Result<(),
     let detail = cut(&format!("{} rules ({digest}): {text}", lines.len()), GRANTS_BYTES);
     let query = AuditQuery { action: Some(GRANTS.to_owned()), limit: 1, ..AuditQuery::default() };
     let owner = tenant.clone();
-    let last = core.durable.ask(move |storage| storage.audit(&owner, &query)).await;
+    let last = core.durable.ask(move |storage| storage.audit(owner, query)).await;
     let last = last.map_err(|error| storage_problem(&error))?.items.pop();
     if last.map_or(lines.is_empty(), |last| last.detail.as_deref() == Some(&detail)) {
         return Ok(());
@@ -218,10 +218,9 @@ async fn put(core: &Core, entry: &AuditEntry, deed: Deed, end: Option<(u16, Stri
     let at = core.clock.now();
     let (status, detail) = end.unzip();
     let (tenant, id, target) = (entry.tenant.clone(), entry.id.clone(), cut(&target, TARGET_BYTES));
-    let row = AuditRow { tenant, id, at, actor, role, from, action, target, status, detail };
+    let row = AuditRow { tenant, id, at, actor, role, origin: from, action, target, status, detail };
     let forget_before = at.checked_sub(KEPT).unwrap_or(Timestamp::MIN);
-    let put = Write::PutAudit { row, forget_before };
-    core.durable.commit(Batch::of(vec![put])).await.map_err(|error| storage_problem(&error))
+    core.durable.commit(Batch::of(row.entered(forget_before))).await.map_err(|error| storage_problem(&error))
 }
 
 fn short(text: &str) -> String {
@@ -233,6 +232,6 @@ fn cut(text: &str, bytes: usize) -> String {
 }
 
 fn view(row: AuditRow) -> AuditView {
-    let AuditRow { id, at, actor, role, from, action, target, status, detail, .. } = row;
+    let AuditRow { id, at, actor, role, origin: from, action, target, status, detail, .. } = row;
     AuditView { id, at, actor, role, from, action, target, status, detail }
 }

@@ -25,7 +25,7 @@ use super::waiters::Waiters;
 use crate::clock::{Clock, after};
 use crate::flow::{CallbackNow, Document, Event, Flow, RunState, StepId};
 use crate::id::{CallbackAddress, CallbackKey, FlowId, RunId, TenantId};
-use crate::journal::{DataLock, Entry, Journal, Lease, RunKey, RunRow, StorageError};
+use crate::journal::{DataLock, Entry, FlowRow, Journal, Lease, RunKey, RunRow, StorageError};
 
 /// How long the timers of a run that cannot be read are left alone.
 const LEFT_ALONE: Duration = Duration::from_secs(60);
@@ -311,8 +311,8 @@ impl Core {
         if let Some(flow) = self.catalog.read().expect("no panic while held").text(tenant, id) {
             return Ok(flow);
         }
-        let (owner, wanted) = (tenant.clone(), id.clone());
-        let row = self.durable.ask(move |storage| storage.flow(&owner, &wanted)).await?;
+        let key = (tenant.clone(), id.clone());
+        let row = self.durable.ask(move |storage| storage.row::<FlowRow>(key)).await?;
         let row = row.ok_or_else(|| LoadError::NoFlow(id.clone()))?;
         match crate::flow::read(&row.source, &id.to_string()).as_deref() {
             Ok([Document::Flow(flow)]) => Ok(flow.clone()),

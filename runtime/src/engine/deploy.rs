@@ -49,13 +49,7 @@ pub(super) async fn deploy(
         match document {
             Document::Flow(flow) => {
                 let (tenant, id, source) = (tenant.id.clone(), flow.id.clone(), flow.source.clone());
-                writes.push(Write::PutFlow(FlowRow {
-                    tenant,
-                    id,
-                    source,
-                    installed_at: now,
-                    removed: false,
-                }));
+                writes.push(Write::put(FlowRow { tenant, id, source, installed_at: now, removed: false }));
                 flows.push(Deployed { flow, installed_at: now });
             }
             Document::Trigger(document) => {
@@ -68,7 +62,7 @@ pub(super) async fn deploy(
     let mut switched = Switched { on: vec![], off: vec![] };
     let deployed = async {
         switched.all(runtime, tenant, &triggers, &mut writes).await?;
-        writes.extend(triggers.iter().map(|trigger| Write::PutTrigger(row(trigger))));
+        writes.extend(triggers.iter().map(|trigger| Write::put(row(trigger))));
         commit(core, writes).await
     };
     if let Err(problem) = deployed.await {
@@ -116,7 +110,7 @@ impl Switched {
                 writes.extend(subscription::switch_on(runtime, tenant, trigger).await.map_err(named)?);
             } else {
                 let off = subscription::switch_off(&runtime.core, trigger).await?;
-                writes.extend(off.iter().cloned().map(Write::PutSubscription));
+                writes.extend(off.iter().cloned().map(Write::put));
                 self.off.extend(off);
             }
         }
@@ -193,8 +187,8 @@ pub(super) async fn remove_flow(
     if core.catalog.read().expect("no panic while held").flow(tenant, namespace, name, None).is_none() {
         return Ok(false);
     }
-    let (owner, namespace_, name_) = (tenant.clone(), namespace.to_owned(), name.to_owned());
-    commit(core, vec![Write::RemoveFlow { tenant: owner, namespace: namespace_, name: name_ }]).await?;
+    let removal = FlowRow::removal(tenant.clone(), namespace.to_owned(), name.to_owned());
+    commit(core, vec![removal]).await?;
     let removed = core.catalog.write().expect("no panic while held").remove_flow(tenant, namespace, name);
     schedule::settle(core).await;
     Ok(removed)
@@ -218,7 +212,7 @@ pub(super) async fn set_trigger_enabled(
     let new = trigger(runtime, &tenant.id, old.document.clone(), old.token.clone(), enabled)?;
     let new = Arc::new(new);
     let mut switched = Switched { on: vec![], off: vec![] };
-    let mut writes = vec![Write::PutTrigger(row(&new))];
+    let mut writes = vec![Write::put(row(&new))];
     let committed = async {
         switched.all(runtime, tenant, std::slice::from_ref(&new), &mut writes).await?;
         commit(core, writes).await
@@ -249,9 +243,9 @@ pub(super) async fn remove_trigger(
     let old = core.catalog.read().expect("no panic while held").trigger(&tenant.id, namespace, name).cloned();
     let Some(old) = old else { return Ok(false) };
     let off = subscription::switch_off(core, &old).await?;
-    let (owner, namespace_, name_) = (tenant.id.clone(), namespace.to_owned(), name.to_owned());
-    let mut writes = vec![Write::RemoveTrigger { tenant: owner, namespace: namespace_, name: name_ }];
-    writes.extend(off.iter().cloned().map(Write::PutSubscription));
+    let key = (tenant.id.clone(), namespace.to_owned(), name.to_owned());
+    let mut writes = vec![Write::remove::<TriggerRow>(key)];
+    writes.extend(off.iter().cloned().map(Write::put));
     commit(core, writes).await?;
     core.catalog.write().expect("no panic while held").remove_trigger(&tenant.id, namespace, name);
     subscription::attempt_now(runtime, tenant, off).await;
@@ -283,7 +277,7 @@ pub(super) async fn install_plugin(
         version: plugin.version.to_string(),
         wasm: Bytes::copy_from_slice(wasm),
     };
-    commit(&runtime.core, vec![Write::PutPlugin(row)]).await?;
+    commit(&runtime.core, vec![Write::put(row)]).await?;
     let view = plugins::view(&plugin);
     installed.add(Some(tenant), plugin);
     Ok(view)

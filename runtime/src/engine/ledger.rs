@@ -115,7 +115,7 @@ impl Ledger {
         let effects = match beginning {
             Beginning::Input(input) => self.begin(input),
             Beginning::Scheduled { input, next } => {
-                schedule = Some(Write::PutSchedule(next));
+                schedule = Some(Write::put(next));
                 self.begin(input)
             }
             Beginning::Once { input, original } => {
@@ -139,7 +139,7 @@ impl Ledger {
         }
         writes.extend(schedule);
         writes.extend(remembered.take());
-        writes.extend(self.next_time(self.row.ended_at));
+        writes.extend(self.next_time(self.row.ended_at).map(|(_, write)| write));
         let batch = Batch { lease: Some(self.lease), writes };
         if planted(Mutation::AcknowledgeFirst) {
             let journal = self.journal.clone();
@@ -360,7 +360,7 @@ impl Ledger {
             self.put_timers(&mut writes, effects);
         }
         if self.row.ended_at.is_none() {
-            writes.extend(self.next_time(head.ended_at));
+            writes.extend(self.next_time(head.ended_at).map(|(_, write)| write));
         }
         if head.phase != self.row.phase || head.status != self.row.status {
             let (status, phase, ended_at) = (head.status.to_owned(), head.phase, head.ended_at);
@@ -396,7 +396,7 @@ impl Ledger {
     }
 
     /// What the end of this run means to a schedule that waits for it.
-    fn next_time(&self, ended: Option<Timestamp>) -> Option<Write> {
+    fn next_time(&self, ended: Option<Timestamp>) -> Option<(Timestamp, Write)> {
         match planted(Mutation::NoNextTime) {
             true => None,
             false => schedule::when_over(&self.core, &self.row, ended?),
@@ -405,7 +405,7 @@ impl Ledger {
 
     /// The scheduler may sleep for longer than the end of this run has left its schedule.
     fn wake_schedule(&self) {
-        if let Some(Write::ScheduleNext { due, .. }) = self.next_time(self.row.ended_at) {
+        if let Some((due, _)) = self.next_time(self.row.ended_at) {
             self.core.timer_is_set(self.state.flow().durable, due);
         }
     }

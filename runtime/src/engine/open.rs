@@ -28,8 +28,8 @@ use crate::flow::Document;
 use crate::host::{CacheDir, Host, HostSettings};
 use crate::id::{CallbackKey, TenantId};
 use crate::journal::{
-    DataLock, FlowRow, GroupSettings, Journal, MemoryStorage, SqliteStorage, Storage, StorageError,
-    TriggerRow,
+    DataLock, FlowRow, GroupSettings, Journal, MemoryStorage, PluginRow, SqliteStorage, Storage,
+    StorageError, TriggerRow,
 };
 
 pub(super) async fn open(options: Options) -> Result<Runtime, OpenError> {
@@ -212,7 +212,7 @@ pub(super) fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
 /// Plugins that tenants installed. One that this version cannot use is left out with a log line.
 async fn load_plugins(runtime: &Runtime) -> Result<(), OpenError> {
     let Runtime { core, sandboxes } = runtime;
-    let mut rows = core.durable.ask(|storage| storage.plugins()).await.map_err(journal_error)?;
+    let mut rows = core.durable.ask(|storage| storage.list::<PluginRow>()).await.map_err(journal_error)?;
     rows.retain(|row| core.tenants.contains_key(&row.tenant));
     for row in rows {
         match sandboxes.host.install(&row.wasm).await {
@@ -230,7 +230,10 @@ async fn load_plugins(runtime: &Runtime) -> Result<(), OpenError> {
 /// A row that this version cannot use is left out with a log line: the rest of the host must start.
 async fn load_deployed(runtime: &Runtime) -> Result<(), OpenError> {
     let core = &runtime.core;
-    let read = core.durable.ask(|storage| Ok((storage.flows()?, storage.triggers()?))).await;
+    let read = core
+        .durable
+        .ask(|storage| Ok((storage.rows(FlowRow::installed())?, storage.list::<TriggerRow>()?)))
+        .await;
     let (flows, triggers) = read.map_err(journal_error)?;
     for FlowRow { tenant, id, source, installed_at, .. } in flows {
         match crate::flow::read(&source, &id.to_string()).as_deref() {

@@ -106,14 +106,13 @@ async fn changes(core: &Core, durable: bool) -> Result<Vec<Write>, StorageError>
         };
         catalog.current_flows().filter(scheduled).map(named).collect()
     };
-    let rows = core.journal(durable).ask(|storage| storage.schedules()).await?;
+    let rows = core.journal(durable).ask(|storage| storage.list::<ScheduleRow>()).await?;
     let mut writes = vec![];
     for row in &rows {
         let is_its = |(name, _): &(Name, _)| *name == name_of(row);
         // Another host may know the tenant.
         if core.tenants.contains_key(&row.tenant) && !flows.iter().any(is_its) {
-            let (tenant, namespace, name) = name_of(row);
-            writes.push(Write::RemoveSchedule { tenant, namespace, name });
+            writes.push(Write::remove::<ScheduleRow>(name_of(row)));
         }
     }
     let now = core.clock.now();
@@ -131,7 +130,7 @@ async fn changes(core: &Core, durable: bool) -> Result<Vec<Write>, StorageError>
             _ => (schedule.first(now), None),
         };
         let (tenant, namespace, name) = name;
-        writes.push(Write::PutSchedule(ScheduleRow {
+        writes.push(Write::put(ScheduleRow {
             tenant,
             namespace,
             name,
@@ -149,7 +148,7 @@ pub(super) async fn start_due(core: &Arc<Core>, durable: bool, held: &mut Held) 
     let is_settled = settle_if_needed(core, durable).await;
     let limit = held.len() + ROWS;
     let wanted = u32::try_from(limit).unwrap_or(u32::MAX);
-    let rows = core.journal(durable).ask(move |storage| storage.next_schedules(wanted)).await;
+    let rows = core.journal(durable).ask(move |storage| storage.rows(ScheduleRow::next(wanted))).await;
     let now = core.clock.now();
     let rows = match rows {
         Ok(rows) => rows,
@@ -212,7 +211,7 @@ async fn start(core: &Arc<Core>, row: ScheduleRow, tells: bool) -> bool {
         // had before, by a clock that was set back: it goes on from there.
         Err(problem) if problem.status == runs::BEGUN => {
             let due = next.due.or_else(|| schedule.after(now));
-            let moved = Write::PutSchedule(ScheduleRow { due, run: None, ..next });
+            let moved = Write::put(ScheduleRow { due, run: None, ..next });
             core.journal(durable).commit(Batch::of(vec![moved])).await.is_ok()
         }
         Err(problem) => {
@@ -238,8 +237,8 @@ pub(super) fn run_of(key: &[u8; 32], row: &ScheduleRow, due: Timestamp) -> RunId
     RunId::of(key, due, &[tenant, namespace, name, &row.revision.to_le_bytes()])
 }
 
-/// What the end of a run means to the schedule that has started it.
-pub(super) fn when_over(core: &Core, row: &RunRow, ended: Timestamp) -> Option<Write> {
+/// What the end of a run means to the schedule that has started it: when that is due next, and the change that says so.
+pub(super) fn when_over(core: &Core, row: &RunRow, ended: Timestamp) -> Option<(Timestamp, Write)> {
     if row.trigger.as_deref() != Some(STARTED_BY) {
         return None;
     }
@@ -249,14 +248,14 @@ pub(super) fn when_over(core: &Core, row: &RunRow, ended: Timestamp) -> Option<W
         let catalog = core.catalog.read().expect("no panic while held");
         catalog.flow(&tenant, &namespace, &name, None)?.flow.schedule.as_ref()?.after(ended)?
     };
-    Some(Write::ScheduleNext { tenant, namespace, name, run: row.key.run, due })
+    Some((due, ScheduleRow::run_over((tenant, namespace, name), row.key.run, due)))
 }
 
 /// The schedules of a tenant's flows.
 pub(super) async fn list(core: &Core, tenant: &TenantId) -> Result<Vec<ScheduleView>, Problem> {
     let mut views = vec![];
     for durable in [true, false] {
-        let rows = core.journal(durable).ask(|storage| storage.schedules()).await;
+        let rows = core.journal(durable).ask(|storage| storage.list::<ScheduleRow>()).await;
         let rows = rows.map_err(|error| storage_problem(&error))?;
         views.extend(rows.iter().filter(|row| row.tenant == *tenant).map(|row| ScheduleView {
             flow: format!("{}/{}", row.namespace, row.name),

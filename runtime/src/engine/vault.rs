@@ -116,7 +116,7 @@ fn place(tenant: &TenantId, kind: VaultKind, name: &str) -> Vec<u8> {
 
 /// Fills the vaults of all tenants: with what the journal has, and what the configuration names.
 pub(super) async fn load(core: &Core, config: &Config) -> Result<(), OpenError> {
-    let rows = core.durable.ask(|storage| storage.vault()).await;
+    let rows = core.durable.ask(|storage| storage.list::<VaultRow>()).await;
     let rows = rows.map_err(|error| OpenError::Journal(error.to_string()))?;
     for row in rows {
         let Some(tenant) = core.tenants.get(&row.tenant) else { continue };
@@ -236,10 +236,7 @@ pub(super) async fn set(
         sealed: core.sealer.seal(&tenant.id, kind, name, document),
         updated_at: now,
     };
-    core.durable
-        .commit(Batch::of(vec![Write::PutVault(row)]))
-        .await
-        .map_err(|error| storage_problem(&error))?;
+    core.durable.commit(Batch::of(vec![Write::put(row)])).await.map_err(|error| storage_problem(&error))?;
     tenant.vault.take_from(trial);
     tracing::info!(tenant = %tenant.id, name, "a {} was set", kind.as_str());
     Ok((one(tenant, kind, name).expect("it was set"), old.is_none()))
@@ -256,7 +253,7 @@ pub(super) async fn remove(
     let old = one(tenant, kind, name);
     refuse_configured(kind, name, old.as_ref())?;
     // One that could not be opened is not in memory, and is removed all the same.
-    let remove = Write::RemoveVault { tenant: tenant.id.clone(), kind, name: name.to_owned() };
+    let remove = Write::remove::<VaultRow>((tenant.id.clone(), kind, name.to_owned()));
     core.durable.commit(Batch::of(vec![remove])).await.map_err(|error| storage_problem(&error))?;
     match kind {
         VaultKind::Secret => tenant.vault.remove_secret(name),

@@ -54,7 +54,7 @@ pub(super) async fn subscribe(
             _ => {
                 // What certainly was not done needs no undoing; what may have been done, does.
                 let left = match failed.doubtful {
-                    true => Write::PutSubscription(ending(core, failed)),
+                    true => Write::put(ending(core, failed)),
                     false => gone(failed),
                 };
                 commit(core, vec![left]).await?;
@@ -93,7 +93,7 @@ pub(super) async fn attempt(
     // Until then this host is at it. One that dies meanwhile has left it to the others, and nobody knows how far it was.
     row.due = Some(after(core.clock.now(), tenant.quota.step_time.saturating_add(GRACE)));
     row.doubtful |= row.state.is_none();
-    match core.durable.commit(Batch::of(vec![Write::PutSubscription(row.clone())])).await {
+    match core.durable.commit(Batch::of(vec![Write::put(row.clone())])).await {
         Ok(()) => {}
         Err(StorageError::Conflict(_)) => return Ok(Attempted::Taken),
         Err(error) => return Err(error),
@@ -118,7 +118,7 @@ pub(super) async fn attempt(
             } else {
                 row.phase = SubscriptionPhase::Subscribed;
             }
-            (Write::PutSubscription(next(row)), Attempted::Done)
+            (Write::put(next(row)), Attempted::Done)
         }
         Ok(None) => (gone(row), Attempted::Done),
         Err(problem) => {
@@ -131,7 +131,7 @@ pub(super) async fn attempt(
             let (attempt, again_at) = (row.attempts, row.due);
             tracing::warn!(trigger = name(&row), attempt, ?again_at, %problem, "a subscription could not be {what}");
             let row = next(row);
-            (Write::PutSubscription(row.clone()), Attempted::Failed(Box::new((row, problem))))
+            (Write::put(row.clone()), Attempted::Failed(Box::new((row, problem))))
         }
     };
     told(core, write, attempted).await

@@ -28,8 +28,10 @@ const AT_ONCE_OF_TENANT: usize = 4;
 /// one now, a trigger that is gone.
 pub(in crate::engine) async fn settle(core: &Core) -> Result<(), StorageError> {
     core.subscriptions.is_unsettled.store(false, Ordering::Release);
-    let (rows, deployed) =
-        core.durable.ask(|storage| Ok((storage.subscriptions()?, storage.triggers()?))).await?;
+    let (rows, deployed) = core
+        .durable
+        .ask(|storage| Ok((storage.list::<SubscriptionRow>()?, storage.list::<TriggerRow>()?)))
+        .await?;
     let triggers: Vec<Arc<Trigger>> = {
         let catalog = core.catalog.read().expect("no panic while held");
         catalog.all_triggers().cloned().collect()
@@ -61,17 +63,17 @@ pub(in crate::engine) async fn settle(core: &Core) -> Result<(), StorageError> {
             continue;
         }
         if !is_ending && !triggers.iter().any(|trigger| wants(trigger, row)) {
-            writes.push(Write::PutSubscription(ending(core, row.clone())));
+            writes.push(Write::put(ending(core, row.clone())));
         } else if row.phase != SubscriptionPhase::Subscribed && row.due != Some(now) {
             // Nobody is at it any more; and what was given up may succeed now.
-            writes.push(Write::PutSubscription(next(SubscriptionRow { due: Some(now), ..row.clone() })));
+            writes.push(Write::put(next(SubscriptionRow { due: Some(now), ..row.clone() })));
         }
     }
     for trigger in triggers.iter().filter(|trigger| trigger.enabled && trigger.subscribes) {
         let stands =
             |row: &SubscriptionRow| row.phase != SubscriptionPhase::Unsubscribing && wants(trigger, row);
         if !rows.iter().any(stands) {
-            writes.push(Write::PutSubscription(new(core, trigger)));
+            writes.push(Write::put(new(core, trigger)));
         }
     }
     match core.durable.commit(Batch::of(writes)).await {
@@ -116,7 +118,7 @@ async fn work(runtime: &Runtime) -> Result<Timestamp, StorageError> {
             return Err(error);
         }
     }
-    let mut rows = core.durable.ask(|storage| storage.subscriptions()).await?;
+    let mut rows = core.durable.ask(|storage| storage.list::<SubscriptionRow>()).await?;
     let now = core.clock.now();
     rows.retain(|row| row.due.is_some() && core.tenants.contains_key(&row.tenant));
     let (due, later): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.due <= Some(now));

@@ -75,17 +75,17 @@ pub(super) async fn switch_on(
     if !trigger.subscribes || !core.subscriptions.is_heard() {
         let ours = (trigger.subscribes && ours.is_none()).then(|| new(core, trigger));
         core.subscriptions.ring();
-        return Ok(others.into_iter().chain(ours).map(Write::PutSubscription).collect());
+        return Ok(others.into_iter().chain(ours).map(Write::put).collect());
     }
     // The old one first: both may be known to the other side under the trigger's address.
-    commit(core, others.iter().cloned().map(Write::PutSubscription).collect()).await?;
+    commit(core, others.iter().cloned().map(Write::put).collect()).await?;
     attempt_now(runtime, tenant, others).await;
     let row = match ours {
         _ if is_on => return Ok(vec![]),
         Some(row) => row,
         None => {
             let row = new(core, trigger);
-            commit(core, vec![Write::PutSubscription(row.clone())]).await?;
+            commit(core, vec![Write::put(row.clone())]).await?;
             row
         }
     };
@@ -126,7 +126,7 @@ pub(super) async fn switch_back(
         let stands = standing.iter().any(is_olds);
         let others = standing.into_iter().filter(|row| !is_olds(row)).map(|row| ending(core, row));
         let again = old.filter(|_| !stands).map(|old| new(core, old));
-        commit(core, others.chain(again).map(Write::PutSubscription).collect()).await
+        commit(core, others.chain(again).map(Write::put).collect()).await
     };
     if let Err(problem) = back.await {
         let (tenant, trigger) = (&tenant.id, trigger.full_name());
@@ -166,7 +166,7 @@ fn view(row: &SubscriptionRow) -> SubscriptionView {
 }
 
 async fn of_tenant(core: &Core, tenant: &TenantId) -> Result<Vec<SubscriptionRow>, Problem> {
-    let rows = core.durable.ask(|storage| storage.subscriptions()).await;
+    let rows = core.durable.ask(|storage| storage.list::<SubscriptionRow>()).await;
     let mut rows = rows.map_err(|error| storage_problem(&error))?;
     rows.retain(|row| row.tenant == *tenant);
     Ok(rows)
@@ -222,7 +222,7 @@ fn next(row: SubscriptionRow) -> SubscriptionRow {
 }
 
 fn gone(row: SubscriptionRow) -> Write {
-    Write::RemoveSubscription { tenant: row.tenant, id: row.id, revision: row.revision }
+    Write::remove_revision::<SubscriptionRow>((row.tenant, row.id), row.revision)
 }
 
 fn name(row: &SubscriptionRow) -> String {
