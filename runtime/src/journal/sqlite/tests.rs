@@ -5,6 +5,7 @@ use std::path::Path;
 
 #[cfg(target_os = "linux")]
 mod faults;
+mod formats;
 
 use super::*;
 use crate::journal::record::{Phase, Write};
