@@ -7,8 +7,8 @@ use super::{Cell, CellValue, Test};
 /// A small table, as every store has it.
 pub(crate) struct Table {
     pub name: &'static str,
-    /// The version of the file format that brought it. A table never changes in a file of that version or a later one:
-    /// what is to be different is a step of a later version.
+    /// The version of the file format in which a store makes it of this description. 0 says that the store's own steps
+    /// make it: the text that it was released with, and a step for each change since.
     pub since: i32,
     pub columns: &'static [Column],
     /// How many of the columns, from the first on, name a row. The first one is the tenant.

@@ -1,8 +1,9 @@
 //! What is in the file, and how a file of an earlier version comes to have it.
 //!
 //! The tenant is the first column of every key. Run ids are 16 bytes, times are milliseconds since 1970, and only
-//! `entries` holds bodies. A released version of the schema is never edited; the next one is a step more. A small table
-//! needs no step: it is made of its description in the version that its description names.
+//! `entries` holds bodies. A released version of the schema is never edited; the next one is a step more. A new small table
+//! needs no step: it is made of its description, in the version that the description names. One that is to change after
+//! its release is made by steps from then on: its text of before, and the change.
 
 use rusqlite::{Connection, TransactionBehavior};
 

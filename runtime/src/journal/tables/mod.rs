@@ -61,7 +61,6 @@ mod tests {
             let key = table.key_columns();
             assert!(key[0].name == "tenant" && key[0].kind == CellKind::Text, "{table:?}");
             assert!(key.iter().all(|column| !column.is_optional), "{table:?}");
-            assert!(table.since > 0, "{table:?}");
         }
     }
 }
