@@ -1,4 +1,4 @@
-//! The way from async code to a store: commits that come together become one transaction with one sync.
+//! Commits that come together become one transaction with one sync.
 //!
 //! One thread writes. It takes what has queued, commits it, answers everybody, and looks again: while the disk is
 //! busy with one group, the next one gathers by itself. It never waits for a group to fill. A pause of
@@ -7,12 +7,11 @@
 //! they only where a sync is slow: 47 % at 3 ms, 11 % at 0.3 ms, a loss of 9 % on SQLite.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::record::{Batch, Lease};
+use super::record::Batch;
 use super::storage::{Storage, StorageError};
 
 /// How much may come together.
@@ -30,19 +29,6 @@ impl Default for GroupSettings {
     }
 }
 
-/// The journal as the engine uses it. Clones are the same journal.
-#[derive(Clone)]
-pub(crate) struct Journal {
-    storage: Arc<dyn Storage>,
-    /// None where a commit does not block.
-    queue: Option<mpsc::Sender<Job>>,
-    /// Whether asking the store takes its time.
-    blocks: bool,
-    /// This host's lease in it.
-    lease: Arc<AtomicU64>,
-    written: Arc<Written>,
-}
-
 /// What has been written since the start: commits, and the transactions that they came to.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
@@ -50,102 +36,13 @@ pub(crate) struct Written {
     pub transactions: AtomicU64,
 }
 
-enum Job {
+/// What is sent to the thread that writes.
+pub(super) enum Job {
     Commit(Batch, Answer),
     Close(oneshot::Sender<()>),
 }
 
-type Answer = oneshot::Sender<Result<(), StorageError>>;
-
-impl Journal {
-    /// The front of `storage`. Its thread ends with [`Journal::close`], or with the last clone.
-    ///
-    /// # Panics
-    /// When the operating system starts no thread for it.
-    pub(crate) fn new(storage: Arc<dyn Storage>, settings: GroupSettings) -> Self {
-        if !storage.is_durable() {
-            return Self::front(storage, None, false);
-        }
-        let (queue, mut writer) = Writer::new(settings);
-        let front = Self::front(storage, Some(queue), true);
-        let (storage, written) = (Arc::clone(&front.storage), Arc::clone(&front.written));
-        std::thread::Builder::new()
-            .name("journal".into())
-            .spawn(move || writer.run(&*storage, &written))
-            .expect("a process that starts may start a thread");
-        front
-    }
-
-    /// The front of a store whose groups are written when the caller says so, as the simulator does.
-    #[cfg(test)]
-    pub(crate) fn by_hand(storage: Arc<dyn Storage>, settings: GroupSettings) -> (Self, Writer) {
-        let (queue, writer) = Writer::new(settings);
-        (Self::front(storage, Some(queue), false), writer)
-    }
-
-    fn front(storage: Arc<dyn Storage>, queue: Option<mpsc::Sender<Job>>, blocks: bool) -> Self {
-        Self { storage, queue, blocks, lease: Arc::default(), written: Arc::default() }
-    }
-
-    /// What the store was given so far, where a commit takes its time.
-    pub(crate) fn written(&self) -> &Written {
-        &self.written
-    }
-
-    /// From now on this host is at work under this lease.
-    pub(crate) fn set_lease(&self, lease: Lease) {
-        self.lease.store(lease.0, Ordering::Release);
-    }
-
-    /// The lease of this host; before it has joined one that never was.
-    pub(crate) fn lease(&self) -> Lease {
-        Lease(self.lease.load(Ordering::Acquire))
-    }
-
-    /// Whether other hosts may have the store open.
-    pub(crate) fn is_shared(&self) -> bool {
-        self.storage.is_shared()
-    }
-
-    /// Applies the batch. `Ok` means that it is on the disk. After `Full` or `Io` the same batch may be tried again; had
-    /// it been applied after all, the second try is a conflict. A caller that goes away does not stop its batch.
-    pub(crate) async fn commit(&self, batch: Batch) -> Result<(), StorageError> {
-        let Some(queue) = &self.queue else {
-            return commit_all(&*self.storage, &[batch]).swap_remove(0);
-        };
-        let (answer, result) = oneshot::channel();
-        queue.send(Job::Commit(batch, answer)).await.map_err(|_| closed())?;
-        result.await.map_err(|_| closed())?
-    }
-
-    /// Asks the store, off the async threads where that may block.
-    pub(crate) async fn ask<T: Send + 'static>(
-        &self,
-        ask: impl FnOnce(&dyn Storage) -> Result<T, StorageError> + Send + 'static,
-    ) -> Result<T, StorageError> {
-        if !self.blocks {
-            return ask(&*self.storage);
-        }
-        let storage = Arc::clone(&self.storage);
-        tokio::task::spawn_blocking(move || ask(&*storage))
-            .await
-            .unwrap_or_else(|error| Err(StorageError::Io(format!("a question to the store failed: {error}"))))
-    }
-
-    /// Commits what has queued, tidies the store up, and takes no more. Closing twice is closing once.
-    pub(crate) async fn close(&self) {
-        let Some(queue) = &self.queue else { return };
-        let (closing, done) = oneshot::channel();
-        if queue.send(Job::Close(closing)).await.is_ok() {
-            // An error is a second `close` that came first; then it is done all the same.
-            let _ = done.await;
-        }
-    }
-}
-
-fn closed() -> StorageError {
-    StorageError::Io("it is closed".into())
-}
+pub(super) type Answer = oneshot::Sender<Result<(), StorageError>>;
 
 /// The other end of the queue.
 pub(crate) struct Writer {
@@ -163,14 +60,14 @@ pub(crate) struct Group {
 }
 
 impl Writer {
-    fn new(settings: GroupSettings) -> (mpsc::Sender<Job>, Self) {
+    pub(super) fn new(settings: GroupSettings) -> (mpsc::Sender<Job>, Self) {
         let (queue, jobs) = mpsc::channel(settings.queue.max(1));
         let size = settings.group.max(1);
         (queue, Self { jobs, taken: Vec::with_capacity(size), size })
     }
 
     /// Writes one group after the other until the journal is closed.
-    fn run(&mut self, storage: &dyn Storage, written: &Written) {
+    pub(super) fn run(&mut self, storage: &dyn Storage, written: &Written) {
         while self.jobs.blocking_recv_many(&mut self.taken, self.size) > 0 {
             let group = self.group();
             let results = if group.batches.is_empty() { vec![] } else { commit_all(storage, &group.batches) };
@@ -222,7 +119,7 @@ impl Group {
 }
 
 /// One result for each batch, whatever the store does.
-fn commit_all(storage: &dyn Storage, batches: &[Batch]) -> Vec<Result<(), StorageError>> {
+pub(super) fn commit_all(storage: &dyn Storage, batches: &[Batch]) -> Vec<Result<(), StorageError>> {
     let results = catch_unwind(AssertUnwindSafe(|| storage.commit(batches)));
     match results {
         Ok(results) if results.len() == batches.len() => results,
@@ -237,297 +134,5 @@ fn close(storage: &dyn Storage) {
         // Nothing is lost: what is in the write-ahead log is read at the next start.
         Ok(Err(error)) => tracing::warn!(%error, "the journal was closed without a checkpoint"),
         Err(_) => tracing::warn!("the journal was closed without a checkpoint"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::{Mutex, PoisonError};
-
-    use jiff::Timestamp;
-
-    use super::*;
-    use crate::id::{FlowId, RunId, TenantId};
-    use crate::journal::record::{
-        AuditQuery, AuditRow, Entry, FlowRow, Page, PluginRow, RunKey, RunQuery, RunRow, ScheduleRow,
-        SubscriptionRow, TimerRow, TokenRow, TriggerRow, VaultRow, Write,
-    };
-    use crate::journal::rows::{Folder, append, at, run, started};
-    use crate::journal::{MemoryStorage, SqliteStorage};
-
-    /// A store that counts its transactions, and does what a test wants before each.
-    struct Watched<S> {
-        store: S,
-        transactions: AtomicUsize,
-        before: Mutex<Box<dyn FnMut() + Send>>,
-    }
-
-    impl<S: Storage> Watched<S> {
-        fn new(store: S, before: impl FnMut() + Send + 'static) -> Arc<Self> {
-            Arc::new(Self { store, transactions: AtomicUsize::new(0), before: Mutex::new(Box::new(before)) })
-        }
-    }
-
-    impl<S: Storage> Storage for Watched<S> {
-        fn commit(&self, batches: &[Batch]) -> Vec<Result<(), StorageError>> {
-            self.transactions.fetch_add(1, Ordering::SeqCst);
-            (self.before.lock().unwrap_or_else(PoisonError::into_inner))();
-            self.store.commit(batches)
-        }
-        fn run(&self, key: &RunKey) -> Result<Option<RunRow>, StorageError> {
-            self.store.run(key)
-        }
-        fn entries(&self, key: &RunKey, from: u64) -> Result<Vec<Entry>, StorageError> {
-            self.store.entries(key, from)
-        }
-        fn log(&self, key: &RunKey) -> Result<Option<(RunRow, Vec<Entry>)>, StorageError> {
-            self.store.log(key)
-        }
-        fn runs(&self, tenant: &TenantId, query: &RunQuery) -> Result<Page<RunRow>, StorageError> {
-            self.store.runs(tenant, query)
-        }
-        fn begin_lease(&self, until: Timestamp) -> Result<Lease, StorageError> {
-            self.store.begin_lease(until)
-        }
-        fn renew_lease(&self, lease: Lease, until: Timestamp) -> Result<(), StorageError> {
-            self.store.renew_lease(lease, until)
-        }
-        fn end_lease(&self, lease: Lease) -> Result<(), StorageError> {
-            self.store.end_lease(lease)
-        }
-        fn take_over(
-            &self,
-            lease: Lease,
-            now: Timestamp,
-            after: Option<&RunKey>,
-            limit: u32,
-        ) -> Result<Vec<RunKey>, StorageError> {
-            self.store.take_over(lease, now, after, limit)
-        }
-        fn news(&self, lease: Lease) -> Result<Vec<RunKey>, StorageError> {
-            self.store.news(lease)
-        }
-        fn open_runs(&self, tenant: &TenantId) -> Result<u64, StorageError> {
-            self.store.open_runs(tenant)
-        }
-        fn due(&self, lease: Lease, now: Timestamp, limit: u32) -> Result<Vec<TimerRow>, StorageError> {
-            self.store.due(lease, now, limit)
-        }
-        fn forget(
-            &self,
-            tenant: &TenantId,
-            status: &str,
-            ended_before: Timestamp,
-            limit: u32,
-        ) -> Result<u32, StorageError> {
-            self.store.forget(tenant, status, ended_before, limit)
-        }
-        fn flows(&self) -> Result<Vec<FlowRow>, StorageError> {
-            self.store.flows()
-        }
-        fn flow(&self, tenant: &TenantId, id: &FlowId) -> Result<Option<FlowRow>, StorageError> {
-            self.store.flow(tenant, id)
-        }
-        fn triggers(&self) -> Result<Vec<TriggerRow>, StorageError> {
-            self.store.triggers()
-        }
-        fn plugins(&self) -> Result<Vec<PluginRow>, StorageError> {
-            self.store.plugins()
-        }
-        fn original(
-            &self,
-            tenant: &TenantId,
-            trigger: &str,
-            key: &[u8; 32],
-            at: Timestamp,
-        ) -> Result<Option<RunId>, StorageError> {
-            self.store.original(tenant, trigger, key, at)
-        }
-        fn vault(&self) -> Result<Vec<VaultRow>, StorageError> {
-            self.store.vault()
-        }
-        fn token(&self, digest: &[u8; 32]) -> Result<Option<TokenRow>, StorageError> {
-            self.store.token(digest)
-        }
-
-        fn tokens(&self, tenant: Option<&TenantId>) -> Result<Vec<TokenRow>, StorageError> {
-            self.store.tokens(tenant)
-        }
-
-        fn audit(&self, tenant: &TenantId, query: &AuditQuery) -> Result<Page<AuditRow>, StorageError> {
-            self.store.audit(tenant, query)
-        }
-
-        fn subscriptions(&self) -> Result<Vec<SubscriptionRow>, StorageError> {
-            self.store.subscriptions()
-        }
-
-        fn schedules(&self) -> Result<Vec<ScheduleRow>, StorageError> {
-            self.store.schedules()
-        }
-
-        fn next_schedules(&self, limit: u32) -> Result<Vec<ScheduleRow>, StorageError> {
-            self.store.next_schedules(limit)
-        }
-
-        fn key(&self, name: &str) -> Result<[u8; 32], StorageError> {
-            self.store.key(name)
-        }
-        fn probe(&self) -> Result<(), StorageError> {
-            self.store.probe()
-        }
-        fn checkpoint(&self) -> Result<(), StorageError> {
-            self.store.checkpoint()
-        }
-    }
-
-    fn create(second: i64) -> (RunKey, Batch) {
-        let row = run("acme", second);
-        let key = row.key.clone();
-        (key.clone(), Batch::of(vec![Write::CreateRun(row), append(&key, 0..1)]))
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn commits_that_come_together_share_transactions() {
-        let folder = Folder::new();
-        let sqlite = SqliteStorage::open(&folder.path("journal.db")).unwrap();
-        // The disk is busy with the first commit until the others have queued, all but as many as one group.
-        let (gate, opened) = std::sync::mpsc::channel::<()>();
-        let mut busy = true;
-        let store = Watched::new(sqlite, move || {
-            if std::mem::take(&mut busy) {
-                opened.recv().unwrap();
-            }
-        });
-        let journal = Journal::new(store.clone(), GroupSettings { queue: 500, group: 50 });
-        let commits: Vec<_> = (0..=500)
-            .map(|second| {
-                let (journal, store) = (journal.clone(), store.clone());
-                tokio::spawn(async move {
-                    let (key, batch) = create(second);
-                    journal.commit(batch).await.unwrap();
-                    assert!(store.store.run(&key).unwrap().is_some(), "answered before its transaction");
-                })
-            })
-            .collect();
-        while journal.queue.as_ref().unwrap().capacity() >= 50 {
-            tokio::task::yield_now().await;
-        }
-        gate.send(()).unwrap();
-        for commit in commits {
-            commit.await.unwrap();
-        }
-        let transactions = store.transactions.load(Ordering::SeqCst);
-        assert!(transactions < 100, "{transactions} transactions for 501 commits");
-        assert_eq!(store.open_runs(&TenantId::from("acme")).unwrap(), 501);
-    }
-
-    #[tokio::test]
-    async fn one_commit_alone_is_one_transaction() {
-        let store = Watched::new(MemoryStorage::new(), || {});
-        let journal = Journal::new(store.clone(), GroupSettings::default());
-        for second in 0..3 {
-            journal.commit(create(second).1).await.unwrap();
-        }
-        assert_eq!(store.transactions.load(Ordering::SeqCst), 3);
-    }
-
-    #[tokio::test]
-    async fn a_conflict_is_told_to_its_caller_alone() {
-        let store = Watched::new(MemoryStorage::new(), || {});
-        let key = started(&store.store, "acme", 0..1);
-        let journal = Journal::new(store, GroupSettings::default());
-        let wrong = Batch::of(vec![append(&key, 7..8)]);
-        let right = Batch::of(vec![append(&key, 1..2)]);
-        let (wrong, right) = tokio::join!(journal.commit(wrong), journal.commit(right));
-        assert!(matches!(wrong, Err(StorageError::Conflict(_))), "{wrong:?}");
-        right.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_full_queue_lets_the_next_caller_wait() {
-        let (gate, opened) = std::sync::mpsc::channel::<()>();
-        let store = Watched::new(MemoryStorage::new(), move || opened.recv().unwrap());
-        let journal = Journal::new(store.clone(), GroupSettings { queue: 2, group: 1 });
-        let commits: Vec<_> = (0..8)
-            .map(|second| {
-                let journal = journal.clone();
-                tokio::spawn(async move { journal.commit(create(second).1).await })
-            })
-            .collect();
-        while journal.queue.as_ref().unwrap().capacity() > 0 {
-            tokio::task::yield_now().await;
-        }
-        assert!(commits.iter().all(|commit| !commit.is_finished()));
-        (0..8).for_each(|_| gate.send(()).unwrap());
-        for commit in commits {
-            commit.await.unwrap().unwrap();
-        }
-        assert_eq!(store.transactions.load(Ordering::SeqCst), 8);
-    }
-
-    #[tokio::test]
-    async fn a_panic_of_the_store_is_an_error_for_who_waits_and_no_more() {
-        let mut first = true;
-        let store = Watched::new(MemoryStorage::new(), move || {
-            assert!(!std::mem::take(&mut first), "on purpose");
-        });
-        let journal = Journal::new(store, GroupSettings::default());
-        let failed = journal.commit(create(1).1).await;
-        assert!(matches!(failed, Err(StorageError::Io(_))), "{failed:?}");
-        journal.commit(create(2).1).await.unwrap();
-        let panicked = journal.ask(|_| -> Result<(), _> { panic!("on purpose") }).await;
-        assert!(matches!(panicked, Err(StorageError::Io(_))), "{panicked:?}");
-    }
-
-    #[tokio::test]
-    async fn a_disk_that_has_room_again_is_written_again() {
-        let folder = Folder::new();
-        let store = Arc::new(SqliteStorage::open(&folder.path("journal.db")).unwrap());
-        let journal = Journal::new(store.clone(), GroupSettings::default());
-        let (key, mut batch) = create(1);
-        batch.writes.push(Write::Append {
-            key: key.clone(),
-            entries: vec![Entry { seq: 1, at: at(1), body: "x".repeat(100_000) }],
-        });
-        store.limit_pages(1);
-        assert!(matches!(journal.commit(batch.clone()).await, Err(StorageError::Full(_))));
-        store.limit_pages(1 << 30);
-        journal.commit(batch).await.unwrap();
-        let entries = journal.ask(move |store| store.entries(&key, 0)).await.unwrap();
-        assert_eq!(entries.len(), 2);
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn closing_commits_what_has_queued_and_leaves_one_file() {
-        let folder = Folder::new();
-        let path = folder.path("journal.db");
-        let journal = Journal::new(Arc::new(SqliteStorage::open(&path).unwrap()), GroupSettings::default());
-        let (answers, results): (Vec<_>, Vec<_>) = (0..100).map(|_| oneshot::channel()).unzip();
-        for (second, answer) in (0..).zip(answers) {
-            let job = Job::Commit(create(second).1, answer);
-            journal.queue.as_ref().unwrap().send(job).await.unwrap();
-        }
-        journal.close().await;
-        journal.close().await;
-        for result in results {
-            result.await.unwrap().unwrap();
-        }
-        assert_eq!(std::fs::metadata(folder.path("journal.db-wal")).unwrap().len(), 0);
-        let refused = journal.commit(create(1).1).await;
-        assert!(matches!(refused, Err(StorageError::Io(_))), "{refused:?}");
-        let open = journal.ask(|store| store.open_runs(&TenantId::from("acme"))).await.unwrap();
-        assert_eq!(open, 100);
-    }
-
-    #[tokio::test]
-    async fn memory_is_committed_on_the_spot() {
-        let journal = Journal::new(Arc::new(MemoryStorage::new()), GroupSettings::default());
-        assert!(journal.queue.is_none());
-        let (key, batch) = create(1);
-        journal.commit(batch).await.unwrap();
-        journal.close().await;
-        assert!(journal.ask(move |store| store.run(&key)).await.unwrap().is_some());
     }
 }

@@ -87,7 +87,7 @@ fn unwritable(path: &Path, error: &io::Error) -> StorageError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::rows::Folder;
+    use crate::journal::samples::Folder;
 
     #[test]
     fn a_second_host_is_told_which_process_has_the_folder() {

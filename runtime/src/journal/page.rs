@@ -2,9 +2,29 @@
 
 use jiff::Timestamp;
 
-use super::record::{AuditRow, Page, RunQuery, RunRow};
+use super::record::RunRow;
 use super::storage::StorageError;
 use crate::id::RunId;
+
+/// Which runs a list is asked for; newest first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct RunQuery {
+    /// `namespace/name`, or a bare name in namespace `default`.
+    pub flow: Option<String>,
+    pub status: Option<String>,
+    /// Started at or after.
+    pub since: Option<Timestamp>,
+    /// Opaque: what the page before gave.
+    pub cursor: Option<String>,
+    pub limit: u32,
+}
+
+/// A part of a list and where the next part begins.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Page<T> {
+    pub items: Vec<T>,
+    pub cursor: Option<String>,
+}
 
 /// The last run of the page before. Lists go from the newest to the oldest, so the next page holds what is smaller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +41,12 @@ impl Cursor {
 
     pub fn of(row: &RunRow) -> Self {
         Self { started_ms: row.started_at.as_millisecond(), run: row.key.run }
+    }
+
+    /// Where the page begins that comes after this run, as lists give it.
+    pub fn after(row: &RunRow) -> String {
+        let Self { started_ms, run } = Self::of(row);
+        format!("{started_ms}-{run}")
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -50,24 +76,15 @@ impl RunQuery {
     }
 }
 
-impl Page<RunRow> {
-    /// Of the first `limit + 1` runs that match: the one too many tells that there is a next page.
-    pub(super) fn cut(mut items: Vec<RunRow>, limit: u32) -> Self {
+impl<T> Page<T> {
+    /// Of the first `limit + 1` items that match: the one too many tells that there is a next page. `cursor` makes of the
+    /// last item where that page begins.
+    pub(super) fn cut(mut items: Vec<T>, limit: u32, cursor: impl FnOnce(&T) -> String) -> Self {
         let limit = limit as usize;
-        let more = items.len() > limit;
+        let has_more = items.len() > limit;
         items.truncate(limit);
-        let last = items.last().filter(|_| more).map(Cursor::of);
-        Self { items, cursor: last.map(|last| format!("{}-{}", last.started_ms, last.run)) }
-    }
-}
-
-impl Page<AuditRow> {
-    /// As [`Page::cut`].
-    pub(super) fn cut_audit(mut items: Vec<AuditRow>, limit: u32) -> Self {
-        let more = items.len() > limit as usize;
-        items.truncate(limit as usize);
-        let last = items.last().filter(|_| more);
-        Self { cursor: last.map(|last| last.id.clone()), items }
+        let cursor = items.last().filter(|_| has_more).map(cursor);
+        Self { items, cursor }
     }
 }
 

@@ -96,7 +96,7 @@ impl Runtime {
         if row.tenant.as_ref().is_some_and(|tenant| !self.rooms.tenants.has(tenant)) {
             return Ok(Shown::Unknown);
         }
-        let is_over = row.expires_at.is_some_and(|end| end <= self.rooms.lifecycle.clock.now());
+        let is_over = row.is_over(self.rooms.lifecycle.clock.now());
         let minted = Some((row.digest, row.expires_at));
         let caller = Caller { name: row.name, role: row.role, tenant: row.tenant, minted };
         Ok(if is_over { Shown::Expired(caller) } else { Shown::Valid(caller) })
@@ -106,13 +106,17 @@ impl Runtime {
     pub async fn still_admits(&self, caller: &Caller) -> Result<bool, Problem> {
         let Some((digest, _)) = caller.minted else { return Ok(true) };
         let row = self.token(digest).await?;
-        let is_over =
-            |row: &TokenRow| row.expires_at.is_some_and(|end| end <= self.rooms.lifecycle.clock.now());
-        Ok(row.is_some_and(|row| !is_over(&row)))
+        Ok(row.is_some_and(|row| !row.is_over(self.rooms.lifecycle.clock.now())))
     }
 
     async fn token(&self, digest: [u8; 32]) -> Result<Option<TokenRow>, Problem> {
-        let row = self.rooms.journals.durable.journal.ask(move |storage| storage.token(&digest)).await;
+        let row = self
+            .rooms
+            .journals
+            .durable
+            .journal
+            .ask(move |storage| storage.first(TokenRow::with_digest(digest)))
+            .await;
         row.map_err(|error| storage_problem(&error))
     }
 
@@ -154,8 +158,7 @@ impl Runtime {
             // No longer than that of whoever mints it.
             expires_at: [by.minted.and_then(|(_, end)| end), end].into_iter().flatten().min(),
         };
-        match self.rooms.journals.durable.journal.commit(Batch::of(vec![Write::PutToken(row.clone())])).await
-        {
+        match self.rooms.journals.durable.journal.commit(Batch::of(vec![Write::put(row.clone())])).await {
             Ok(()) => Ok((view(row), token)),
             Err(StorageError::Conflict(_)) => {
                 let detail =
@@ -170,7 +173,7 @@ impl Runtime {
     pub async fn tokens(&self, tenant: Option<&TenantId>) -> Result<Vec<TokenView>, Problem> {
         let tenant = tenant.cloned();
         let rows =
-            self.rooms.journals.durable.journal.ask(move |storage| storage.tokens(tenant.as_ref())).await;
+            self.rooms.journals.durable.journal.ask(move |storage| storage.rows(TokenRow::of(tenant))).await;
         Ok(rows.map_err(|error| storage_problem(&error))?.into_iter().map(view).collect())
     }
 
@@ -185,7 +188,7 @@ impl Runtime {
         if !self.tokens(tenant).await?.iter().any(|token| token.name == name) {
             return Ok(false);
         }
-        let gone = Write::RemoveToken { tenant: tenant.cloned(), name: name.to_owned() };
+        let gone = Write::remove::<TokenRow>((tenant.cloned(), name.to_owned()));
         let revoked = self.rooms.journals.durable.journal.commit(Batch::of(vec![gone])).await;
         revoked.map(|()| true).map_err(|error| storage_problem(&error))
     }

@@ -12,7 +12,7 @@ use crate::engine::journals::storage_problem;
 use crate::engine::runs::List;
 use crate::engine::{Rooms, Runtime};
 use crate::id::{TenantId, mint_id};
-use crate::journal::{AuditQuery, AuditRow, Batch, GRANTS, Role, Write};
+use crate::journal::{AuditQuery, AuditRow, Batch, GRANTS, Role};
 use crate::problem::Problem;
 
 /// How long entries are kept.
@@ -127,7 +127,7 @@ impl Runtime {
     ) -> Result<(), Problem> {
         let AuditEntry { tenant, id, target } = entry;
         let (target, detail) = (cut(&target, TARGET_BYTES), detail.map(short));
-        let end = Write::EndAudit { tenant, id, target, status, detail };
+        let end = AuditRow::ended((tenant, id), target, status, detail);
         self.rooms
             .journals
             .durable
@@ -175,8 +175,7 @@ impl Runtime {
         let limit = limit.unwrap_or(PAGE).clamp(1, 1_000);
         let query = AuditQuery { actor, action, since, denied, cursor, limit };
         let tenant = self.tenant(tenant)?.id.clone();
-        let page =
-            self.rooms.journals.durable.journal.ask(move |storage| storage.audit(&tenant, &query)).await;
+        let page = self.rooms.journals.durable.journal.ask(move |storage| storage.audit(tenant, query)).await;
         let page = page.map_err(|error| storage_problem(&error))?;
         Ok(List { items: page.items.into_iter().map(view).collect(), cursor: page.cursor })
     }
@@ -191,7 +190,7 @@ pub(in crate::engine) async fn grants(rooms: &Rooms, configured: &TenantConfig) 
     let detail = cut(&format!("{} rules ({digest}): {text}", lines.len()), GRANTS_BYTES);
     let query = AuditQuery { action: Some(GRANTS.to_owned()), limit: 1, ..AuditQuery::default() };
     let owner = tenant.clone();
-    let last = rooms.journals.durable.journal.ask(move |storage| storage.audit(&owner, &query)).await;
+    let last = rooms.journals.durable.journal.ask(move |storage| storage.audit(owner, query)).await;
     let last = last.map_err(|error| storage_problem(&error))?.items.pop();
     if last.map_or(lines.is_empty(), |last| last.detail.as_deref() == Some(&detail)) {
         return Ok(());
@@ -230,10 +229,15 @@ async fn put(
     let at = rooms.lifecycle.clock.now();
     let (status, detail) = end.unzip();
     let (tenant, id, target) = (entry.tenant.clone(), entry.id.clone(), cut(&target, TARGET_BYTES));
-    let row = AuditRow { tenant, id, at, actor, role, from, action, target, status, detail };
+    let row = AuditRow { tenant, id, at, actor, role, origin: from, action, target, status, detail };
     let forget_before = at.checked_sub(KEPT).unwrap_or(Timestamp::MIN);
-    let put = Write::PutAudit { row, forget_before };
-    rooms.journals.durable.journal.commit(Batch::of(vec![put])).await.map_err(|error| storage_problem(&error))
+    rooms
+        .journals
+        .durable
+        .journal
+        .commit(Batch::of(row.entered(forget_before)))
+        .await
+        .map_err(|error| storage_problem(&error))
 }
 
 fn short(text: &str) -> String {
@@ -245,6 +249,6 @@ fn cut(text: &str, bytes: usize) -> String {
 }
 
 fn view(row: AuditRow) -> AuditView {
-    let AuditRow { id, at, actor, role, from, action, target, status, detail, .. } = row;
+    let AuditRow { id, at, actor, role, origin: from, action, target, status, detail, .. } = row;
     AuditView { id, at, actor, role, from, action, target, status, detail }
 }

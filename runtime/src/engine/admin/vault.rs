@@ -69,7 +69,7 @@ impl Runtime {
 
 /// Fills the vaults of all tenants: with what the journal has, and what the configuration names.
 pub(in crate::engine) async fn load(rooms: &Rooms, config: &Config) -> Result<(), OpenError> {
-    let rows = rooms.journals.durable.journal.ask(|storage| storage.vault()).await;
+    let rows = rooms.journals.durable.journal.ask(|storage| storage.list::<VaultRow>()).await;
     let rows = rows.map_err(|error| OpenError::Journal(error.to_string()))?;
     for row in rows {
         let Some(tenant) = rooms.tenants.get(&row.tenant) else { continue };
@@ -192,7 +192,7 @@ async fn set(
         .journals
         .durable
         .journal
-        .commit(Batch::of(vec![Write::PutVault(row)]))
+        .commit(Batch::of(vec![Write::put(row)]))
         .await
         .map_err(|error| storage_problem(&error))?;
     tenant.vault.take_from(trial);
@@ -205,7 +205,7 @@ async fn remove(rooms: &Rooms, tenant: &Arc<Tenant>, kind: VaultKind, name: &str
     let old = one(tenant, kind, name);
     refuse_configured(kind, name, old.as_ref())?;
     // One that could not be opened is not in memory, and is removed all the same.
-    let remove = Write::RemoveVault { tenant: tenant.id.clone(), kind, name: name.to_owned() };
+    let remove = Write::remove::<VaultRow>((tenant.id.clone(), kind, name.to_owned()));
     rooms
         .journals
         .durable

@@ -90,7 +90,7 @@ impl Deployer {
                 Document::Flow(flow) => {
                     let (tenant, id, source) = (tenant.id.clone(), flow.id.clone(), flow.source.clone());
                     let row = FlowRow { tenant, id, source, installed_at: now, removed: false };
-                    writes.push(Write::PutFlow(row));
+                    writes.push(Write::put(row));
                     flows.push(DeployedFlow { flow, installed_at: now });
                 }
                 Document::Trigger(document) => {
@@ -103,7 +103,7 @@ impl Deployer {
         let mut switches = Switches::default();
         let committed = async {
             switches.set(deployed, tenant, &triggers, &mut writes).await?;
-            writes.extend(triggers.iter().map(|trigger| Write::PutTrigger(row(trigger))));
+            writes.extend(triggers.iter().map(|trigger| Write::put(row(trigger))));
             deployed.commit(writes).await
         };
         if let Err(problem) = committed.await {
@@ -134,8 +134,8 @@ impl Deployed {
         if self.catalog().flow(tenant, namespace, name, None).is_none() {
             return Ok(false);
         }
-        let (owner, namespace_, name_) = (tenant.clone(), namespace.to_owned(), name.to_owned());
-        self.commit(vec![Write::RemoveFlow { tenant: owner, namespace: namespace_, name: name_ }]).await?;
+        let removal = FlowRow::removal(tenant.clone(), namespace.to_owned(), name.to_owned());
+        self.commit(vec![removal]).await?;
         let removed = self.catalog_mut().remove_flow(tenant, namespace, name);
         schedule::settle(self).await;
         Ok(removed)

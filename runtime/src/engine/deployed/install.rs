@@ -39,7 +39,7 @@ impl Deployer {
             version: plugin.version.to_string(),
             wasm: Bytes::copy_from_slice(wasm),
         };
-        self.deployed.commit(vec![Write::PutPlugin(row)]).await?;
+        self.deployed.commit(vec![Write::put(row)]).await?;
         let (view, name) = (plugin_view(&plugin), plugin.name.clone());
         plugins.add(Some(tenant), plugin);
         // A start of the host may have read flows without the plugin, which it could not use.

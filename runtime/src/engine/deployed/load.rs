@@ -7,21 +7,24 @@ use super::triggers::tied;
 use super::{DeployedFlow, Deployer};
 use crate::engine::steps::Steps as _;
 use crate::flow::Document;
-use crate::journal::{FlowRow, StorageError, TriggerRow};
+use crate::journal::{FlowRow, PluginRow, StorageError, TriggerRow};
 
 impl Deployer {
     /// Reads from the journal what is deployed.
     pub async fn load(&self) -> Result<(), StorageError> {
         self.load_plugins().await?;
         let journal = &self.deployed.journals.durable.journal;
-        let (flows, triggers) = journal.ask(|storage| Ok((storage.flows()?, storage.triggers()?))).await?;
+        let (flows, triggers) = journal
+            .ask(|storage| Ok((storage.rows(FlowRow::installed())?, storage.list::<TriggerRow>()?)))
+            .await?;
         flows.into_iter().for_each(|row| self.load_flow(row));
         triggers.into_iter().for_each(|row| self.load_trigger(row));
         Ok(())
     }
 
     async fn load_plugins(&self) -> Result<(), StorageError> {
-        let mut rows = self.deployed.journals.durable.journal.ask(|storage| storage.plugins()).await?;
+        let mut rows =
+            self.deployed.journals.durable.journal.ask(|storage| storage.list::<PluginRow>()).await?;
         rows.retain(|row| self.deployed.tenants.has(&row.tenant));
         for row in rows {
             match self.sandboxes.host.install(&row.wasm).await {

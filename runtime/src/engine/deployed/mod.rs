@@ -33,7 +33,7 @@ use super::steps::{Sandboxes, Steps};
 use super::tenant::Tenants;
 use crate::flow::{Document, Flow};
 use crate::id::{FlowId, TenantId};
-use crate::journal::{Batch, StorageError, Write};
+use crate::journal::{Batch, FlowRow, StorageError, Write};
 use crate::problem::Problem;
 
 /// What is deployed on this host. The journal holds the same: a change is committed there first and shown here after.
@@ -92,8 +92,8 @@ impl Deployed {
         if let Some(flow) = self.catalog().text(tenant, id) {
             return Ok(flow);
         }
-        let (owner, wanted) = (tenant.clone(), id.clone());
-        let row = self.journals.durable.journal.ask(move |storage| storage.flow(&owner, &wanted)).await?;
+        let key = (tenant.clone(), id.clone());
+        let row = self.journals.durable.journal.ask(move |storage| storage.row::<FlowRow>(key)).await?;
         let row = row.ok_or_else(|| TextError::NoFlow(id.clone()))?;
         match self.steps.read(tenant, &row.source, &id.to_string()).as_deref() {
             Ok([Document::Flow(flow)]) => Ok(flow.clone()),

@@ -62,7 +62,7 @@ impl Runtime {
     pub async fn schedules(&self, tenant: &TenantId) -> Result<Vec<ScheduleView>, Problem> {
         let mut views = vec![];
         for lane in self.rooms.journals.lanes() {
-            let rows = lane.journal.ask(|storage| storage.schedules()).await;
+            let rows = lane.journal.ask(|storage| storage.list::<ScheduleRow>()).await;
             let rows = rows.map_err(|error| storage_problem(&error))?;
             views.extend(rows.iter().filter(|row| row.tenant == *tenant).map(|row| ScheduleView {
                 flow: format!("{}/{}", row.namespace, row.name),
@@ -122,14 +122,13 @@ async fn changes(deployed: &Deployed, lane: &Lane) -> Result<Vec<Write>, Storage
         };
         catalog.current_flows().filter(scheduled).map(named).collect()
     };
-    let rows = lane.journal.ask(|storage| storage.schedules()).await?;
+    let rows = lane.journal.ask(|storage| storage.list::<ScheduleRow>()).await?;
     let mut writes = vec![];
     for row in &rows {
         let is_its = |(name, _): &(Name, _)| *name == name_of(row);
         // Another host may know the tenant.
         if deployed.tenants.has(&row.tenant) && !flows.iter().any(is_its) {
-            let (tenant, namespace, name) = name_of(row);
-            writes.push(Write::RemoveSchedule { tenant, namespace, name });
+            writes.push(Write::remove::<ScheduleRow>(name_of(row)));
         }
     }
     let now = deployed.lifecycle.clock.now();
@@ -147,7 +146,7 @@ async fn changes(deployed: &Deployed, lane: &Lane) -> Result<Vec<Write>, Storage
             _ => (schedule.first(now), None),
         };
         let (tenant, namespace, name) = name;
-        writes.push(Write::PutSchedule(ScheduleRow {
+        writes.push(Write::put(ScheduleRow {
             tenant,
             namespace,
             name,
@@ -167,8 +166,12 @@ pub(in crate::engine) fn current(deployed: &Deployed, row: &ScheduleRow) -> Opti
     Some((flow.clone(), flow.schedule.clone()?))
 }
 
-/// What the end of a run means to the schedule that has started it.
-pub(in crate::engine) fn when_over(deployed: &Deployed, row: &RunRow, ended: Timestamp) -> Option<Write> {
+/// What the end of a run means to the schedule that has started it: when that is due next, and the change that says so.
+pub(in crate::engine) fn when_over(
+    deployed: &Deployed,
+    row: &RunRow,
+    ended: Timestamp,
+) -> Option<(Timestamp, Write)> {
     if row.trigger.as_deref() != Some(STARTED_BY) {
         return None;
     }
@@ -178,5 +181,5 @@ pub(in crate::engine) fn when_over(deployed: &Deployed, row: &RunRow, ended: Tim
         let catalog = deployed.catalog();
         catalog.flow(&tenant, &namespace, &name, None)?.flow.schedule.as_ref()?.after(ended)?
     };
-    Some(Write::ScheduleNext { tenant, namespace, name, run: row.key.run, due })
+    Some((due, ScheduleRow::run_over((tenant, namespace, name), row.key.run, due)))
 }

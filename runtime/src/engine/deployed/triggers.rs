@@ -63,7 +63,7 @@ impl Deployer {
         };
         let new = Arc::new(tied(self, &tenant.id, old.document.clone(), old.token.clone(), enabled)?);
         let mut switches = Switches::default();
-        let mut writes = vec![Write::PutTrigger(row(&new))];
+        let mut writes = vec![Write::put(row(&new))];
         let committed = async {
             switches.set(deployed, tenant, std::slice::from_ref(&new), &mut writes).await?;
             deployed.commit(writes).await
@@ -93,9 +93,9 @@ impl Deployer {
         let _switching = deployed.lifecycle.switching();
         let Some(old) = deployed.trigger(&tenant.id, namespace, name) else { return Ok(false) };
         let off = subscription::switch_off(deployed, &old).await?;
-        let (owner, namespace_, name_) = (tenant.id.clone(), namespace.to_owned(), name.to_owned());
-        let mut writes = vec![Write::RemoveTrigger { tenant: owner, namespace: namespace_, name: name_ }];
-        writes.extend(off.iter().cloned().map(Write::PutSubscription));
+        let key = (tenant.id.clone(), namespace.to_owned(), name.to_owned());
+        let mut writes = vec![Write::remove::<TriggerRow>(key)];
+        writes.extend(off.iter().cloned().map(Write::put));
         deployed.commit(writes).await?;
         deployed.catalog_mut().remove_trigger(&tenant.id, namespace, name);
         subscription::attempt_now(deployed, tenant, off).await;
@@ -136,7 +136,7 @@ impl Switches {
                 writes.extend(subscription::switch_on(deployed, tenant, trigger).await.map_err(named)?);
             } else {
                 let off = subscription::switch_off(deployed, trigger).await?;
-                writes.extend(off.iter().cloned().map(Write::PutSubscription));
+                writes.extend(off.iter().cloned().map(Write::put));
                 self.off.extend(off);
             }
         }

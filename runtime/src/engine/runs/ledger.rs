@@ -123,7 +123,7 @@ impl Ledger {
         let effects = match first {
             FirstEvents::Input(input) => self.begin(input),
             FirstEvents::Scheduled { input, next } => {
-                schedule = Some(Write::PutSchedule(next));
+                schedule = Some(Write::put(next));
                 self.begin(input)
             }
             FirstEvents::Once { input, original } => {
@@ -144,7 +144,7 @@ impl Ledger {
         self.put_timers(&mut writes, &effects);
         writes.extend(schedule);
         writes.extend(remembered.take());
-        writes.extend(self.next_time(self.row.ended_at));
+        writes.extend(self.next_time(self.row.ended_at).map(|(_, write)| write));
         let batch = Batch { lease: Some(self.lease), writes };
         self.lane.journal.commit(batch).await?;
         self.is_committed();
@@ -347,7 +347,7 @@ impl Ledger {
             self.put_timers(&mut writes, effects);
         }
         if self.row.ended_at.is_none() {
-            writes.extend(self.next_time(head.ended_at));
+            writes.extend(self.next_time(head.ended_at).map(|(_, write)| write));
         }
         if head.phase != self.row.phase || head.status != self.row.status {
             let (status, phase, ended_at) = (head.status.to_owned(), head.phase, head.ended_at);
@@ -383,13 +383,13 @@ impl Ledger {
     }
 
     /// What the end of this run means to a schedule that waits for it.
-    fn next_time(&self, ended: Option<Timestamp>) -> Option<Write> {
+    fn next_time(&self, ended: Option<Timestamp>) -> Option<(Timestamp, Write)> {
         schedule::when_over(&self.runs.deployed, &self.row, ended?)
     }
 
     /// The scheduler may sleep for longer than the end of this run has left its schedule.
     fn wake_schedule(&self) {
-        if let Some(Write::ScheduleNext { due, .. }) = self.next_time(self.row.ended_at) {
+        if let Some((due, _)) = self.next_time(self.row.ended_at) {
             self.lane.timer_is_set(due);
         }
     }

@@ -29,7 +29,7 @@ pub(super) async fn start_due(runs: &Arc<Runs>, lane: &Arc<Lane>, held: &mut Hel
     let settled = schedule::settle_if_needed(&runs.deployed, lane).await;
     let limit = held.len() + ROWS;
     let wanted = u32::try_from(limit).unwrap_or(u32::MAX);
-    let rows = lane.journal.ask(move |storage| storage.next_schedules(wanted)).await;
+    let rows = lane.journal.ask(move |storage| storage.rows(ScheduleRow::next(wanted))).await;
     let now = runs.lifecycle.clock.now();
     let rows = match rows {
         Ok(rows) => rows,
@@ -95,7 +95,7 @@ async fn start(runs: &Arc<Runs>, lane: &Lane, row: ScheduleRow, tells: bool) -> 
         // had before, by a clock that was set back: it goes on from there.
         Err(problem) if problem.status == BEGUN => {
             let due = next.due.or_else(|| current.after(now));
-            let moved = Write::PutSchedule(ScheduleRow { due, run: None, ..next });
+            let moved = Write::put(ScheduleRow { due, run: None, ..next });
             lane.journal.commit(Batch::of(vec![moved])).await.is_ok()
         }
         Err(problem) => {

@@ -11,7 +11,7 @@ use crate::engine::runs::{entries, view};
 use crate::flow::{CallbackNow, Effect, End, Event, Flow, Outcome, RunState, Status};
 use crate::id::{CallbackAddress, CallbackKey, RunId, TenantId};
 use crate::journal::{
-    Entry, Lease, MemoryStorage, Phase, RunKey, RunQuery, RunRow, ScheduleRow, Storage as _, TimerRow,
+    Entry, Lease, MemoryStorage, Phase, RunKey, RunLog as _, RunQuery, RunRow, ScheduleRow, Storage, TimerRow,
 };
 
 use super::disk::Late;
@@ -213,7 +213,7 @@ impl Checker {
     /// When every run is over: each time that a schedule has had and has no more is a run, there is no other run, and each
     /// schedule has a next time.
     pub fn started_on_time(&self, schedules: &[ScheduleRow]) -> Result<(), String> {
-        let current = self.store.schedules().unwrap();
+        let current: Vec<ScheduleRow> = (&*self.store as &dyn Storage).list().unwrap();
         if let Some(row) = current.iter().find(|row| row.due.is_none()) {
             return Err(format!("a schedule waits for a run that is over: {row:?}"));
         }

@@ -9,11 +9,9 @@ use jiff::Timestamp;
 
 use super::chance::Chance;
 use super::mistake::Mistake;
-use crate::id::{FlowId, RunId, TenantId};
 use crate::journal::{
-    AuditQuery, AuditRow, Batch, Entry, FlowRow, Lease, MemoryStorage, Page, PluginRow, RunKey, RunQuery,
-    RunRow, ScheduleRow, Storage, StorageError, SubscriptionRow, TimerRow, TokenRow, TriggerRow, VaultRow,
-    Write,
+    Batch, Faults, Faulty, Lease, MemoryStorage, Row as _, RunKey, ScheduleRow, Storage, StorageError,
+    StoreCall, Write,
 };
 
 pub(super) type Late = Arc<Mutex<HashSet<(RunKey, u64)>>>;
@@ -45,9 +43,14 @@ impl Disk {
         }
     }
 
+    /// As the hosts see it.
+    pub fn store(self: &Arc<Self>) -> Arc<dyn Storage> {
+        Faulty::new(self.memory.clone(), self.clone())
+    }
+
     fn remember_schedules(&self) {
         let mut remembered = self.schedules.lock().unwrap();
-        for row in self.memory.schedules().unwrap() {
+        for row in (&*self.memory as &dyn Storage).list().unwrap() {
             if !remembered.contains(&row) {
                 remembered.push(row);
             }
@@ -61,10 +64,27 @@ impl Disk {
         }
         Ok(())
     }
+
+    /// Whether this is the question for the schedules that come next, where there are any.
+    fn looks_for_schedules(&self, call: StoreCall<'_>) -> bool {
+        let StoreCall::Select(query) = call else { return false };
+        let is_it = query.table == ScheduleRow::TABLE && query.limit.is_some();
+        is_it && !(&*self.memory as &dyn Storage).list::<ScheduleRow>().unwrap().is_empty()
+    }
 }
 
-impl Storage for Disk {
-    fn commit(&self, batches: &[Batch]) -> Vec<Result<(), StorageError>> {
+impl Faults for Disk {
+    fn before(&self, call: StoreCall<'_>) -> Result<(), StorageError> {
+        match call {
+            StoreCall::Run | StoreCall::Entries | StoreCall::Log | StoreCall::Runs => self.may_fail(),
+            StoreCall::RenewLease | StoreCall::TakeOver | StoreCall::News | StoreCall::Due => self.may_fail(),
+            // Where there are none, nothing is read that could not be.
+            StoreCall::Select(_) if self.looks_for_schedules(call) => self.may_fail(),
+            _ => Ok(()),
+        }
+    }
+
+    fn commit(&self, store: &dyn Storage, batches: &[Batch]) -> Vec<Result<(), StorageError>> {
         let changed: Vec<Batch> = match self.mistake {
             None => batches.to_vec(),
             Some(mistake) => {
@@ -75,12 +95,12 @@ impl Storage for Disk {
         let leases = batches.iter().filter_map(|batch| batch.lease);
         let ended: Vec<Lease> = leases.filter(|lease| !self.memory.is_alive(*lease)).collect();
         if self.mistake != Some(Mistake::NoFencing) {
-            let results = self.memory.commit(batches);
+            let results = store.commit(batches);
             self.remember_schedules();
             return results;
         }
         ended.iter().for_each(|lease| self.memory.forge(*lease, true));
-        let results = self.memory.commit(batches);
+        let results = store.commit(batches);
         ended.iter().for_each(|lease| self.memory.forge(*lease, false));
         self.remember_schedules();
         let applied =
@@ -95,144 +115,21 @@ impl Storage for Disk {
         results
     }
 
-    fn run(&self, key: &RunKey) -> Result<Option<RunRow>, StorageError> {
-        self.may_fail()?;
-        self.memory.run(key)
-    }
-
-    fn entries(&self, key: &RunKey, from: u64) -> Result<Vec<Entry>, StorageError> {
-        self.may_fail()?;
-        self.memory.entries(key, from)
-    }
-
-    fn log(&self, key: &RunKey) -> Result<Option<(RunRow, Vec<Entry>)>, StorageError> {
-        self.may_fail()?;
-        self.memory.log(key)
-    }
-
-    fn runs(&self, tenant: &TenantId, query: &RunQuery) -> Result<Page<RunRow>, StorageError> {
-        self.may_fail()?;
-        self.memory.runs(tenant, query)
-    }
-
-    fn begin_lease(&self, until: Timestamp) -> Result<Lease, StorageError> {
-        self.memory.begin_lease(until)
-    }
-
-    fn renew_lease(&self, lease: Lease, until: Timestamp) -> Result<(), StorageError> {
-        self.may_fail()?;
-        self.memory.renew_lease(lease, until)
-    }
-
-    fn end_lease(&self, lease: Lease) -> Result<(), StorageError> {
-        self.memory.end_lease(lease)
-    }
-
     fn take_over(
         &self,
+        store: &dyn Storage,
         lease: Lease,
         now: Timestamp,
         after: Option<&RunKey>,
         limit: u32,
     ) -> Result<Vec<RunKey>, StorageError> {
-        self.may_fail()?;
         // A small page, so that there are several.
-        let taken = self.memory.take_over(lease, now, after, limit.min(2))?;
+        let taken = store.take_over(lease, now, after, limit.min(2))?;
         Ok(if self.mistake == Some(Mistake::SilentTakeOver) { vec![] } else { taken })
     }
 
-    fn news(&self, lease: Lease) -> Result<Vec<RunKey>, StorageError> {
-        self.may_fail()?;
-        let news = self.memory.news(lease)?;
+    fn news(&self, store: &dyn Storage, lease: Lease) -> Result<Vec<RunKey>, StorageError> {
+        let news = store.news(lease)?;
         Ok(if self.mistake == Some(Mistake::NoNews) { vec![] } else { news })
-    }
-
-    fn open_runs(&self, tenant: &TenantId) -> Result<u64, StorageError> {
-        self.memory.open_runs(tenant)
-    }
-
-    fn due(&self, lease: Lease, now: Timestamp, limit: u32) -> Result<Vec<TimerRow>, StorageError> {
-        self.may_fail()?;
-        self.memory.due(lease, now, limit)
-    }
-
-    fn forget(
-        &self,
-        tenant: &TenantId,
-        status: &str,
-        ended_before: Timestamp,
-        limit: u32,
-    ) -> Result<u32, StorageError> {
-        self.memory.forget(tenant, status, ended_before, limit)
-    }
-
-    fn flows(&self) -> Result<Vec<FlowRow>, StorageError> {
-        self.memory.flows()
-    }
-
-    fn flow(&self, tenant: &TenantId, id: &FlowId) -> Result<Option<FlowRow>, StorageError> {
-        self.memory.flow(tenant, id)
-    }
-
-    fn triggers(&self) -> Result<Vec<TriggerRow>, StorageError> {
-        self.memory.triggers()
-    }
-
-    fn plugins(&self) -> Result<Vec<PluginRow>, StorageError> {
-        self.memory.plugins()
-    }
-
-    fn original(
-        &self,
-        tenant: &TenantId,
-        trigger: &str,
-        key: &[u8; 32],
-        at: Timestamp,
-    ) -> Result<Option<RunId>, StorageError> {
-        self.memory.original(tenant, trigger, key, at)
-    }
-
-    fn vault(&self) -> Result<Vec<VaultRow>, StorageError> {
-        self.memory.vault()
-    }
-
-    fn token(&self, digest: &[u8; 32]) -> Result<Option<TokenRow>, StorageError> {
-        self.memory.token(digest)
-    }
-
-    fn tokens(&self, tenant: Option<&TenantId>) -> Result<Vec<TokenRow>, StorageError> {
-        self.memory.tokens(tenant)
-    }
-
-    fn audit(&self, tenant: &TenantId, query: &AuditQuery) -> Result<Page<AuditRow>, StorageError> {
-        self.memory.audit(tenant, query)
-    }
-
-    fn subscriptions(&self) -> Result<Vec<SubscriptionRow>, StorageError> {
-        self.memory.subscriptions()
-    }
-
-    fn schedules(&self) -> Result<Vec<ScheduleRow>, StorageError> {
-        self.memory.schedules()
-    }
-
-    fn next_schedules(&self, limit: u32) -> Result<Vec<ScheduleRow>, StorageError> {
-        // Where there are none, nothing is read that could not be.
-        if !self.memory.schedules()?.is_empty() {
-            self.may_fail()?;
-        }
-        self.memory.next_schedules(limit)
-    }
-
-    fn key(&self, name: &str) -> Result<[u8; 32], StorageError> {
-        self.memory.key(name)
-    }
-
-    fn is_shared(&self) -> bool {
-        self.memory.is_shared()
-    }
-
-    fn probe(&self) -> Result<(), StorageError> {
-        self.memory.probe()
     }
 }

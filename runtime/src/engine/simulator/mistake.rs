@@ -4,7 +4,9 @@
 
 use crate::engine::runs::entries;
 use crate::flow::Event;
-use crate::journal::{Batch, Entry, MemoryStorage, RunKey, Storage as _, Write};
+use crate::journal::{
+    Batch, Change, Entry, MemoryStorage, Row as _, RunKey, RunLog as _, ScheduleRow, Write,
+};
 
 /// One mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +74,7 @@ impl Mistake {
         let mut early = vec![];
         for batch in batches {
             if batch.writes.iter().any(|write| matches!(write, Write::CreateRun(_))) {
-                let schedules = batch.writes.extract_if(.., |write| matches!(write, Write::PutSchedule(_)));
+                let schedules = batch.writes.extract_if(.., |write| puts_schedule(write));
                 early.extend(schedules.map(|write| Batch::of(vec![write])));
             }
         }
@@ -83,7 +85,7 @@ impl Mistake {
     pub fn written(self, store: &MemoryStorage, mut batch: Batch) -> Batch {
         match self {
             Self::TimersLost => batch.writes.retain(|write| !matches!(write, Write::SetTimer(_))),
-            Self::NextTimeLost => batch.writes.retain(|write| !matches!(write, Write::ScheduleNext { .. })),
+            Self::NextTimeLost => batch.writes.retain(|write| !ends_waiting(write)),
             Self::AnswersTwice => appended(&mut batch, |_, entries| twice(entries)),
             Self::AnyEntryIsNext => appended(&mut batch, |key, entries| {
                 let has_first = entries.first().is_some_and(|entry| entry.seq == 0);
@@ -95,6 +97,15 @@ impl Mistake {
         }
         batch
     }
+}
+
+fn puts_schedule(write: &Write) -> bool {
+    matches!(write, Write::Table(table, Change::Put(_)) if *table == ScheduleRow::TABLE)
+}
+
+/// The run is over that a schedule waits for.
+fn ends_waiting(write: &Write) -> bool {
+    matches!(write, Write::Table(table, Change::Set { .. }) if *table == ScheduleRow::TABLE)
 }
 
 fn appended(batch: &mut Batch, mut change: impl FnMut(&RunKey, &mut Vec<Entry>)) {

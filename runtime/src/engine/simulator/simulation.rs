@@ -85,7 +85,7 @@ impl Simulation {
         };
         let around = Around {
             clock: Clock::manual("2026-01-01T00:00:00Z".parse().unwrap()),
-            store: disk.clone(),
+            store: disk.store(),
             checker: checker.clone(),
             world: World::new(checker.clone()),
             quota,

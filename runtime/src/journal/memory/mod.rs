@@ -3,18 +3,19 @@
 //! Runs that are over are kept for the history up to a limit, the newest; a run that is open is never forgotten.
 
 mod state;
+mod tables;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
 use self::state::State;
-use super::record::{
-    AuditQuery, AuditRow, Batch, Entry, FlowRow, Lease, Page, PluginRow, RunKey, RunQuery, RunRow,
-    ScheduleRow, SubscriptionRow, TimerRow, TokenRow, TriggerRow, VaultRow,
-};
-use super::storage::{Storage, StorageError};
-use crate::id::{FlowId, RunId, TenantId};
+use super::page::{Cursor, Page, RunQuery};
+use super::record::{Batch, Entry, Lease, RunKey, RunRow, TimerRow};
+use super::row::{Cell, ForeignCell, RowQuery};
+use super::run_log::RunLog;
+use super::storage::{StorageError, Tables};
+use crate::id::{RunId, TenantId};
 
 /// The most ended runs that are kept.
 const KEPT_RUNS: usize = 10_000;
@@ -67,19 +68,12 @@ impl MemoryStorage {
     }
 }
 
-impl Storage for MemoryStorage {
+impl RunLog for MemoryStorage {
     fn commit(&self, batches: &[Batch]) -> Vec<Result<(), StorageError>> {
         // Copies are made and freed outside the lock, which every run of the host shares.
         let copies: Vec<Batch> = batches.to_vec();
         let mut state = self.state();
-        let results = copies
-            .into_iter()
-            .map(|batch| {
-                state.check(&batch)?;
-                state.apply(batch);
-                Ok(())
-            })
-            .collect();
+        let results = copies.into_iter().map(|batch| state.commit(batch)).collect();
         let forgotten = state.forget(self.kept_runs, self.kept_bytes);
         drop(state);
         drop(forgotten);
@@ -113,7 +107,7 @@ impl Storage for MemoryStorage {
             .take(query.limit as usize + 1)
             .map(|run| run.row.clone())
             .collect();
-        Ok(Page::cut(rows, query.limit))
+        Ok(Page::cut(rows, query.limit, Cursor::after))
     }
 
     fn begin_lease(&self, until: Timestamp) -> Result<Lease, StorageError> {
@@ -178,28 +172,6 @@ impl Storage for MemoryStorage {
         Ok(u32::try_from(forgotten.len()).unwrap_or(u32::MAX))
     }
 
-    fn flows(&self) -> Result<Vec<FlowRow>, StorageError> {
-        let state = self.state();
-        let mut rows: Vec<FlowRow> =
-            state.flows.values().flatten().filter(|row| !row.removed).cloned().collect();
-        rows.sort_by_key(|row| row.installed_at);
-        Ok(rows)
-    }
-
-    fn flow(&self, tenant: &TenantId, id: &FlowId) -> Result<Option<FlowRow>, StorageError> {
-        let state = self.state();
-        let mut rows = state.flows.get(tenant).into_iter().flatten();
-        Ok(rows.find(|row| row.id == *id).cloned())
-    }
-
-    fn triggers(&self) -> Result<Vec<TriggerRow>, StorageError> {
-        Ok(self.state().triggers.values().cloned().collect())
-    }
-
-    fn plugins(&self) -> Result<Vec<PluginRow>, StorageError> {
-        Ok(self.state().plugins.values().cloned().collect())
-    }
-
     fn original(
         &self,
         tenant: &TenantId,
@@ -210,46 +182,6 @@ impl Storage for MemoryStorage {
         let state = self.state();
         let row = state.originals.get(&(tenant.clone(), trigger.to_owned(), *key));
         Ok(row.filter(|row| at < row.until).map(|row| row.run))
-    }
-
-    fn vault(&self) -> Result<Vec<VaultRow>, StorageError> {
-        Ok(self.state().vault.values().cloned().collect())
-    }
-
-    fn token(&self, digest: &[u8; 32]) -> Result<Option<TokenRow>, StorageError> {
-        Ok(self.state().tokens.values().find(|row| row.digest == *digest).cloned())
-    }
-
-    fn tokens(&self, tenant: Option<&TenantId>) -> Result<Vec<TokenRow>, StorageError> {
-        let state = self.state();
-        Ok(state.tokens.values().filter(|row| row.tenant.as_ref() == tenant).cloned().collect())
-    }
-
-    fn audit(&self, tenant: &TenantId, query: &AuditQuery) -> Result<Page<AuditRow>, StorageError> {
-        let state = self.state();
-        let entries = state.audit.values().rev();
-        let wanted = entries.filter(|row| row.tenant == *tenant && query.wants(row));
-        Ok(Page::cut_audit(wanted.take(query.limit as usize + 1).cloned().collect(), query.limit))
-    }
-
-    fn subscriptions(&self) -> Result<Vec<SubscriptionRow>, StorageError> {
-        let state = self.state();
-        let mut rows: Vec<SubscriptionRow> = state.subscriptions.values().cloned().collect();
-        rows.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(rows)
-    }
-
-    fn schedules(&self) -> Result<Vec<ScheduleRow>, StorageError> {
-        Ok(self.state().schedules.values().cloned().collect())
-    }
-
-    fn next_schedules(&self, limit: u32) -> Result<Vec<ScheduleRow>, StorageError> {
-        let state = self.state();
-        let mut rows: Vec<ScheduleRow> =
-            state.schedules.values().filter(|row| row.due.is_some()).cloned().collect();
-        rows.sort_by_key(|row| row.due);
-        rows.truncate(limit as usize);
-        Ok(rows)
     }
 
     fn key(&self, name: &str) -> Result<[u8; 32], StorageError> {
@@ -269,6 +201,17 @@ impl Storage for MemoryStorage {
     }
 }
 
+impl Tables for MemoryStorage {
+    fn select(
+        &self,
+        query: &RowQuery,
+        each: &mut dyn FnMut(Vec<Cell>) -> Result<(), ForeignCell>,
+    ) -> Result<(), StorageError> {
+        let rows = self.state().tables.select(query);
+        rows.into_iter().try_for_each(each).map_err(|error| StorageError::Io(error.to_string()))
+    }
+}
+
 fn matches(row: &RunRow, query: &RunQuery) -> bool {
     let flow = (row.flow.namespace.as_str(), row.flow.name.as_str());
     query.flow_name().is_none_or(|asked| asked == flow)
@@ -279,7 +222,7 @@ fn matches(row: &RunRow, query: &RunQuery) -> bool {
 mod tests {
     use super::*;
     use crate::journal::record::{Phase, Write};
-    use crate::journal::rows::{NOBODY, append, at, commit, run, started, status, timer};
+    use crate::journal::samples::{NOBODY, append, at, commit, run, started, status, timer};
 
     fn ended(store: &MemoryStorage) -> RunKey {
         let key = started(store, "acme", 0..3);

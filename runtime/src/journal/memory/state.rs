@@ -1,20 +1,15 @@
 //! What the memory holds, and one batch's way into it: looked at as a whole first, so that applying it cannot stop
-//! half-way.
+//! half-way. The small tables are in [`tables`](super::tables).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use jiff::Timestamp;
 
+use super::tables::SmallTables;
 use crate::id::TenantId;
 use crate::journal::page::Cursor;
-use crate::journal::record::{
-    AuditRow, Batch, Entry, FlowRow, GRANTS, Lease, OriginalRow, Phase, PluginRow, RunKey, RunRow,
-    ScheduleRow, SubscriptionRow, TimerRow, TokenRow, TriggerRow, VaultKind, VaultRow, Write,
-};
+use crate::journal::record::{Batch, Entry, Lease, OriginalRow, Phase, RunKey, RunRow, TimerRow, Write};
 use crate::journal::storage::StorageError;
-
-/// The most entries of the audit logs that are kept.
-const KEPT_AUDIT: usize = 1_000;
 
 #[derive(Default)]
 pub(super) struct State {
@@ -27,15 +22,8 @@ pub(super) struct State {
     /// In the order in which they ended.
     ended: VecDeque<RunKey>,
     ended_bytes: usize,
-    pub flows: BTreeMap<TenantId, Vec<FlowRow>>,
-    pub triggers: BTreeMap<(TenantId, String, String), TriggerRow>,
-    pub plugins: BTreeMap<(TenantId, String, String), PluginRow>,
+    pub tables: SmallTables,
     pub originals: BTreeMap<(TenantId, String, [u8; 32]), OriginalRow>,
-    pub vault: BTreeMap<(TenantId, VaultKind, String), VaultRow>,
-    pub tokens: BTreeMap<(Option<TenantId>, String), TokenRow>,
-    pub audit: BTreeMap<(TenantId, String), AuditRow>,
-    pub subscriptions: BTreeMap<(TenantId, String), SubscriptionRow>,
-    pub schedules: BTreeMap<(TenantId, String, String), ScheduleRow>,
     pub keys: HashMap<String, [u8; 32]>,
     /// Those that have not ended, and when their time is over.
     pub leases: BTreeMap<Lease, Timestamp>,
@@ -66,28 +54,31 @@ fn original_key(row: &OriginalRow) -> (TenantId, String, [u8; 32]) {
     (row.tenant.clone(), row.trigger.clone(), row.key)
 }
 
-fn schedule_key(row: &ScheduleRow) -> (TenantId, String, String) {
-    (row.tenant.clone(), row.namespace.clone(), row.name.clone())
-}
-
-/// Whether a revision comes next.
-fn follows(revision: u32, stored: Option<u32>) -> bool {
-    revision == stored.map_or(0, |stored| stored + 1)
-}
-
 impl State {
-    /// Whether every write of the batch fits, so that applying it cannot stop half-way.
-    pub fn check(&self, batch: &Batch) -> Result<(), StorageError> {
-        match batch.lease {
-            Some(lease) if !self.leases.contains_key(&lease) => Err(StorageError::Fenced),
-            _ => self.fits(batch).map_err(StorageError::Conflict),
+    /// Applies the batch, or nothing of it.
+    pub fn commit(&mut self, batch: Batch) -> Result<(), StorageError> {
+        let Batch { lease, writes } = batch;
+        if lease.is_some_and(|lease| !self.leases.contains_key(&lease)) {
+            return Err(StorageError::Fenced);
         }
+        self.fits(&writes).map_err(StorageError::Conflict)?;
+        // They take back what they did when one does not fit. What is left then was looked at, and cannot stop half-way.
+        let changes = writes.iter().filter_map(|write| match write {
+            Write::Table(table, change) => Some((*table, change)),
+            _ => None,
+        });
+        self.tables.change(changes).map_err(StorageError::Conflict)?;
+        for write in writes {
+            self.write(lease, write);
+        }
+        Ok(())
     }
 
-    fn fits(&self, batch: &Batch) -> Result<(), String> {
+    /// Whether every write to runs and originals fits.
+    fn fits(&self, writes: &[Write]) -> Result<(), String> {
         // A batch is about one run, or a few: a list is quicker than a map.
         let mut seen: Vec<(&RunKey, Outlook)> = Vec::new();
-        for write in &batch.writes {
+        for write in writes {
             let (key, outlook) = match write {
                 Write::CreateRun(row) => {
                     if self.outlook(&seen, &row.key).is_some() {
@@ -117,33 +108,6 @@ impl State {
                     }
                     continue;
                 }
-                Write::PutToken(row) => {
-                    if self.tokens.contains_key(&(row.tenant.clone(), row.name.clone())) {
-                        return Err(row.is_there());
-                    }
-                    continue;
-                }
-                Write::PutSubscription(row) => {
-                    let stored = self.subscriptions.get(&(row.tenant.clone(), row.id.clone()));
-                    if !follows(row.revision, stored.map(|stored| stored.revision)) {
-                        return Err(row.not_next());
-                    }
-                    continue;
-                }
-                Write::RemoveSubscription { tenant, id, revision } => {
-                    let stored = self.subscriptions.get(&(tenant.clone(), id.clone()));
-                    if stored.is_none_or(|stored| stored.revision != *revision) {
-                        return Err(SubscriptionRow::not_there(id, *revision));
-                    }
-                    continue;
-                }
-                Write::PutSchedule(row) => {
-                    let stored = self.schedules.get(&schedule_key(row));
-                    if !follows(row.revision, stored.map(|stored| stored.revision)) {
-                        return Err(row.not_next());
-                    }
-                    continue;
-                }
                 _ => continue,
             };
             seen.retain(|(other, _)| *other != key);
@@ -161,13 +125,6 @@ impl State {
             .map(|run| Outlook { next_seq: run.entries.len() as u64, over: run.row.phase == Phase::Ended })
     }
 
-    /// A batch that was checked.
-    pub fn apply(&mut self, batch: Batch) {
-        for write in batch.writes {
-            self.write(batch.lease, write);
-        }
-    }
-
     fn write(&mut self, lease: Option<Lease>, write: Write) {
         match write {
             Write::CreateRun(row) => self.create_run(lease, row),
@@ -179,64 +136,12 @@ impl State {
             Write::SetTimer(row) => self.set_timer(row),
             Write::ClearTimer { key, timer } => self.clear_timer(&key, timer),
             Write::ClearTimers { key } => self.clear_timers(&key),
-            Write::PutFlow(row) => self.put_flow(row),
-            Write::RemoveFlow { tenant, namespace, name } => self.remove_flow(&tenant, &namespace, &name),
-            Write::PutTrigger(row) => self.put_trigger(row),
-            Write::RemoveTrigger { tenant, namespace, name } => {
-                self.triggers.remove(&(tenant, namespace, name));
-            }
-            Write::PutPlugin(row) => {
-                self.plugins.insert((row.tenant.clone(), row.name.clone(), row.version.clone()), row);
-            }
             Write::Remember { row, at } => {
                 self.originals.retain(|_, stored| at < stored.until);
                 self.originals.insert(original_key(&row), row);
             }
-            Write::PutVault(row) => {
-                self.vault.insert((row.tenant.clone(), row.kind, row.name.clone()), row);
-            }
-            Write::RemoveVault { tenant, kind, name } => {
-                self.vault.remove(&(tenant, kind, name));
-            }
-            Write::PutToken(row) => {
-                self.tokens.insert((row.tenant.clone(), row.name.clone()), row);
-            }
-            Write::RemoveToken { tenant, name } => {
-                self.tokens.remove(&(tenant, name));
-            }
-            Write::PutAudit { row, forget_before } => {
-                let is_kept = |entry: &AuditRow| entry.at >= forget_before || entry.action == GRANTS;
-                self.audit.retain(|(tenant, _), entry| *tenant != row.tenant || is_kept(entry));
-                self.audit.insert((row.tenant.clone(), row.id.clone()), row);
-                // The oldest of all tenants: the memory is bounded, and does not outlive its process.
-                while self.audit.len() > KEPT_AUDIT {
-                    let oldest = self.audit.iter().min_by_key(|(_, row)| row.at).map(|(key, _)| key.clone());
-                    oldest.and_then(|key| self.audit.remove(&key));
-                }
-            }
-            Write::EndAudit { tenant, id, target, status, detail } => {
-                if let Some(row) = self.audit.get_mut(&(tenant, id)) {
-                    (row.target, row.status, row.detail) = (target, Some(status), detail);
-                }
-            }
-            Write::PutSubscription(row) => {
-                self.subscriptions.insert((row.tenant.clone(), row.id.clone()), row);
-            }
-            Write::RemoveSubscription { tenant, id, .. } => {
-                self.subscriptions.remove(&(tenant, id));
-            }
-            Write::PutSchedule(row) => {
-                self.schedules.insert(schedule_key(&row), row);
-            }
-            Write::ScheduleNext { tenant, namespace, name, run, due } => {
-                let waits = |row: &&mut ScheduleRow| row.run == Some(run);
-                if let Some(row) = self.schedules.get_mut(&(tenant, namespace, name)).filter(waits) {
-                    (row.due, row.run, row.revision) = (Some(due), None, row.revision + 1);
-                }
-            }
-            Write::RemoveSchedule { tenant, namespace, name } => {
-                self.schedules.remove(&(tenant, namespace, name));
-            }
+            // Changed before the runs.
+            Write::Table(..) => {}
         }
     }
 
@@ -387,26 +292,5 @@ impl State {
         for (timer, due) in self.timers.remove(key).unwrap_or_default() {
             self.by_due.remove(&(due, key.clone(), timer));
         }
-    }
-
-    fn put_flow(&mut self, row: FlowRow) {
-        let rows = self.flows.entry(row.tenant.clone()).or_default();
-        rows.retain(|other| other.id != row.id);
-        rows.push(row);
-    }
-
-    fn remove_flow(&mut self, tenant: &TenantId, namespace: &str, name: &str) {
-        let rows = self.flows.get_mut(tenant).into_iter().flatten();
-        for row in rows.filter(|row| row.id.namespace == namespace && row.id.name == name) {
-            row.removed = true;
-        }
-    }
-
-    fn put_trigger(&mut self, mut row: TriggerRow) {
-        let key = (row.tenant.clone(), row.namespace.clone(), row.name.clone());
-        if let Some(stored) = self.triggers.get(&key) {
-            row.token.clone_from(&stored.token);
-        }
-        self.triggers.insert(key, row);
     }
 }

@@ -1,12 +1,19 @@
 //! The journal in one SQLite file: one connection that writes, a few that read beside it.
 //!
-//! `schema` opens and creates the file, `write` applies batches, `read` answers questions, `fault` words what SQLite
-//! complains of. The file is in WAL mode with `synchronous=FULL`: when a transaction has ended, it is on the disk.
+//! `file` opens the file, and `schema` says what is in it. `writer` applies batches: `runs` has the statements for what is
+//! on the path of every step, `tables` those for the small tables. `read` answers questions on the connections of
+//! `readers`, and `fault` words what SQLite complains of. The file is in WAL mode with `synchronous=FULL`: when a
+//! transaction has ended, it is on the disk.
 
 mod fault;
+mod file;
+mod open_runs;
 mod read;
+mod readers;
+mod runs;
 mod schema;
-mod write;
+mod tables;
+mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,14 +22,15 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use self::read::Readers;
-use self::write::Writer;
-use super::record::{
-    AuditQuery, AuditRow, Batch, Entry, FlowRow, Lease, Page, PluginRow, RunKey, RunQuery, RunRow,
-    ScheduleRow, SubscriptionRow, TimerRow, TokenRow, TriggerRow, VaultRow,
-};
-use super::storage::{Storage, StorageError};
-use crate::id::{FlowId, RunId, TenantId};
+use self::open_runs::OpenRuns;
+use self::readers::Readers;
+use self::writer::Writer;
+use super::page::{Cursor, Page, RunQuery};
+use super::record::{Batch, Entry, Lease, RunKey, RunRow, TimerRow};
+use super::row::{Cell, ForeignCell, RowQuery};
+use super::run_log::RunLog;
+use super::storage::{StorageError, Tables};
+use crate::id::{RunId, TenantId};
 
 /// A write that went well this short a time ago answers for a probe: a crowd of probes must not cost a sync each.
 const PROBE_IS_FRESH: Duration = Duration::from_secs(1);
@@ -32,7 +40,7 @@ pub(crate) struct SqliteStorage {
     path: PathBuf,
     writer: Mutex<Writer>,
     readers: Readers,
-    open_runs: write::OpenRuns,
+    open_runs: OpenRuns,
     last_success: Mutex<Option<Instant>>,
 }
 
@@ -40,9 +48,9 @@ impl SqliteStorage {
     /// Opens the journal, and creates it with its folder where there is none. The time that takes does not grow with
     /// the journal: a damaged file is found here by its header, and otherwise when the damage is read.
     pub(crate) fn open(path: &Path) -> Result<Self, StorageError> {
-        let connection = schema::open(path)?;
+        let connection = file::open(path)?;
         let fault = |error| fault::describe(path, &error);
-        let open_runs = write::OpenRuns::default();
+        let open_runs = OpenRuns::default();
         let writer = Writer::new(connection, open_runs.clone()).map_err(fault)?;
         Ok(Self {
             path: path.to_owned(),
@@ -56,7 +64,7 @@ impl SqliteStorage {
     /// Copies the journal at `from`, which a host may have open, into the new file `to`: everything that was committed
     /// before this was called, and nothing else. Gives the bytes of the copy.
     pub(crate) fn copy(from: &Path, to: &Path) -> Result<u64, StorageError> {
-        schema::copy(from, to)
+        file::copy(from, to)
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
@@ -85,7 +93,7 @@ impl SqliteStorage {
     }
 }
 
-impl Storage for SqliteStorage {
+impl RunLog for SqliteStorage {
     fn commit(&self, batches: &[Batch]) -> Vec<Result<(), StorageError>> {
         match self.write(|writer| writer.commit(batches)) {
             Ok(results) => results,
@@ -108,7 +116,7 @@ impl Storage for SqliteStorage {
     fn runs(&self, tenant: &TenantId, query: &RunQuery) -> Result<Page<RunRow>, StorageError> {
         let before = query.before()?;
         let rows = self.read(|connection| read::runs(connection, tenant, query, before))?;
-        Ok(Page::cut(rows, query.limit))
+        Ok(Page::cut(rows, query.limit, Cursor::after))
     }
 
     fn begin_lease(&self, until: Timestamp) -> Result<Lease, StorageError> {
@@ -158,22 +166,6 @@ impl Storage for SqliteStorage {
         self.write(|writer| writer.forget(tenant, status, ended_before, limit))
     }
 
-    fn flows(&self) -> Result<Vec<FlowRow>, StorageError> {
-        self.read(read::flows)
-    }
-
-    fn flow(&self, tenant: &TenantId, id: &FlowId) -> Result<Option<FlowRow>, StorageError> {
-        self.read(|connection| read::flow(connection, tenant, id))
-    }
-
-    fn triggers(&self) -> Result<Vec<TriggerRow>, StorageError> {
-        self.read(read::triggers)
-    }
-
-    fn plugins(&self) -> Result<Vec<PluginRow>, StorageError> {
-        self.read(read::plugins)
-    }
-
     fn original(
         &self,
         tenant: &TenantId,
@@ -182,34 +174,6 @@ impl Storage for SqliteStorage {
         at: Timestamp,
     ) -> Result<Option<RunId>, StorageError> {
         self.read(|connection| read::original(connection, tenant, trigger, key, at))
-    }
-
-    fn vault(&self) -> Result<Vec<VaultRow>, StorageError> {
-        self.read(read::vault)
-    }
-
-    fn token(&self, digest: &[u8; 32]) -> Result<Option<TokenRow>, StorageError> {
-        self.read(|connection| read::token(connection, digest))
-    }
-
-    fn tokens(&self, tenant: Option<&TenantId>) -> Result<Vec<TokenRow>, StorageError> {
-        self.read(|connection| read::tokens(connection, tenant))
-    }
-
-    fn audit(&self, tenant: &TenantId, query: &AuditQuery) -> Result<Page<AuditRow>, StorageError> {
-        self.read(|connection| read::audit(connection, tenant, query))
-    }
-
-    fn subscriptions(&self) -> Result<Vec<SubscriptionRow>, StorageError> {
-        self.read(read::subscriptions)
-    }
-
-    fn schedules(&self) -> Result<Vec<ScheduleRow>, StorageError> {
-        self.read(read::schedules)
-    }
-
-    fn next_schedules(&self, limit: u32) -> Result<Vec<ScheduleRow>, StorageError> {
-        self.read(|connection| read::next_schedules(connection, limit))
     }
 
     fn key(&self, name: &str) -> Result<[u8; 32], StorageError> {
@@ -226,6 +190,16 @@ impl Storage for SqliteStorage {
 
     fn checkpoint(&self) -> Result<(), StorageError> {
         self.write(|writer| writer.checkpoint())
+    }
+}
+
+impl Tables for SqliteStorage {
+    fn select(
+        &self,
+        query: &RowQuery,
+        each: &mut dyn FnMut(Vec<Cell>) -> Result<(), ForeignCell>,
+    ) -> Result<(), StorageError> {
+        self.read(|connection| tables::select(connection, query, each))
     }
 }
 

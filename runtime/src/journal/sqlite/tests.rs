@@ -5,10 +5,15 @@ use std::path::Path;
 
 #[cfg(target_os = "linux")]
 mod faults;
+mod formats;
 
 use super::*;
 use crate::journal::record::{Phase, Write};
-use crate::journal::rows::{Folder, NOBODY, append, at, commit, entries, run, started, status, timer};
+use crate::journal::row::Rows;
+use crate::journal::samples::{
+    Folder, NOBODY, append, at, commit, entries, flow_id, run, started, status, timer,
+};
+use crate::journal::{AuditQuery, AuditRow, FlowRow, ScheduleRow, TokenRow};
 
 /// What a power cut would leave: the files as they are, while the store has them open.
 fn after_power_cut(from: &Folder, to: &Folder) -> Result<SqliteStorage, StorageError> {
@@ -184,13 +189,14 @@ fn a_journal_of_a_later_version_is_left_alone() {
     let folder = Folder::new();
     let path = folder.path("journal.db");
     drop(SqliteStorage::open(&path).unwrap());
-    let connection = Connection::open(&path).unwrap();
-    connection.pragma_update(None, "user_version", 7).unwrap();
+    let (connection, later) = (Connection::open(&path).unwrap(), schema::VERSION + 1);
+    connection.pragma_update(None, "user_version", later).unwrap();
     drop(connection);
     let before = fs::read(&path).unwrap();
     let refused = refusal(&path);
-    assert!(matches!(refused, StorageError::Newer { found: 7, .. }), "{refused}");
-    assert!(refused.to_string().contains("has format 7, this host knows up to 6"), "{refused}");
+    assert!(matches!(refused, StorageError::Newer { found, .. } if found == later), "{refused}");
+    let says = format!("has format {later}, this host knows up to {}", schema::VERSION);
+    assert!(refused.to_string().contains(&says), "{refused}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 
@@ -265,14 +271,24 @@ fn every_question_is_answered_by_an_index() {
         let plan = plan(question);
         assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{question}: {plan}");
     }
+    let of = |tenant: &str| TenantId::from(tenant);
     let asked = AuditQuery::default;
-    for (query, index) in [
+    let audit = [
         (asked(), "PRIMARY KEY"),
         (AuditQuery { actor: Some(String::new()), cursor: Some(String::new()), ..asked() }, "audit_by_actor"),
         (AuditQuery { action: Some(String::new()), ..asked() }, "audit_by_action"),
         (AuditQuery { denied: true, ..asked() }, "audit_denied"),
-    ] {
-        let question = read::audit_question(&query);
+    ];
+    let audit = audit.map(|(query, index)| (query.rows(of("acme")).into_query(), index));
+    let others = [
+        (AuditRow::oldest(of("acme")).into_query(), "PRIMARY KEY"),
+        (ScheduleRow::next(9).into_query(), "schedules_by_due"),
+        (TokenRow::with_digest([0; 32]).into_query(), "sqlite_autoindex_tokens"),
+        (TokenRow::of(None).into_query(), "PRIMARY KEY"),
+        (Rows::<FlowRow>::with_key((of("acme"), flow_id("intake", "1.0.0"))).into_query(), "autoindex_flows"),
+    ];
+    for (query, index) in audit.into_iter().chain(others) {
+        let question = tables::text(&query);
         let plan = plan(&question);
         assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{question}: {plan}");
     }

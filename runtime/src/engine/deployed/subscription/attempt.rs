@@ -53,7 +53,7 @@ pub(super) async fn subscribe(
             _ => {
                 // What certainly was not done needs no undoing; what may have been done, does.
                 let left = match failed.doubtful {
-                    true => Write::PutSubscription(ending(deployed, failed)),
+                    true => Write::put(ending(deployed, failed)),
                     false => gone(failed),
                 };
                 commit(deployed, vec![left]).await?;
@@ -91,8 +91,7 @@ pub(super) async fn attempt(
     // Until then this host is at it. One that dies meanwhile has left it to the others, and nobody knows how far it was.
     row.due = Some(after(deployed.lifecycle.clock.now(), tenant.quota.step_time.saturating_add(GRACE)));
     row.doubtful |= row.state.is_none();
-    match deployed.journals.durable.journal.commit(Batch::of(vec![Write::PutSubscription(row.clone())])).await
-    {
+    match deployed.journals.durable.journal.commit(Batch::of(vec![Write::put(row.clone())])).await {
         Ok(()) => {}
         Err(StorageError::Conflict(_)) => return Ok(AttemptEnd::Taken),
         Err(error) => return Err(error),
@@ -117,7 +116,7 @@ pub(super) async fn attempt(
             } else {
                 row.phase = SubscriptionPhase::Subscribed;
             }
-            (Write::PutSubscription(next(row)), AttemptEnd::Done)
+            (Write::put(next(row)), AttemptEnd::Done)
         }
         Ok(None) => (gone(row), AttemptEnd::Done),
         Err(problem) => {
@@ -131,7 +130,7 @@ pub(super) async fn attempt(
             let (attempt, again_at) = (row.attempts, row.due);
             tracing::warn!(trigger = name(&row), attempt, ?again_at, %problem, "a subscription could not be {what}");
             let row = next(row);
-            (Write::PutSubscription(row.clone()), AttemptEnd::Failed(Box::new((row, problem))))
+            (Write::put(row.clone()), AttemptEnd::Failed(Box::new((row, problem))))
         }
     };
     told(deployed, write, end).await

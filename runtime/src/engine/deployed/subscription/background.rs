@@ -30,7 +30,7 @@ pub(in crate::engine) async fn settle(deployed: &Deployed) -> Result<(), Storage
         .journals
         .durable
         .journal
-        .ask(|storage| Ok((storage.subscriptions()?, storage.triggers()?)))
+        .ask(|storage| Ok((storage.list::<SubscriptionRow>()?, storage.list::<TriggerRow>()?)))
         .await?;
     let triggers: Vec<Arc<Trigger>> = {
         let catalog = deployed.catalog();
@@ -65,17 +65,17 @@ pub(in crate::engine) async fn settle(deployed: &Deployed) -> Result<(), Storage
             continue;
         }
         if !is_ending && !triggers.iter().any(|trigger| wants(trigger, row)) {
-            writes.push(Write::PutSubscription(ending(deployed, row.clone())));
+            writes.push(Write::put(ending(deployed, row.clone())));
         } else if row.phase != SubscriptionPhase::Subscribed && row.due != Some(now) {
             // Nobody is at it any more; and what was given up may succeed now.
-            writes.push(Write::PutSubscription(next(SubscriptionRow { due: Some(now), ..row.clone() })));
+            writes.push(Write::put(next(SubscriptionRow { due: Some(now), ..row.clone() })));
         }
     }
     for trigger in triggers.iter().filter(|trigger| trigger.enabled && trigger.subscribes) {
         let stands =
             |row: &SubscriptionRow| row.phase != SubscriptionPhase::Unsubscribing && wants(trigger, row);
         if !rows.iter().any(stands) {
-            writes.push(Write::PutSubscription(new(deployed, trigger)));
+            writes.push(Write::put(new(deployed, trigger)));
         }
     }
     match deployed.journals.durable.journal.commit(Batch::of(writes)).await {
@@ -118,7 +118,7 @@ async fn work(deployed: &Arc<Deployed>) -> Result<Timestamp, StorageError> {
             return Err(error);
         }
     }
-    let mut rows = deployed.journals.durable.journal.ask(|storage| storage.subscriptions()).await?;
+    let mut rows = deployed.journals.durable.journal.ask(|storage| storage.list::<SubscriptionRow>()).await?;
     let now = deployed.lifecycle.clock.now();
     rows.retain(|row| row.due.is_some() && deployed.tenants.has(&row.tenant));
     let (due, later): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.due <= Some(now));

@@ -72,17 +72,17 @@ pub(super) async fn switch_on(
     if !trigger.subscribes || !deployed.subscriptions.is_heard() {
         let ours = (trigger.subscribes && ours.is_none()).then(|| new(deployed, trigger));
         deployed.subscriptions.ring();
-        return Ok(others.into_iter().chain(ours).map(Write::PutSubscription).collect());
+        return Ok(others.into_iter().chain(ours).map(Write::put).collect());
     }
     // The old one first: both may be known to the other side under the trigger's address.
-    commit(deployed, others.iter().cloned().map(Write::PutSubscription).collect()).await?;
+    commit(deployed, others.iter().cloned().map(Write::put).collect()).await?;
     attempt_now(deployed, tenant, others).await;
     let row = match ours {
         _ if is_on => return Ok(vec![]),
         Some(row) => row,
         None => {
             let row = new(deployed, trigger);
-            commit(deployed, vec![Write::PutSubscription(row.clone())]).await?;
+            commit(deployed, vec![Write::put(row.clone())]).await?;
             row
         }
     };
@@ -125,7 +125,7 @@ pub(super) async fn switch_back(
         let stands = standing.iter().any(is_olds);
         let others = standing.into_iter().filter(|row| !is_olds(row)).map(|row| ending(deployed, row));
         let again = old.filter(|_| !stands).map(|old| new(deployed, old));
-        commit(deployed, others.chain(again).map(Write::PutSubscription).collect()).await
+        commit(deployed, others.chain(again).map(Write::put).collect()).await
     };
     if let Err(problem) = back.await {
         let (tenant, trigger) = (&tenant.id, trigger.full_name());
@@ -168,7 +168,7 @@ fn view(row: &SubscriptionRow) -> SubscriptionView {
 }
 
 async fn of_tenant(deployed: &Deployed, tenant: &TenantId) -> Result<Vec<SubscriptionRow>, Problem> {
-    let rows = deployed.journals.durable.journal.ask(|storage| storage.subscriptions()).await;
+    let rows = deployed.journals.durable.journal.ask(|storage| storage.list::<SubscriptionRow>()).await;
     let mut rows = rows.map_err(|error| storage_problem(&error))?;
     rows.retain(|row| row.tenant == *tenant);
     Ok(rows)
@@ -224,7 +224,7 @@ fn next(row: SubscriptionRow) -> SubscriptionRow {
 }
 
 fn gone(row: SubscriptionRow) -> Write {
-    Write::RemoveSubscription { tenant: row.tenant, id: row.id, revision: row.revision }
+    Write::remove_revision::<SubscriptionRow>((row.tenant, row.id), row.revision)
 }
 
 fn name(row: &SubscriptionRow) -> String {

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::record::{Batch, Entry, FlowRow, Lease, Phase, RunKey, RunRow, TimerRow, TriggerRow, Write};
+use super::record::{Batch, Entry, Lease, Phase, RunKey, RunRow, TimerRow, Write};
 use super::storage::{Storage, StorageError};
+use super::tables::{FlowRow, TriggerRow};
 use crate::id::{FlowId, RunId, TenantId};
 
 /// Owns nothing.
