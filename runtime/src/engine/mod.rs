@@ -35,6 +35,8 @@ mod runs;
 mod simulator;
 mod steps;
 mod tenant;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

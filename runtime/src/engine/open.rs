@@ -86,7 +86,7 @@ fn tenants(config: &Config, storage: &dyn Storage, shared: Arc<Shared>) -> Resul
 }
 
 /// The sandboxes with the plugins that ship with the host.
-async fn sandboxes(
+pub(super) async fn sandboxes(
     config: &Config,
     cache: Option<CacheDir>,
     clock: Clock,

@@ -1,73 +1,41 @@
-//! What speaks against deploying a document, beyond its own text: plugins that are not installed, inputs that do not
-//! fit them, expressions that do not compile, triggers without a flow. The same for `check` and for a deployment.
+//! What speaks against deploying documents, beyond what each says and its plugins say of it: triggers without a flow, paths
+//! that have an owner, two documents of one name. The same for `check` and for a deployment.
 
-use serde_json::{Value, json};
-
-use super::Deployer;
+use super::{Deployed, Deployer};
 use crate::engine::Runtime;
-use crate::engine::steps::{limits, reading};
 use crate::engine::tenant::Tenant;
-use crate::flow::{
-    CallSite, Contracts, Document, Finding, Flow, HookPath, Severity, Template, TriggerDocument,
-};
-use crate::host::{Called, Plugin, Remark};
+use crate::flow::{Document, Finding, Flow, HookPath, Severity, TriggerDocument};
 use crate::id::TenantId;
-
-/// How much of what a plugin says about one input is shown.
-const REMARKS: usize = 50;
 
 impl Runtime {
     /// Everything that speaks against deploying the documents, and the warnings.
     pub async fn check(&self, tenant: &TenantId, documents: &[Document]) -> Vec<Finding> {
-        self.rooms.deployer.check(tenant, documents).await.1
+        match self.tenant(tenant) {
+            Ok(tenant) => self.rooms.deployer.check(tenant, documents).await.1,
+            Err(_) => vec![],
+        }
     }
 }
 
 impl Deployer {
     /// The documents that fit their plugins, bound to them, and what is wrong or odd about all of them, in the order of
     /// their places.
-    pub async fn check(&self, tenant: &TenantId, documents: &[Document]) -> (Vec<Document>, Vec<Finding>) {
-        check(self, tenant, documents).await
-    }
-}
-
-async fn check(
-    deployer: &Deployer,
-    tenant: &TenantId,
-    documents: &[Document],
-) -> (Vec<Document>, Vec<Finding>) {
-    let (bound, mut findings) = bound(deployer, tenant, documents);
-    for document in &bound {
-        match document {
-            Document::Flow(flow) => {
-                findings.extend(flow.warnings.iter().cloned());
-                for call in flow.calls() {
-                    findings.extend(check_call(deployer, tenant, flow, &call).await);
+    pub async fn check(&self, tenant: &Tenant, documents: &[Document]) -> (Vec<Document>, Vec<Finding>) {
+        let (bound, mut findings) = self.sandboxes.bound(tenant, documents);
+        for document in &bound {
+            findings.extend(self.sandboxes.fit(tenant, document).await);
+            match document {
+                Document::Flow(flow) => findings.extend(flow.warnings.iter().cloned()),
+                Document::Trigger(trigger) => {
+                    findings.extend(trigger.warnings.iter().cloned());
+                    findings.extend(check_trigger(&self.deployed, &tenant.id, trigger, (documents, &bound)));
                 }
-                findings.extend(check_expressions(deployer, tenant, flow).await);
-            }
-            Document::Trigger(trigger) => {
-                findings.extend(trigger.warnings.iter().cloned());
-                findings.extend(check_trigger(deployer, tenant, trigger, (documents, &bound)).await);
             }
         }
+        findings.extend(doubles(documents));
+        findings.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+        (bound, findings)
     }
-    findings.extend(doubles(documents));
-    findings.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
-    (bound, findings)
-}
-
-/// The documents as they are read where the plugins are known, and what is wrong with the others.
-fn bound(deployer: &Deployer, tenant: &TenantId, documents: &[Document]) -> (Vec<Document>, Vec<Finding>) {
-    let contracts = deployer.sandboxes.plugins.contracts(tenant);
-    let (mut bound, mut findings) = (vec![], vec![]);
-    for document in documents {
-        match document.bound(&contracts) {
-            Ok(document) => bound.push(document),
-            Err(found) => findings.extend(found),
-        }
-    }
-    (bound, findings)
 }
 
 /// What bound documents need of the vault and is not there.
@@ -103,175 +71,26 @@ fn error(file: &str, (line, column): (u64, u64), message: String) -> Finding {
     Finding { file: file.to_owned(), line, column, message, severity: Severity::Error }
 }
 
-async fn check_call(
-    deployer: &Deployer,
-    tenant: &TenantId,
-    flow: &Flow,
-    call: &CallSite<'_>,
-) -> Vec<Finding> {
-    let plugin = match deployer.sandboxes.plugins.get(tenant, call.plugin) {
-        Ok(plugin) => plugin,
-        Err(reason) => return vec![error(&flow.file, call.call_place(), reason)],
-    };
-    let action = match plugin.action(call.plugin.action.as_deref()) {
-        Ok(action) => action,
-        Err(reason) => return vec![error(&flow.file, call.call_place(), reason)],
-    };
-    // A `with` that is one expression has no shape before the run.
-    let (known, expressions) = (call.with.skeleton(), call.with.expression_pointers());
-    let mut findings = action.check(&known, &expressions);
-    let contract = deployer.sandboxes.plugins.contracts(tenant).action(call.plugin);
-    let later = contract.map(|contract| contract.expressions(&known)).unwrap_or_default();
-    findings.extend(check_later(deployer, tenant, later).await);
-    findings.extend(action.wrong_schemas(&known));
-    let finding = |severity, (pointer, sentence): (String, String)| {
-        let message = format!("{}: {sentence}", spot("with", &pointer));
-        Finding { severity, ..error(&flow.file, call.place(&pointer), message) }
-    };
-    if !findings.is_empty() {
-        return findings.into_iter().map(|said| finding(Severity::Error, said)).collect();
-    }
-    let written = json!({ "kind": "action", "with": known, "expressions": placed(call.with) });
-    let said = remarks(deployer, tenant, (&plugin, &action.name), &written).await.into_iter();
-    said.map(|(severity, said)| finding(severity, said)).collect()
-}
-
-/// Where expressions stand, and which, as wit/checks.wit has it.
-fn placed(with: &Template) -> Value {
-    let pointers = with.expression_pointers().into_iter();
-    pointers.zip(with.programs()).map(|(at, text)| json!({ "at": at, "text": text })).collect()
-}
-
-/// What the plugin has to say about what was written. One that cannot be judged is refused.
-async fn remarks(
-    deployer: &Deployer,
-    tenant: &TenantId,
-    (plugin, name): (&Plugin, &str),
-    written: &Value,
-) -> Vec<(Severity, (String, String))> {
-    let Some(tenant) = deployer.deployed.tenants.get(tenant) else { return vec![] };
-    let call = reading(&deployer.sandboxes, tenant, plugin, name);
-    let wrong = |why: String| vec![(Severity::Error, (String::new(), why))];
-    match deployer.sandboxes.host.check(call, &written.to_string()).await {
-        Ok(Called { result: Ok(remarks), .. }) => {
-            let severity = |remark: &Remark| match remark.refuses() {
-                true => Severity::Error,
-                false => Severity::Warning,
-            };
-            let remarks = remarks.into_iter().take(REMARKS);
-            remarks.map(|remark| (severity(&remark), (remark.at, remark.says))).collect()
-        }
-        Ok(Called { result: Err(problem), .. }) => wrong(format!("the plugin cannot judge it: {problem}")),
-        Err(error) => wrong(format!("the plugin cannot judge it: {error}")),
-    }
-}
-
-/// What is wrong with expressions that a plugin judges later.
-async fn check_later(
-    deployer: &Deployer,
-    tenant: &TenantId,
-    expressions: Vec<(String, String)>,
-) -> Vec<(String, String)> {
-    let Some(limits) = deployer.deployed.tenants.get(tenant).map(|tenant| limits(tenant)) else {
-        return vec![];
-    };
-    let mut findings = vec![];
-    for (pointer, program) in expressions {
-        let key = (tenant.clone(), "check".to_owned());
-        if let Err(reason) = deployer.sandboxes.evaluator.check(&key, &program, &[], limits).await {
-            findings.push((pointer, format!("the expression `{program}` is wrong: {reason}")));
-        }
-    }
-    findings
-}
-
-/// `with.headers.x` for the pointer `/headers/x`.
-fn spot(root: &str, pointer: &str) -> String {
-    format!("`{root}{}`", pointer.replace('/', "."))
-}
-
-async fn check_expressions(deployer: &Deployer, tenant: &TenantId, flow: &Flow) -> Vec<Finding> {
-    let mut findings = vec![];
-    let Some(limits) = deployer.deployed.tenants.get(tenant).map(|tenant| limits(tenant)) else {
-        return findings;
-    };
-    let key = (tenant.clone(), flow.id.digest.clone());
-    for expression in flow.foreign_expressions() {
-        let checked = deployer
-            .sandboxes
-            .evaluator
-            .check(&key, &expression.program, &expression.variables, limits)
-            .await;
-        if let Err(reason) = checked {
-            let message = format!("the expression `{}` is wrong: {reason}", expression.program);
-            findings.push(error(&flow.file, (expression.line, expression.column), message));
-        }
-    }
-    findings
-}
-
-async fn check_trigger(
-    deployer: &Deployer,
+fn check_trigger(
+    deployed: &Deployed,
     tenant: &TenantId,
     document: &TriggerDocument,
     (documents, bound): (&[Document], &[Document]),
 ) -> Vec<Finding> {
     let at = |pointer: &str, message: String| error(&document.file, document.place(pointer), message);
-    let mut findings = match deployer.sandboxes.plugins.get(tenant, &document.uses) {
-        Ok(plugin) => check_config(deployer, tenant, &plugin, document)
-            .await
-            .into_iter()
-            .map(|(severity, (pointer, message))| Finding { severity, ..at(&pointer, message) })
-            .collect(),
-        Err(reason) => vec![at("/uses", reason)],
-    };
-    if let Err(reason) = flow_exists(deployer, tenant, document, documents) {
+    let mut findings = vec![];
+    if let Err(reason) = flow_exists(deployed, tenant, document, documents) {
         findings.push(at("/flow", reason));
     }
-    if let Err(reason) = path_is_free(deployer, tenant, document, bound) {
+    if let Err(reason) = path_is_free(deployed, tenant, document, bound) {
         let pointer = document.path.as_ref().map_or("/with", |path| &path.pointer);
         findings.push(at(pointer, reason));
     }
     findings
 }
 
-/// Pointers into the trigger document, and sentences.
-async fn check_config(
-    deployer: &Deployer,
-    tenant: &TenantId,
-    plugin: &Plugin,
-    document: &TriggerDocument,
-) -> Vec<(Severity, (String, String))> {
-    let wrong = |pointer: String, message| (Severity::Error, (pointer, message));
-    let trigger = match plugin.trigger(document.uses.action.as_deref()) {
-        Err(reason) => return vec![wrong("/uses".to_owned(), reason)],
-        Ok(trigger) => trigger,
-    };
-    let (known, expressions) = document.skeleton();
-    let mut findings = trigger.check(&known, &expressions);
-    let contract = deployer.sandboxes.plugins.contracts(tenant).trigger(&document.uses);
-    let later = contract.map(|contract| contract.expressions(&known)).unwrap_or_default();
-    findings.extend(check_later(deployer, tenant, later).await);
-    findings.extend(trigger.wrong_schemas(&known));
-    let named = |(severity, (pointer, sentence)): (Severity, (String, String))| {
-        (severity, (format!("/with{pointer}"), format!("{}: {sentence}", spot("with", &pointer))))
-    };
-    if !findings.is_empty() {
-        return findings.into_iter().map(|finding| named((Severity::Error, finding))).collect();
-    }
-    // At an address of the same shape: what an expression of a trigger gives, its address decides.
-    let config = match document.config("https://hooks.example.com/hooks/token") {
-        Err(reason) => return vec![wrong("/with".to_owned(), reason)],
-        Ok(config) => config,
-    };
-    let expressions = placed(document.template());
-    let written = json!({ "kind": "trigger", "with": known, "expressions": expressions, "config": config });
-    let said = remarks(deployer, tenant, (plugin, &trigger.name), &written).await;
-    said.into_iter().map(named).collect()
-}
-
 fn flow_exists(
-    deployer: &Deployer,
+    deployed: &Deployed,
     tenant: &TenantId,
     trigger: &TriggerDocument,
     documents: &[Document],
@@ -283,7 +102,7 @@ fn flow_exists(
             && wanted.version.as_ref().is_none_or(|version| flow.id.version == *version)
     };
     let comes_along = documents.iter().any(|document| matches!(document, Document::Flow(flow) if fits(flow)));
-    let catalog = deployer.deployed.catalog();
+    let catalog = deployed.catalog();
     if comes_along
         || catalog.flow(tenant, &wanted.namespace, &wanted.name, wanted.version.as_deref()).is_some()
     {
@@ -296,7 +115,7 @@ fn flow_exists(
 
 /// A path has one owner. What else is to be said about it, the plugin says.
 fn path_is_free(
-    deployer: &Deployer,
+    deployed: &Deployed,
     tenant: &TenantId,
     trigger: &TriggerDocument,
     documents: &[Document],
@@ -313,7 +132,7 @@ fn path_is_free(
             return taken(other.qualified_name());
         }
     }
-    match deployer.deployed.catalog().path_owner(tenant, path) {
+    match deployed.catalog().path_owner(tenant, path) {
         Some(owner) if !is_same(&owner.document.namespace, &owner.document.name) => taken(owner.full_name()),
         _ => Ok(()),
     }

@@ -76,7 +76,7 @@ impl Deployer {
         let deployed = &self.deployed;
         let _turn = tenant.deploying.lock().await;
         let _switching = deployed.lifecycle.switching();
-        let (documents, mut findings) = self.check(&tenant.id, &documents).await;
+        let (documents, mut findings) = self.check(tenant, &documents).await;
         if findings.iter().any(Finding::is_error) {
             findings.retain(Finding::is_error);
             return Err(DeployError::Findings(findings));

@@ -6,6 +6,7 @@
 //! - `check`: what must hold, read from the journal alone
 //! - `flows`: what the runs do
 //! - `mistake`: what a store or the steps may do wrong, for the simulation to find
+//! - `stage`: one host on which nothing breaks, for the tests of the rooms
 //! - `chance`: all chance, from the seed
 //!
 //! `FLOWCELL_SEEDS=100000 cargo test -p flowcell --lib simulator::whatever -- --nocapture` lives through more of them;
@@ -19,6 +20,7 @@ mod flows;
 mod host;
 mod mistake;
 mod simulation;
+mod stage;
 mod world;
 
 use std::collections::BTreeSet;
@@ -27,6 +29,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use self::mistake::Mistake;
 use self::simulation::{Broken, simulate};
+pub(super) use self::stage::Stage;
 
 /// How many seeds an ordinary test run lives through.
 const SEEDS: u64 = 2_000;

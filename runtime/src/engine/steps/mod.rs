@@ -6,6 +6,7 @@
 //! and where the steps of one run work, `places`. What follows from an outcome, the run's own room decides.
 
 mod call;
+mod fit;
 mod import;
 mod judge;
 mod places;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-pub(super) use self::call::{Attempt, json_text, limits, reading};
+pub(super) use self::call::{Attempt, json_text};
 pub use self::import::Imported;
 pub(super) use self::judge::{Judge, PluginJudge};
 pub(super) use self::places::Places;
