@@ -21,13 +21,13 @@ pub(crate) enum Access {
 }
 
 /// Why a caller is not let in.
-pub(super) struct Refusal {
+pub(super) struct Rejection {
     pub problem: Problem,
     /// The caller, where its token was one of this host.
     pub caller: Option<Caller>,
 }
 
-impl From<Problem> for Refusal {
+impl From<Problem> for Rejection {
     fn from(problem: Problem) -> Self {
         Self { problem, caller: None }
     }
@@ -45,7 +45,7 @@ impl Access {
         runtime: &Runtime,
         remote: SocketAddr,
         head: &Parts,
-    ) -> Result<Caller, Refusal> {
+    ) -> Result<Caller, Rejection> {
         let operator = match self {
             Self::Token(operator) => operator,
             Self::Loopback => {
@@ -64,7 +64,7 @@ impl Access {
                 let name = &caller.name;
                 let problem =
                     unauthorized(format!("the time of the token `{name}` is over: ask an admin for another"));
-                Err(Refusal { problem, caller: Some(caller) })
+                Err(Rejection { problem, caller: Some(caller) })
             }
         }
     }
@@ -153,7 +153,7 @@ mod tests {
         let admit = async |headers: &[(&str, &str)]| {
             let admitted = access.admit(&runtime, "192.0.2.1:9".parse().unwrap(), &head(headers)).await;
             admitted.map_or_else(
-                |refusal| refusal.problem.status,
+                |rejection| rejection.problem.status,
                 |caller| if caller.role == Role::Operator { 200 } else { 0 },
             )
         };

@@ -13,7 +13,7 @@ pub(super) enum Destination<'a> {
     Callback { token: &'a str },
     /// A row of the API, with what stands in the places of its path.
     Api(&'static Route, [&'a str; 2]),
-    /// The path exists, but not for this method; these it takes.
+    /// The path exists, but not for this method: the methods that it takes.
     OtherMethod(String),
     /// There is no such path.
     Nothing,

@@ -1,12 +1,11 @@
-//! Who may do what, and to whose things; and what the audit log has of it. It is settled here for every operation, before
-//! its handler is called: no handler asks for a role.
+//! Who may do what, and to whose things; and what the audit log has of it. The role that an operation takes is its row's.
 
 use std::net::SocketAddr;
 
 use hyper::http::request::Parts;
 
 use super::super::State;
-use super::super::auth::Refusal;
+use super::super::auth::Rejection;
 use super::super::response::{self, HandlerResult};
 use super::TENANT;
 use super::route::{Permit, Route};
@@ -36,11 +35,11 @@ pub(super) async fn admit(
     };
     let caller = match state.access.admit(&state.runtime, remote, head).await {
         Ok(caller) => caller,
-        Err(Refusal { problem, caller: None }) => {
+        Err(Rejection { problem, caller: None }) => {
             state.runtime.count_denied();
             return Err(problem);
         }
-        Err(Refusal { problem, caller: Some(caller) }) => {
+        Err(Rejection { problem, caller: Some(caller) }) => {
             deny(state, &caller, deed(&caller), &problem).await;
             return Err(problem);
         }

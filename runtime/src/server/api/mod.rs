@@ -1,7 +1,7 @@
 //! The REST API: one file for each resource, which holds its rows and what they do.
 //!
 //! [`RESOURCES`] lists them. [`super::router`] finds a row, [`admission`] lets its caller in, its handler carries it out,
-//! and [`openapi`] describes it. A new resource is a file and a line in the list.
+//! and [`openapi`] describes it. A new resource is a file, its `mod` and its line in the list.
 
 mod admission;
 mod audit;

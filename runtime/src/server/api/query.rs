@@ -1,4 +1,4 @@
-//! Query parameters. A request with a parameter that its row does not name is refused.
+//! Query parameters. A handler that reads them refuses every parameter that its row does not name.
 
 use std::str::FromStr;
 
