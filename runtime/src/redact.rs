@@ -1,4 +1,4 @@
-//! Hiding: texts that are not shown, wherever they come up and however they are written there.
+//! Hiding: texts that are not shown, in every place and in every spelling.
 //!
 //! A [`Redactor`] takes out texts that are known: the secrets of a request out of its answer, the masked values of a run
 //! out of its history. [`tokens`] takes out what is not known beforehand and can only be asked about: the tokens of
@@ -82,7 +82,7 @@ impl Redactor {
         }
     }
 
-    /// These bytes without the texts. None: none of them is there.
+    /// These bytes without the texts. None when none of the texts is in them.
     pub fn without(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         if self.is_empty() {
             return None;
@@ -127,8 +127,8 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// These bytes without tokens. None: there is none. Each run of letters that could be a token is asked about, whatever
-/// stands around it: an address may be written within a query, or its parts apart. A token is not found within another
+/// These bytes without tokens. None when there is no token in them. Each run of letters that could be a token is asked
+/// about, because an address may be written within a query, or its parts apart. A token is not found within another
 /// encoding of the whole, such as base64.
 pub(crate) fn tokens(bytes: &[u8], is_token: impl Fn(&str) -> bool) -> Option<Vec<u8>> {
     let mut places = vec![];
@@ -155,7 +155,7 @@ fn token_in<'t>(run: &'t str, is_token: &impl Fn(&str) -> bool) -> Option<&'t st
     std::iter::once(run).chain(behind_escapes).find(|text| text.len() >= TOKEN_CHARACTERS && is_token(text))
 }
 
-/// The bytes with one mark in the place of all that overlaps or touches. None: there are no places.
+/// The bytes with one mark in the place of all that overlaps or touches. None when there are no places.
 fn marked(bytes: &[u8], mut places: Vec<Range<usize>>) -> Option<Vec<u8>> {
     if places.is_empty() {
         return None;

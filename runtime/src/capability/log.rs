@@ -1,6 +1,6 @@
 //! What a step's plugin tells the people who read its run: lines of `log`, and what it prints on stdout and stderr.
 //!
-//! Capped per call. It keeps, counts and drops; showing the lines is the engine's business.
+//! What is kept has a cap for each call. Beyond it lines are counted and dropped. Showing the lines is the engine's business.
 
 use std::fmt;
 

@@ -73,8 +73,8 @@ impl HasData for HasTable {
 /// A context with nothing in it: no arguments, no environment, no folder, an empty stdin, and a log for the rest.
 pub fn context(log: Arc<Mutex<StepLog>>) -> WasiCtx {
     WasiCtx::builder()
-        .stdout(Printed { stdio: Stdio::Out, log: log.clone() })
-        .stderr(Printed { stdio: Stdio::Err, log })
+        .stdout(LinePrinter { stdio: Stdio::Out, log: log.clone() })
+        .stderr(LinePrinter { stdio: Stdio::Err, log })
         .max_random_size(MAX_RANDOM)
         .allow_tcp(false)
         .allow_udp(false)
@@ -84,12 +84,12 @@ pub fn context(log: Arc<Mutex<StepLog>>) -> WasiCtx {
 
 /// A standard stream that ends in the step's log.
 #[derive(Clone)]
-struct Printed {
+struct LinePrinter {
     stdio: Stdio,
     log: Arc<Mutex<StepLog>>,
 }
 
-impl Printed {
+impl LinePrinter {
     fn print(&self, text: &[u8]) {
         if !text.is_empty() {
             self.log.lock().unwrap_or_else(PoisonError::into_inner).print(self.stdio, text);
@@ -97,13 +97,13 @@ impl Printed {
     }
 }
 
-impl IsTerminal for Printed {
+impl IsTerminal for LinePrinter {
     fn is_terminal(&self) -> bool {
         false
     }
 }
 
-impl StdoutStream for Printed {
+impl StdoutStream for LinePrinter {
     // Asked for by WASI 0.3 only, which is not linked.
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
         Box::new(sink())
@@ -115,12 +115,12 @@ impl StdoutStream for Printed {
 }
 
 #[wasmtime_wasi::async_trait]
-impl Pollable for Printed {
+impl Pollable for LinePrinter {
     async fn ready(&mut self) {}
 }
 
 #[wasmtime_wasi::async_trait]
-impl OutputStream for Printed {
+impl OutputStream for LinePrinter {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         if bytes.len() > MAX_WRITE {
             return Err(StreamError::trap("wrote more than `check-write` permitted"));

@@ -1,7 +1,8 @@
-//! What of a step's input and output the history does not show: `metadata.mask` of a task.
+//! The parts of a step's input and output that the history does not show: `metadata.mask` of a task.
 //!
-//! The journal keeps the values, for the run goes on with them. What is shown of the run has `***` in their places, and
-//! wherever else their texts come up: in other steps, in errors, in log lines.
+//! The journal keeps the values, for the run goes on with them. The history has `***` in their places, and everywhere else
+//! where their texts come up: in other steps, in errors, in log lines. How a text is found is the business of
+//! [`redact`](crate::redact).
 
 use std::sync::Arc;
 
@@ -43,12 +44,12 @@ impl Mask {
         Ok(mask)
     }
 
-    /// What is masked of an input.
+    /// Learns the masked parts of an input.
     pub fn of_input(&self, input: &Value, texts: &mut MaskedTexts) {
         self.input.iter().for_each(|place| at(input, place, &mut |value| texts.learn(value)));
     }
 
-    /// What is masked of an output, or of what came instead of one: the data of a problem.
+    /// Learns the masked parts of an output, or of what came instead of one: the data of a problem.
     pub fn of_output(&self, output: &Value, texts: &mut MaskedTexts) {
         self.output.iter().for_each(|place| at(output, place, &mut |value| texts.learn(value)));
     }

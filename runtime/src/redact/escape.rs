@@ -1,5 +1,5 @@
-//! A text as it reads once the escapes of JSON strings in it are undone, and where each of its parts stands in the text
-//! itself. Servers tell back what they were told in whatever way their library writes JSON, and JSON within JSON.
+//! A text without the escapes of JSON strings, and where each part of it stands in the text with them. A server tells back
+//! what it was told, and its JSON library decides which characters are escaped; the same holds for JSON within JSON.
 
 use std::ops::Range;
 
@@ -9,14 +9,14 @@ use memchr::memchr;
 /// what says where a part of it stands in the text itself.
 pub(super) fn each_reading(text: &[u8], mut each: impl FnMut(&[u8], &dyn Fn(Range<usize>) -> Range<usize>)) {
     each(text, &|part| part);
-    let Some(once) = Unescaped::of(text) else { return };
+    let Some(once) = Reading::of(text) else { return };
     each(&once.text, &|part| once.range(part));
-    let Some(twice) = Unescaped::of(&once.text) else { return };
+    let Some(twice) = Reading::of(&once.text) else { return };
     each(&twice.text, &|part| once.range(twice.range(part)));
 }
 
 /// The text behind the escapes.
-struct Unescaped {
+struct Reading {
     text: Vec<u8>,
     /// Where the correspondence of places changes: at each escape, and behind it.
     marks: Vec<Mark>,
@@ -31,28 +31,28 @@ struct Mark {
     escape: Option<usize>,
 }
 
-impl Unescaped {
+impl Reading {
     /// None where there is no escape in it.
     fn of(escaped: &[u8]) -> Option<Self> {
         memchr(b'\\', escaped)?;
-        let mut unescaped = Self { text: Vec::with_capacity(escaped.len()), marks: vec![] };
+        let mut reading = Self { text: Vec::with_capacity(escaped.len()), marks: vec![] };
         let mut from = 0;
         while let Some(at) = memchr(b'\\', &escaped[from..]).map(|at| from + at) {
-            unescaped.text.extend_from_slice(&escaped[from..at]);
+            reading.text.extend_from_slice(&escaped[from..at]);
             from = at
                 + match escape(&escaped[at..]) {
                     Some((letter, length)) => {
-                        unescaped.push(letter, at, length);
+                        reading.push(letter, at, length);
                         length
                     }
                     None => {
-                        unescaped.text.push(escaped[at]);
+                        reading.text.push(escaped[at]);
                         1
                     }
                 };
         }
-        unescaped.text.extend_from_slice(&escaped[from..]);
-        (!unescaped.marks.is_empty()).then_some(unescaped)
+        reading.text.extend_from_slice(&escaped[from..]);
+        (!reading.marks.is_empty()).then_some(reading)
     }
 
     fn push(&mut self, letter: char, escaped: usize, length: usize) {
@@ -119,8 +119,8 @@ mod tests {
     #[test]
     fn escapes_are_undone_and_their_places_found_again() {
         let escaped = "a\\u002bb \\/ \\ud83d\\ude00 \\x \\n\\\\n \\u12";
-        let unescaped = Unescaped::of(escaped.as_bytes()).unwrap();
-        let text = String::from_utf8(unescaped.text.clone()).unwrap();
+        let reading = Reading::of(escaped.as_bytes()).unwrap();
+        let text = String::from_utf8(reading.text.clone()).unwrap();
         assert_eq!(text, "a+b / 😀 \\x \n\\n \\u12");
         for (part, stands_as) in [
             ("a+b", "a\\u002bb"),
@@ -131,8 +131,8 @@ mod tests {
             ("\\n \\u12", "\\\\n \\u12"),
         ] {
             let at = text.find(part).unwrap();
-            assert_eq!(&escaped[unescaped.range(at..at + part.len())], stands_as);
+            assert_eq!(&escaped[reading.range(at..at + part.len())], stands_as);
         }
-        assert!(Unescaped::of(b"plain \\x").is_none());
+        assert!(Reading::of(b"plain \\x").is_none());
     }
 }

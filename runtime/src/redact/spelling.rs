@@ -1,5 +1,5 @@
-//! The spellings in which a text comes back: as URLs, forms, JSON, XML and HTML write it, and in base64. The same
-//! writers serve whoever writes a value into such a place.
+//! The spellings in which a text comes back: as URLs, forms, JSON, XML and HTML write it, and in base64. A caller that
+//! writes a value into such a place uses the same writers.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -23,7 +23,7 @@ const OTHERWISE: &[&[(&str, &str)]] = &[
     &[("%2F", "/")],
 ];
 
-/// How long a text is at most that is looked for in all of these: as long as a secret may be. A longer one is some document,
+/// Up to this length, which is that of the longest secret, a text is looked for in all of these. A longer one is a document,
 /// whose spellings would take many times its room.
 const LONGEST_CREDENTIAL: usize = 16 * 1024;
 

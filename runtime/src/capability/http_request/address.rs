@@ -10,7 +10,7 @@ pub(super) fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
 }
 
-/// Why a canonical address is not public, in words that follow "is"; none for a public one.
+/// Why a canonical address is not public, in words that follow "is". None for a public one.
 pub(super) fn special(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(address) => special_v4(address),

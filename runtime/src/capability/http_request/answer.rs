@@ -6,7 +6,7 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, DATE, HeaderValue, RETRY_AFTER};
 
 use super::account::Account;
-use super::body::{BodyError, Counted};
+use super::body::{BodyError, CountedBody};
 use super::decode;
 use super::error::{self, Code, Failure};
 use super::headers;
@@ -45,7 +45,7 @@ pub(super) async fn read(
         true => decode::encodings(&parts.headers).unwrap_or_default(),
         false => Vec::new(),
     };
-    let mut body = Counted::new(body, limit, account);
+    let mut body = CountedBody::new(body, limit, account);
     let read = if encodings.is_empty() {
         body.read().await
     } else if encodings.len() > limits.encodings {
@@ -65,7 +65,7 @@ pub(super) async fn read(
         parts.headers.remove(CONTENT_ENCODING);
         parts.headers.remove(CONTENT_LENGTH);
     }
-    // Whoever gets an answer without a date says when that was (RFC 9110, section 6.6.1); a `retry-after` may count from it.
+    // The recipient of an answer without a date adds one (RFC 9110, section 6.6.1); a `retry-after` may count from it.
     if parts.headers.contains_key(RETRY_AFTER) && !parts.headers.contains_key(DATE) {
         let now = httpdate::fmt_http_date(SystemTime::now());
         parts.headers.insert(DATE, HeaderValue::try_from(now).expect("a date is a legal header"));

@@ -1,7 +1,7 @@
-//! What goes along with a request that its guest has not written: the values of secrets, and what a connection adds.
+//! Credentials of a request, which its guest has not written: the values of secrets, and what a connection adds.
 //!
-//! Decided once for each request; [`super::client`] asks for each hop. Nothing of it goes to a host that it is not bound
-//! to, and nothing goes further than the origin that the guest named.
+//! They are decided once for each request; [`super::client`] asks for them on each hop. A credential goes to the hosts that
+//! it is bound to, and no further than the origin that the guest named.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderVa
 use hyper::{Method, StatusCode};
 
 use super::error::{Code, Failure};
-use super::headers::{self, Dropped};
+use super::headers::{self, DroppedHeaders};
 use super::message::{BasicOption, Request, SendOptions};
 use super::target::Target;
 use crate::capability::vault::{ApiKeyPlace, Auth, Connection, Credentials, Filling, Place};
@@ -23,7 +23,7 @@ use crate::redact::Redactor;
 
 /// A request's credentials.
 #[derive(Debug, Default)]
-pub(super) struct Attached {
+pub(super) struct Attachments {
     filling: Filling,
     connection: Option<Arc<Connection>>,
     /// User name and password, filled in.
@@ -34,7 +34,7 @@ pub(super) struct Attached {
     headers: Vec<(String, String, bool)>,
 }
 
-impl Attached {
+impl Attachments {
     /// Those that the guest asks for, and is given.
     pub(super) fn of(
         request: &Request,
@@ -107,7 +107,7 @@ impl Attached {
     }
 
     /// The connection, as long as the way has not left the origin.
-    pub(super) fn connection(&self, dropped: Dropped) -> Option<&Arc<Connection>> {
+    pub(super) fn connection(&self, dropped: DroppedHeaders) -> Option<&Arc<Connection>> {
         self.connection.as_ref().filter(|_| !dropped.credentials)
     }
 
@@ -143,7 +143,7 @@ impl Attached {
     pub(super) fn next_target(
         &self,
         target: Target,
-        dropped: Dropped,
+        dropped: DroppedHeaders,
         limit: usize,
     ) -> Result<Target, Failure> {
         match self.query_key() {
@@ -168,7 +168,7 @@ impl Attached {
     pub(super) fn headers<'h>(
         &self,
         written: &'h [(String, String)],
-        dropped: Dropped,
+        dropped: DroppedHeaders,
     ) -> Cow<'h, [(String, String)]> {
         if self.filling.is_empty() {
             return Cow::Borrowed(written);
@@ -178,7 +178,11 @@ impl Attached {
     }
 
     /// The body on this hop.
-    pub(super) fn body<'b>(&'b self, written: &'b Bytes, dropped: Dropped) -> Result<&'b Bytes, Failure> {
+    pub(super) fn body<'b>(
+        &'b self,
+        written: &'b Bytes,
+        dropped: DroppedHeaders,
+    ) -> Result<&'b Bytes, Failure> {
         match &self.body {
             None => Ok(written),
             Some(filled) if !dropped.credentials => Ok(filled),
@@ -190,7 +194,7 @@ impl Attached {
     }
 
     /// Adds what is known before anybody is asked: all but tokens and digests.
-    pub(super) fn authorize(&self, headers: &mut HeaderMap, dropped: Dropped) {
+    pub(super) fn authorize(&self, headers: &mut HeaderMap, dropped: DroppedHeaders) {
         if dropped.credentials {
             return;
         }
@@ -286,7 +290,7 @@ pub(super) fn hidden(text: &str) -> HeaderValue {
     value
 }
 
-/// The best digest challenge of an answer that refuses; none where it asks for something else.
+/// The best digest challenge of an answer that refuses. None where the answer asks for something else.
 pub(super) fn digest_challenge(status: StatusCode, answer: &HeaderMap) -> Option<DigestClient> {
     if status != StatusCode::UNAUTHORIZED {
         return None;

@@ -1,4 +1,4 @@
-//! Bodies: the one that goes out, which notices when it does, and the one that comes in, which is never more than allowed.
+//! Bodies. The one that goes out notices when it is sent. The one that comes in never has more bytes than are allowed.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 use super::account::Account;
 use crate::problem::Sent;
 
-/// How far a request has come, for whoever has to say it after the fact.
+/// How far a request has come. An error that ends the request says so.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     handed: AtomicBool,
@@ -43,18 +43,18 @@ impl Progress {
 /// A request's body. A connection asks for its end or its size when it begins to write the request, and not before: from
 /// then on it may have been sent.
 #[derive(Debug)]
-pub(super) struct Outgoing {
+pub(super) struct OutgoingBody {
     bytes: Bytes,
     progress: Arc<Progress>,
 }
 
-impl Outgoing {
+impl OutgoingBody {
     pub(super) fn new(bytes: Bytes, progress: Arc<Progress>) -> Self {
         Self { bytes, progress }
     }
 }
 
-impl Body for Outgoing {
+impl Body for OutgoingBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -104,14 +104,14 @@ impl fmt::Display for BodyError {
 impl std::error::Error for BodyError {}
 
 /// An answer's body as it comes: counted, and never more than `limit` bytes.
-pub(super) struct Counted<'a> {
+pub(super) struct CountedBody<'a> {
     body: Incoming,
     left: u64,
     account: &'a Account,
     chunk: Bytes,
 }
 
-impl<'a> Counted<'a> {
+impl<'a> CountedBody<'a> {
     pub(super) fn new(body: Incoming, limit: u64, account: &'a Account) -> Self {
         Self { body, left: limit, account, chunk: Bytes::new() }
     }
@@ -170,7 +170,7 @@ impl<'a> Counted<'a> {
     }
 }
 
-impl AsyncBufRead for Counted<'_> {
+impl AsyncBufRead for CountedBody<'_> {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
         if this.chunk.is_empty() {
@@ -184,7 +184,7 @@ impl AsyncBufRead for Counted<'_> {
     }
 }
 
-impl AsyncRead for Counted<'_> {
+impl AsyncRead for CountedBody<'_> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

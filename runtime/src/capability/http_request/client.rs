@@ -11,12 +11,12 @@ use tokio::sync::Semaphore;
 
 use super::account::{Account, Counts};
 use super::answer;
-use super::authorize::Attached;
+use super::authorize::Attachments;
 use super::body::Progress;
 use super::cookies::Cookies;
 use super::error::{Code, Failure, HttpError};
 use super::headers;
-use super::headers::Dropped;
+use super::headers::DroppedHeaders;
 use super::hop::Outbound;
 use super::message::{Hop, Redirects, Request, Response, SendOptions};
 use super::pool::{Generation, Shared};
@@ -47,9 +47,9 @@ struct Plan {
 }
 
 /// One request on its whole way.
-struct Sending<'a> {
+struct Exchange<'a> {
     request: &'a Request,
-    attached: Attached,
+    attached: Attachments,
     cookies: bool,
     begun: Instant,
     until: Instant,
@@ -107,7 +107,7 @@ impl Egress {
                 let until = begun.checked_add(plan.timeout).map_or(last, |until| until.min(last));
                 let cookies = options.cookies;
                 let sending =
-                    Sending { request: &request, attached, cookies, begun, until, progress: &progress };
+                    Exchange { request: &request, attached, cookies, begun, until, progress: &progress };
                 self.within(sending, plan, options.redirects, until == last).await
             }
             Err(failure) => Err(failure),
@@ -125,9 +125,9 @@ impl Egress {
         request: &Request,
         options: &SendOptions,
         credentials: Option<&Credentials>,
-    ) -> Result<Attached, Failure> {
+    ) -> Result<Attachments, Failure> {
         let body = usize::try_from(self.account.body_limit()).unwrap_or(usize::MAX);
-        Attached::of(request, options, credentials, (&self.shared.limits, body))
+        Attachments::of(request, options, credentials, (&self.shared.limits, body))
     }
 
     /// Everything about a request that can be wrong without asking anybody.
@@ -156,7 +156,7 @@ impl Egress {
 
     async fn within(
         &self,
-        sending: Sending<'_>,
+        sending: Exchange<'_>,
         plan: Plan,
         redirects: Redirects,
         ends_with_step: bool,
@@ -188,13 +188,13 @@ impl Egress {
 
     async fn follow(
         &self,
-        sending: &Sending<'_>,
+        sending: &Exchange<'_>,
         plan: Plan,
         redirects: Redirects,
         redactor: &mut Redactor,
     ) -> Result<Response, Failure> {
         let generation = self.generation();
-        let Sending { request, attached, begun, until, progress, .. } = sending;
+        let Exchange { request, attached, begun, until, progress, .. } = sending;
         let limit = self.shared.limits.url;
         let mut method = plan.method;
         let mut target = plan.target;
@@ -205,7 +205,7 @@ impl Egress {
             target = attached.target(target, limit)?;
         }
         let mut body = request.body.as_ref();
-        let mut dropped = Dropped::default();
+        let mut dropped = DroppedHeaders::default();
         let mut hops: Vec<Hop> = Vec::new();
         let mut cookies = sending.cookies.then(Cookies::default);
         loop {
@@ -283,7 +283,7 @@ fn after(mut failure: Failure, hops: &[Hop]) -> Failure {
     failure
 }
 
-/// Without what was secret in the request, whatever came of it.
+/// The result without what was secret in the request, be it an answer or a failure.
 fn redacted(result: Result<Response, Failure>, redactor: &Redactor) -> Result<Response, Failure> {
     if redactor.is_empty() {
         return result;

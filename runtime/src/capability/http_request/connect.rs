@@ -24,7 +24,7 @@ use url::Host;
 
 use super::policy::{Access, Denial, Policy};
 use super::pool::Shared;
-use super::proxy::Through;
+use super::proxy::ProxyWay;
 use super::tls::Trusted;
 use crate::capability::vault::Identity;
 
@@ -118,7 +118,7 @@ impl Dialer {
 
     async fn through(
         &self,
-        way: &Through,
+        way: &ProxyWay,
         (host, port): (Host<&str>, u16),
         addresses: &[SocketAddr],
         https: bool,

@@ -1,4 +1,4 @@
-//! The cookies of one request: those that its answers set, for the hops that follow. Nothing of them is left afterwards.
+//! The cookies of one request: its answers set them, and the hops that follow send them. They end with the request.
 
 use cookie_store::CookieStore;
 use hyper::header::{HeaderMap, HeaderValue, SET_COOKIE};
@@ -21,7 +21,7 @@ impl Cookies {
         }
     }
 
-    /// What goes there; none where there is nothing.
+    /// The cookies that go there. None where there are none.
     pub(super) fn header(&self, to: &Url) -> Option<HeaderValue> {
         let pairs: Vec<String> =
             self.0.get_request_values(to).map(|(name, value)| format!("{name}={value}")).collect();

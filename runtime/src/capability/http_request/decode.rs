@@ -1,7 +1,7 @@
 //! Decompression of an answer, in which no stage may give more than is allowed.
 //!
-//! A few kilobytes can unfold to gigabytes, on the way to a result of nothing too. So each stage is capped by itself, and
-//! so is the memory that a stream may ask for.
+//! A few kilobytes can unfold to gigabytes, even where a later stage folds them to nothing again. So each stage is capped
+//! by itself, and so is the memory that a stream may ask for.
 
 use std::io;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use bytes::Bytes;
 use hyper::header::{CONTENT_ENCODING, HeaderMap};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader, ReadBuf};
 
-use super::body::{BodyError, Counted};
+use super::body::{BodyError, CountedBody};
 
 /// The largest window that RFC 9659 lets an HTTP answer in zstd ask for: 8 MiB.
 const ZSTD_WINDOW_LOG: u32 = 23;
@@ -31,7 +31,7 @@ pub(super) enum Encoding {
     Zstd,
 }
 
-/// What has to be undone, the last first; none when it is something that we cannot, and the body stays as it is.
+/// The encodings that have to be undone, the last first. None when one of them is unknown: then the body stays as it is.
 pub(super) fn encodings(headers: &HeaderMap) -> Option<Vec<Encoding>> {
     let mut found = Vec::new();
     for value in headers.get_all(CONTENT_ENCODING) {
@@ -54,7 +54,7 @@ type Stage<'a> = Box<dyn AsyncBufRead + Send + Unpin + 'a>;
 
 /// The whole body, decompressed.
 pub(super) async fn read(
-    body: &mut Counted<'_>,
+    body: &mut CountedBody<'_>,
     encodings: &[Encoding],
     limit: u64,
 ) -> Result<Bytes, BodyError> {
@@ -64,7 +64,7 @@ pub(super) async fn read(
     })
 }
 
-async fn unfold(body: &mut Counted<'_>, encodings: &[Encoding], limit: u64) -> io::Result<Bytes> {
+async fn unfold(body: &mut CountedBody<'_>, encodings: &[Encoding], limit: u64) -> io::Result<Bytes> {
     let mut stage: Stage<'_> = Box::new(body);
     for encoding in encodings {
         // An empty body is an empty body, whatever it is said to be.
@@ -73,7 +73,7 @@ async fn unfold(body: &mut Counted<'_>, encodings: &[Encoding], limit: u64) -> i
         };
         stage = Box::new(BufReader::with_capacity(
             STEP,
-            Capped { stage: decoder(*encoding, first, stage)?, left: limit },
+            CappedReader { stage: decoder(*encoding, first, stage)?, left: limit },
         ));
     }
     let mut all = Vec::new();
@@ -115,12 +115,12 @@ fn decoder<'a>(
 }
 
 /// A stage that fails instead of giving more than allowed.
-struct Capped<R> {
+struct CappedReader<R> {
     stage: R,
     left: u64,
 }
 
-impl<R: AsyncRead + Unpin> AsyncRead for Capped<R> {
+impl<R: AsyncRead + Unpin> AsyncRead for CappedReader<R> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();

@@ -1,7 +1,7 @@
 //! Why there is no answer, for the guest: a code, a sentence, and whether the request went out.
 //!
-//! `sent` is told honestly, since retries depend on it: `no` only where nothing can have left, `yes` only where an answer
-//! began, `unknown` between.
+//! Retries depend on `sent`, so it claims no more than is known: `no` where nothing can have left, `yes` where an answer
+//! began, `unknown` in between.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -89,12 +89,12 @@ pub(crate) struct HttpError {
     pub retryable: bool,
     pub sent: Sent,
     /// The beginning of an answer that could not be had as a whole.
-    pub answer: Option<Begun>,
+    pub answer: Option<AnswerHead>,
 }
 
 /// What had come of an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Begun {
+pub(crate) struct AnswerHead {
     pub status: u16,
     pub headers: Vec<(String, String)>,
 }
@@ -105,7 +105,7 @@ pub(super) struct Failure {
     pub code: Code,
     pub detail: String,
     pub retryable: bool,
-    pub answer: Option<Begun>,
+    pub answer: Option<AnswerHead>,
 }
 
 impl Failure {
@@ -124,7 +124,7 @@ impl Failure {
 
     /// The same of an answer that had begun so.
     pub(super) fn of_answer(self, status: u16, headers: Vec<(String, String)>) -> Self {
-        Self { answer: Some(Begun { status, headers }), ..self }
+        Self { answer: Some(AnswerHead { status, headers }), ..self }
     }
 
     pub(super) fn sent(self, sent: Sent) -> HttpError {

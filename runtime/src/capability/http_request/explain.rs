@@ -23,12 +23,12 @@ pub(crate) struct Explanation {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub add: Option<String>,
     /// What the host resolves to now, each judged.
-    pub addresses: Vec<Judged>,
+    pub addresses: Vec<AddressVerdict>,
 }
 
 /// One address of the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Judged {
+pub(crate) struct AddressVerdict {
     pub address: IpAddr,
     pub allowed: bool,
     pub reason: String,
@@ -103,14 +103,19 @@ fn sum_up(
     }
 }
 
-fn judged_one(policy: &Policy, access: Access, address: IpAddr, result: &Result<Ground, Denial>) -> Judged {
+fn judged_one(
+    policy: &Policy,
+    access: Access,
+    address: IpAddr,
+    result: &Result<Ground, Denial>,
+) -> AddressVerdict {
     match result {
-        Ok(ground) => Judged {
+        Ok(ground) => AddressVerdict {
             address,
             allowed: true,
             reason: format!("the rule {} allows it", show(policy, access, ground)),
         },
-        Err(denial) => Judged { address, allowed: false, reason: denial.reason.clone() },
+        Err(denial) => AddressVerdict { address, allowed: false, reason: denial.reason.clone() },
     }
 }
 
@@ -122,7 +127,7 @@ fn show(policy: &Policy, access: Access, ground: &Ground) -> String {
 }
 
 impl Explanation {
-    fn denied(denial: Denial, addresses: Vec<Judged>) -> Self {
+    fn denied(denial: Denial, addresses: Vec<AddressVerdict>) -> Self {
         Self { allowed: false, reason: denial.reason, rule: None, add: denial.add, addresses }
     }
 

@@ -13,7 +13,7 @@ const ENCODINGS: HeaderValue = HeaderValue::from_static("gzip, br, deflate, zstd
 
 /// What of the guest's headers goes along.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Dropped {
+pub(super) struct DroppedHeaders {
     /// Authorization, cookies: we are at another origin than they were meant for.
     pub credentials: bool,
     /// What describes a body: there is none any more.
@@ -23,7 +23,7 @@ pub(super) struct Dropped {
 /// The headers of a request, and how many bytes they have on the wire.
 pub(super) fn build(
     headers: &[(String, String)],
-    dropped: Dropped,
+    dropped: DroppedHeaders,
     limits: &Limits,
 ) -> Result<(HeaderMap, usize), Failure> {
     if headers.len() > limits.header_count {
@@ -105,7 +105,7 @@ pub(super) fn text(value: &HeaderValue) -> String {
 mod tests {
     use super::*;
 
-    fn built(headers: &[(&str, &str)], dropped: Dropped) -> Result<Vec<(String, String)>, String> {
+    fn built(headers: &[(&str, &str)], dropped: DroppedHeaders) -> Result<Vec<(String, String)>, String> {
         let headers: Vec<_> =
             headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         build(&headers, dropped, &Limits::default())
@@ -118,7 +118,7 @@ mod tests {
         let agent = format!("flowcell/{}", env!("CARGO_PKG_VERSION"));
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(
-            built(&[("X-A", "1"), ("x-a", "2")], Dropped::default()).unwrap(),
+            built(&[("X-A", "1"), ("x-a", "2")], DroppedHeaders::default()).unwrap(),
             [
                 pair("x-a", "1"),
                 pair("x-a", "2"),
@@ -127,7 +127,8 @@ mod tests {
             ]
         );
         assert_eq!(
-            built(&[("User-Agent", "me"), ("Accept-Encoding", "identity")], Dropped::default()).unwrap(),
+            built(&[("User-Agent", "me"), ("Accept-Encoding", "identity")], DroppedHeaders::default())
+                .unwrap(),
             [pair("user-agent", "me"), pair("accept-encoding", "identity")]
         );
     }
@@ -146,7 +147,7 @@ mod tests {
             "trailer",
             "HTTP2-Settings",
         ] {
-            let error = built(&[(name, "x")], Dropped::default()).unwrap_err();
+            let error = built(&[(name, "x")], DroppedHeaders::default()).unwrap_err();
             assert_eq!(
                 error,
                 format!("the header `{}` is set by the host: leave it out", name.to_lowercase())
@@ -157,24 +158,27 @@ mod tests {
     #[test]
     fn illegal_characters_are_refused_and_values_are_not_shown() {
         for value in ["a\r\nb: c", "a\nb", "a\rb", "a\0b", "a\x7fb"] {
-            let error = built(&[("x-secret", value)], Dropped::default()).unwrap_err();
+            let error = built(&[("x-secret", value)], DroppedHeaders::default()).unwrap_err();
             assert!(
                 error.contains("`x-secret`") && !error.contains('b'.to_string().repeat(2).as_str()),
                 "{error}"
             );
         }
         for name in ["", "a b", "a\r\nb", "a:b", "ä", "a\0"] {
-            assert!(built(&[(name, "x")], Dropped::default()).unwrap_err().contains("illegal"), "{name:?}");
+            assert!(
+                built(&[(name, "x")], DroppedHeaders::default()).unwrap_err().contains("illegal"),
+                "{name:?}"
+            );
         }
-        assert!(built(&[("x-a", "tab\tand ä")], Dropped::default()).is_ok());
+        assert!(built(&[("x-a", "tab\tand ä")], DroppedHeaders::default()).is_ok());
     }
 
     #[test]
     fn there_may_be_many_headers_but_not_too_many() {
         let many: Vec<_> = (0..257).map(|_| ("a", "b")).collect();
-        assert!(built(&many, Dropped::default()).unwrap_err().contains("257 headers"));
+        assert!(built(&many, DroppedHeaders::default()).unwrap_err().contains("257 headers"));
         let long = "x".repeat(65 << 10);
-        assert!(built(&[("a", &long)], Dropped::default()).unwrap_err().contains("bytes"));
+        assert!(built(&[("a", &long)], DroppedHeaders::default()).unwrap_err().contains("bytes"));
     }
 
     #[test]
@@ -192,11 +196,11 @@ mod tests {
             kept.into_iter().map(|(name, _)| name).take_while(|name| name != "user-agent").collect()
         };
         assert_eq!(
-            names(Dropped { credentials: true, content: false }),
+            names(DroppedHeaders { credentials: true, content: false }),
             ["content-type", "content-language", "accept"]
         );
-        assert_eq!(names(Dropped { credentials: true, content: true }), ["accept"]);
-        assert_eq!(names(Dropped { credentials: false, content: true }).len(), 4);
+        assert_eq!(names(DroppedHeaders { credentials: true, content: true }), ["accept"]);
+        assert_eq!(names(DroppedHeaders { credentials: false, content: true }).len(), 4);
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! One hop of a request: admitted, authorized, framed, and given to a [`pool`]; the head of its answer.
+//! One hop of a request: it is admitted, authorized, framed and given to a [`pool`], which gives the head of its answer.
 //!
-//! A request is given to a pool once. It is given a second time only when it went over an old connection that ended
-//! without a word, and may be repeated by the nature of its method; or when it was refused for want of what only the refusal
-//! tells, a digest's challenge or that a token is over.
+//! A request is given to a pool once. There are two reasons to give it a second time. An old connection ended without a
+//! word, and the method may be repeated. Or the refusal tells what the request lacked: the challenge of a digest, or that
+//! its token has expired.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,12 +13,12 @@ use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HeaderValue, PROXY_AU
 use hyper::{Method, StatusCode};
 
 use super::answer;
-use super::authorize::{self, Attached};
-use super::body::{Outgoing, Progress};
+use super::authorize::{self, Attachments};
+use super::body::{OutgoingBody, Progress};
 use super::client::Egress;
 use super::cookies::Cookies;
 use super::error::{self, Failure};
-use super::headers::{self, Dropped};
+use super::headers::{self, DroppedHeaders};
 use super::oauth2;
 use super::pool::{self, Generation};
 use super::target::Target;
@@ -30,9 +30,9 @@ pub(super) struct Outbound<'a> {
     pub target: &'a Target,
     pub method: &'a Method,
     pub headers: &'a [(String, String)],
-    pub dropped: Dropped,
+    pub dropped: DroppedHeaders,
     /// What goes along with it.
-    pub attached: &'a Attached,
+    pub attached: &'a Attachments,
     pub body: Option<&'a Bytes>,
     /// What the answers on the way have set.
     pub cookies: Option<&'a Cookies>,
@@ -122,7 +122,7 @@ impl Egress {
         &self,
         out: &Outbound<'_>,
         authorization: Option<&HeaderValue>,
-    ) -> Result<(hyper::Request<Outgoing>, u64), Failure> {
+    ) -> Result<(hyper::Request<OutgoingBody>, u64), Failure> {
         let written = out.attached.headers(out.headers, out.dropped);
         let (mut headers, head) = headers::build(&written, out.dropped, &self.shared.limits)?;
         out.attached.authorize(&mut headers, out.dropped);
@@ -147,7 +147,7 @@ impl Egress {
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         let bytes = head + out.target.as_str().len() + body.len();
-        let mut request = hyper::Request::new(Outgoing::new(body, out.progress.clone()));
+        let mut request = hyper::Request::new(OutgoingBody::new(body, out.progress.clone()));
         *request.method_mut() = out.method.clone();
         *request.uri_mut() = out.target.uri().clone();
         *request.headers_mut() = headers;

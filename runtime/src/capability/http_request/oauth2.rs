@@ -13,11 +13,11 @@ use serde::Deserialize;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
 use super::answer;
-use super::authorize::{self, Attached};
+use super::authorize::{self, Attachments};
 use super::body::Progress;
 use super::client::Egress;
 use super::error::{Code, Failure};
-use super::headers::Dropped;
+use super::headers::DroppedHeaders;
 use super::hop::Outbound;
 use super::pool::Generation;
 use super::target::Target;
@@ -29,14 +29,14 @@ const ANSWER_BYTES: u64 = 64 * 1024;
 const EARLY: Duration = Duration::from_secs(30);
 
 #[derive(Deserialize)]
-struct Granted {
+struct GrantedToken {
     access_token: String,
     token_type: Option<String>,
     expires_in: Option<f64>,
 }
 
 #[derive(Deserialize)]
-struct Refused {
+struct TokenRefusal {
     error: String,
     error_description: Option<String>,
 }
@@ -50,7 +50,7 @@ pub(super) async fn token(
     refused: Option<&Token>,
     until: Instant,
 ) -> Result<Token, Failure> {
-    // Held while it is fetched: whoever comes meanwhile gets the same one.
+    // The lock is held while a token is fetched: a request that comes meanwhile gets the same one.
     let mut kept = connection.token.lock().await;
     if let Some(token) = &*kept
         && token.until.is_none_or(|until| Instant::now() < until)
@@ -80,8 +80,8 @@ async fn fetch(
         target: &target,
         method: &Method::POST,
         headers: &headers,
-        dropped: Dropped::default(),
-        attached: &Attached::default(),
+        dropped: DroppedHeaders::default(),
+        attached: &Attachments::default(),
         body: Some(&body),
         cookies: None,
         until,
@@ -135,16 +135,16 @@ fn read(status: u16, body: &[u8], from: &str, begun: Instant) -> Result<Token, F
     };
     if status != 200 {
         // What the standard's errors say; another body may hold anything.
-        let why = match serde_json::from_slice::<Refused>(body) {
-            Ok(Refused { error, error_description: Some(description) }) => {
+        let why = match serde_json::from_slice::<TokenRefusal>(body) {
+            Ok(TokenRefusal { error, error_description: Some(description) }) => {
                 format!(": {} ({})", shown(&error), shown(&description))
             }
-            Ok(Refused { error, .. }) => format!(": {}", shown(&error)),
+            Ok(TokenRefusal { error, .. }) => format!(": {}", shown(&error)),
             Err(_) => String::new(),
         };
         return Err(refused(format!("{from} answered {status}{why}")));
     }
-    let granted: Granted = serde_json::from_slice(body).map_err(|_| {
+    let granted: GrantedToken = serde_json::from_slice(body).map_err(|_| {
         refused(format!("{from} answered 200, but not with a JSON object that has an access_token"))
     })?;
     if granted.token_type.as_deref().is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {

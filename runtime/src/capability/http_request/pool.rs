@@ -1,8 +1,8 @@
 //! Pools of connections, each for what its connections were judged for.
 //!
-//! A pool belongs to one tenant, one generation of its policy, one client certificate or none, and one sort of [`Access`];
-//! inside, it is keyed by scheme and authority. So a connection is reused only by requests for which its address was judged,
-//! and by those who are the same to the server.
+//! A pool belongs to one tenant, one generation of its policy, one client certificate or none, and one sort of [`Access`].
+//! Inside it is keyed by scheme and authority. So a connection is reused only by requests for which its address was judged,
+//! and which are the same client to the server.
 
 use std::collections::HashMap;
 use std::error::Error as _;
@@ -13,7 +13,7 @@ use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::Semaphore;
 
-use super::body::Outgoing;
+use super::body::OutgoingBody;
 use super::connect::{ConnectError, Connector, Dialer};
 use super::policy::{Access, Denial, Policy};
 use super::proxy::Proxy;
@@ -45,14 +45,14 @@ pub(super) struct Generation {
     /// Connections of nobody in particular.
     pub anonymous: Arc<Lane>,
     /// Connections of clients that are known by a certificate, by the name of the tenant's connection.
-    known: Mutex<HashMap<String, Known>>,
+    known: Mutex<HashMap<String, IdentityLane>>,
     shared: Arc<Shared>,
     lookups: Arc<Semaphore>,
     trusted: Trusted,
 }
 
 /// A client certificate, and the connections on which it was shown.
-type Known = (Arc<Identity>, Arc<Lane>);
+type IdentityLane = (Arc<Identity>, Arc<Lane>);
 
 /// The connections of one client.
 pub(super) struct Lane {
@@ -60,7 +60,7 @@ pub(super) struct Lane {
     clients: [OnceLock<HttpClient>; 4],
 }
 
-type HttpClient = Client<Connector, Outgoing>;
+type HttpClient = Client<Connector, OutgoingBody>;
 
 impl Generation {
     pub(super) fn new(

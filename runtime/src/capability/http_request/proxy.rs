@@ -37,7 +37,7 @@ impl fmt::Debug for Proxy {
 }
 
 /// A request's way through the proxy.
-pub(super) struct Through {
+pub(super) struct ProxyWay {
     intercept: Intercept,
     /// Whether all of it is a tunnel, to an address.
     pub by_address: bool,
@@ -55,14 +55,14 @@ impl Proxy {
         Self { matcher: builder().no(config.no_proxy.join(",")).build(), by_address: config.by_address }
     }
 
-    /// None: that is reached directly.
-    pub(super) fn way(&self, to: &Uri) -> Option<Through> {
+    /// The way to a host. None where the host is reached directly.
+    pub(super) fn way(&self, to: &Uri) -> Option<ProxyWay> {
         let by_address = self.by_address;
-        self.matcher.intercept(to).map(|intercept| Through { intercept, by_address })
+        self.matcher.intercept(to).map(|intercept| ProxyWay { intercept, by_address })
     }
 }
 
-impl Through {
+impl ProxyWay {
     /// Where the proxy is, for messages.
     pub(super) fn shown(&self) -> String {
         let uri = self.intercept.uri();
@@ -83,7 +83,7 @@ impl Through {
     pub(super) async fn tunnel(&self, authority: &str, limit: Duration) -> Result<TcpStream, String> {
         let to = Uri::builder().scheme("https").authority(authority).path_and_query("/").build();
         let to = to.map_err(|error| error.to_string())?;
-        let mut tunnel = Tunnel::new(self.intercept.uri().clone(), Dial(limit));
+        let mut tunnel = Tunnel::new(self.intercept.uri().clone(), ProxyDialer(limit));
         if let Some(authorization) = self.intercept.basic_auth() {
             tunnel = tunnel.with_auth(authorization.clone());
         }
@@ -96,9 +96,9 @@ impl Through {
 }
 
 /// What the tunnel dials its proxy with.
-struct Dial(Duration);
+struct ProxyDialer(Duration);
 
-impl tower_service::Service<Uri> for Dial {
+impl tower_service::Service<Uri> for ProxyDialer {
     type Response = TokioIo<TcpStream>;
     type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = io::Result<TokioIo<TcpStream>>> + Send>>;

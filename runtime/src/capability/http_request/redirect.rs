@@ -3,7 +3,7 @@
 use hyper::header::{HeaderMap, LOCATION};
 use hyper::{Method, StatusCode};
 
-use super::headers::{self, Dropped};
+use super::headers::{self, DroppedHeaders};
 use super::target::Target;
 
 /// The next hop.
@@ -13,15 +13,15 @@ pub(super) struct Next {
     pub method: Method,
     /// Whether the body goes along.
     pub body: bool,
-    pub dropped: Dropped,
+    pub dropped: DroppedHeaders,
 }
 
-/// Where an answer leads; none when it is the answer. A redirect to something that is not followed, such as `mailto:` or
-/// a broken URL, is the answer too: whoever asked can read it there.
+/// Where an answer leads. None when nothing follows it. A redirect to something that is not followed, such as `mailto:` or
+/// a broken URL, is the answer too: the caller can read it there.
 pub(super) fn next(
     from: &Target,
     method: &Method,
-    dropped: Dropped,
+    dropped: DroppedHeaders,
     status: StatusCode,
     answer: &HeaderMap,
     url_limit: usize,
@@ -37,7 +37,7 @@ pub(super) fn next(
     };
     Some(Next {
         // What was dropped once stays dropped, even when the way leads back.
-        dropped: Dropped {
+        dropped: DroppedHeaders {
             credentials: dropped.credentials || !from.same_origin(&target),
             content: dropped.content || to_get,
         },
@@ -57,7 +57,7 @@ mod tests {
         if let Some(location) = location {
             answer.insert(LOCATION, location.parse().unwrap());
         }
-        next(&from, &method, Dropped::default(), StatusCode::from_u16(status).unwrap(), &answer, 8192)
+        next(&from, &method, DroppedHeaders::default(), StatusCode::from_u16(status).unwrap(), &answer, 8192)
     }
 
     #[test]
@@ -76,7 +76,7 @@ mod tests {
         for (status, method, expected, body) in cases {
             let next = follow(method.clone(), status, Some("/y")).unwrap();
             assert_eq!((next.method, next.body), (expected, body), "{status} {method}");
-            assert_eq!(next.dropped, Dropped { credentials: false, content: !body });
+            assert_eq!(next.dropped, DroppedHeaders { credentials: false, content: !body });
         }
     }
 

@@ -39,7 +39,7 @@ impl Target {
         Self::from_url(url, limit).map_err(Failure::invalid)
     }
 
-    /// Where `location`, as a header of the answer, leads; none where it leads nowhere that can be followed.
+    /// Where `location`, as a header of the answer, leads. None where it cannot be followed.
     pub(super) fn join(&self, location: &str, limit: usize) -> Option<Self> {
         let mut url = self.url.join(location).ok()?;
         if url.fragment().is_none() {

@@ -27,7 +27,7 @@ impl Roots {
     }
 
     /// A connector of its own for each caller: sessions are resumed by the tenant that began them and by no other.
-    /// With an identity, that is shown to whoever asks who we are. `trusted` counts beside the machine's.
+    /// With an identity, that is shown to a server that asks for one. `trusted` counts beside the machine's.
     pub(super) async fn connector(
         &self,
         identity: Option<&Identity>,

@@ -1,7 +1,7 @@
-//! A connection: credentials for some hosts, kept under a name, which steps name instead of having them.
+//! A connection: credentials for some hosts, kept under a name. A step gives the name and never has the credentials.
 //!
-//! What is put on the wire for one is `http_request::authorize`'s business. What was learned while it was used, a token or
-//! a challenge, is kept in it, and ends with it when it is edited.
+//! What goes on the wire for a connection is the business of `http_request::authorize`. A token or a challenge that was
+//! learned with it is kept in it. When the connection is edited, a new one takes its place, and what was learned is gone.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -134,7 +134,7 @@ pub(crate) struct Identity {
 #[derive(Clone, Debug)]
 pub(crate) struct Token {
     pub value: SecretText,
-    /// Until when it is used; none: until it is refused.
+    /// Until when it is used. None where it is used until it is refused.
     pub until: Option<Instant>,
 }
 

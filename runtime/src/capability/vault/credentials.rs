@@ -1,4 +1,4 @@
-//! What one call may use of its tenant's vault: what its flow or its trigger names, and nothing else.
+//! The part of its tenant's vault that one call may use: what its flow or its trigger names, and nothing else.
 
 use std::sync::Arc;
 

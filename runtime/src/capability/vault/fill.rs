@@ -16,11 +16,11 @@ use crate::redact::{self, Redactor};
 /// The secrets that one request holds.
 #[derive(Debug, Default)]
 pub(crate) struct Filling {
-    secrets: Vec<Standing>,
+    secrets: Vec<Replacement>,
 }
 
 #[derive(Debug)]
-struct Standing {
+struct Replacement {
     placeholder: String,
     secret: Arc<Secret>,
 }
@@ -82,7 +82,7 @@ impl Filling {
                 if occurs > 0 {
                     found -= occurs.min(found);
                     let secret = credentials.named(name)?;
-                    secrets.push(Standing { placeholder, secret });
+                    secrets.push(Replacement { placeholder, secret });
                 }
             }
         }
@@ -100,14 +100,16 @@ impl Filling {
 
     /// Whether that text holds a placeholder.
     pub fn concerns(&self, text: &[u8]) -> bool {
-        self.secrets.iter().any(|standing| memmem::find(text, standing.placeholder.as_bytes()).is_some())
+        self.secrets
+            .iter()
+            .any(|replacement| memmem::find(text, replacement.placeholder.as_bytes()).is_some())
     }
 
     /// Whether all of it may be sent there. The error is a sentence: where it may be.
     pub fn admit(&self, host: &Host<&str>, port: u16) -> Result<(), String> {
-        match self.secrets.iter().find(|standing| !standing.secret.hosts.admit(host, port)) {
+        match self.secrets.iter().find(|replacement| !replacement.secret.hosts.admit(host, port)) {
             None => Ok(()),
-            Some(Standing { secret, .. }) => Err(format!(
+            Some(Replacement { secret, .. }) => Err(format!(
                 "the secret `{}` is not sent to {host}: it is bound to {}",
                 secret.name,
                 secret.hosts.listed()
@@ -130,7 +132,7 @@ impl Filling {
 
     fn bytes(&self, text: &[u8], place: Place, limit: usize) -> Result<Option<Vec<u8>>, String> {
         let mut filled: Option<Vec<u8>> = None;
-        for Standing { placeholder, secret } in &self.secrets {
+        for Replacement { placeholder, secret } in &self.secrets {
             let now = filled.as_deref().unwrap_or(text);
             let value = place.write(secret.value.expose());
             let count = memmem::find_iter(now, placeholder.as_bytes()).count();
@@ -148,7 +150,7 @@ impl Filling {
 
     /// Hides the values from now on.
     pub fn guard(&self, redactor: &mut Redactor) {
-        self.secrets.iter().for_each(|standing| redactor.hide(standing.secret.value.expose()));
+        self.secrets.iter().for_each(|replacement| redactor.hide(replacement.secret.value.expose()));
     }
 }
 

@@ -34,12 +34,12 @@ pub(crate) struct Vault {
 
 #[derive(Debug, Default)]
 struct Items {
-    secrets: Kept<Secret>,
-    connections: Kept<Connection>,
+    secrets: ByName<Secret>,
+    connections: ByName<Connection>,
 }
 
-/// By name, each with the time when it was put in; none: the configuration says it.
-type Kept<T> = BTreeMap<String, (Arc<T>, Option<Timestamp>)>;
+/// By name, each with the time when it was put in. No time where it stands in the configuration.
+type ByName<T> = BTreeMap<String, (Arc<T>, Option<Timestamp>)>;
 
 impl Vault {
     /// The secret of that name.

@@ -44,7 +44,7 @@ impl Serialize for SecretText {
 pub(crate) struct SecretDocument {
     /// The text itself.
     pub value: SecretText,
-    /// The hosts that it may be sent to; none: it proves things here, and goes nowhere.
+    /// The hosts that it may be sent to. Without any it proves things here, and goes nowhere.
     #[serde(default)]
     pub hosts: Vec<String>,
 }

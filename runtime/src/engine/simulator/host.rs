@@ -105,10 +105,11 @@ impl Host {
     /// The next group of commits sets out. Returns whether there is one on its way to `store`.
     pub fn launch(&mut self, store: &dyn Storage) -> bool {
         if self.flying.is_none() {
-            self.flying = self.writer.take();
-            if let (Some(mistake), Some(group)) = (self.mistake, self.flying.take()) {
-                self.flying = Some(launched_wrongly(mistake, group, store));
-            }
+            let group = self.writer.take();
+            self.flying = match self.mistake {
+                Some(mistake) => group.map(|group| launched_wrongly(mistake, group, store)),
+                None => group,
+            };
         }
         self.flying.is_some()
     }

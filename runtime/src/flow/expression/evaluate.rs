@@ -24,7 +24,7 @@ const NULL: &Value = &Value::Null;
 
 /// Evaluates a whole program.
 pub(super) fn evaluate<'v>(node: &'v Node, scope: &Scope<'v>) -> Outcome<'v> {
-    run(node, scope.input, Around { variables: scope.variables, budget: scope.budget })
+    run(node, scope.input, Environment { variables: scope.variables, budget: scope.budget })
 }
 
 /// The value as one's own: a borrowed one is copied, if the budget allows.
@@ -37,12 +37,12 @@ pub(super) fn own(value: Cow<'_, Value>, budget: &Budget) -> Option<Value> {
 
 /// What is the same everywhere in a program.
 #[derive(Clone, Copy)]
-struct Around<'v> {
+struct Environment<'v> {
     variables: &'v [(&'v str, &'v Value)],
     budget: &'v Budget,
 }
 
-impl Around<'_> {
+impl Environment<'_> {
     /// The guest goes on where the budget is used up.
     fn charge(self, bytes: usize) -> Result<(), Stop> {
         if self.budget.charge(bytes) { Ok(()) } else { Err(Stop::Guest) }
@@ -57,76 +57,78 @@ impl Around<'_> {
     }
 }
 
-fn run<'v>(node: &'v Node, input: &'v Value, around: Around<'v>) -> Outcome<'v> {
-    if !around.budget.step() {
+fn run<'v>(node: &'v Node, input: &'v Value, environment: Environment<'v>) -> Outcome<'v> {
+    if !environment.budget.step() {
         return Err(Stop::Guest);
     }
     match node {
         Node::Input => Ok(Cow::Borrowed(input)),
         Node::Literal(value) => Ok(Cow::Borrowed(value)),
-        Node::Variable(name) => variable(name, around),
+        Node::Variable(name) => variable(name, environment),
         Node::Path(base, steps) => {
-            let outcome = path(base, steps, input, around);
+            let outcome = path(base, steps, input, environment);
             // The guest evaluates the indices before it goes the first step; which of two failures counts is its to say.
             let is_computed = steps.iter().any(|step| matches!(step.to, Target::Computed(_)));
             if is_computed { outcome.map_err(|_| Stop::Guest) } else { outcome }
         }
-        Node::Try(inner) => match run(inner, input, around) {
+        Node::Try(inner) => match run(inner, input, environment) {
             Err(Stop::Failed(_)) => Err(Stop::Empty),
             outcome => outcome,
         },
-        Node::Negate(inner) => match run(inner, input, around)?.as_ref() {
+        Node::Negate(inner) => match run(inner, input, environment)?.as_ref() {
             Value::Number(number) => owned(number::negate(number).map(Value::Number)),
             _ => Err(Stop::Guest),
         },
         Node::Arithmetic(operator, left, right) => {
-            let (left, right) = both(left, right, input, around)?;
-            arithmetic(*operator, left, right, around)
+            let (left, right) = both(left, right, input, environment)?;
+            arithmetic(*operator, left, right, environment)
         }
         Node::Compare(comparison, left, right) => {
-            let (left, right) = both(left, right, input, around)?;
+            let (left, right) = both(left, right, input, environment)?;
             // Two of one type are looked at to their ends, where they are alike so far.
             if let (Value::Array(_), Value::Array(_))
             | (Value::Object(_), Value::Object(_))
             | (Value::String(_), Value::String(_)) = (&*left, &*right)
             {
-                around.copy(&left)?;
+                environment.copy(&left)?;
             }
             Ok(boolean(compare(*comparison, &left, &right)))
         }
         Node::And(left, right) => {
-            let holds = is_true(&*run(left, input, around)?) && is_true(&*run(right, input, around)?);
+            let holds =
+                is_true(&*run(left, input, environment)?) && is_true(&*run(right, input, environment)?);
             Ok(boolean(holds))
         }
         Node::Or(left, right) => {
-            let holds = is_true(&*run(left, input, around)?) || is_true(&*run(right, input, around)?);
+            let holds =
+                is_true(&*run(left, input, environment)?) || is_true(&*run(right, input, environment)?);
             Ok(boolean(holds))
         }
-        Node::Alternative(left, right) => match run(left, input, around) {
+        Node::Alternative(left, right) => match run(left, input, environment) {
             Ok(value) if is_true(&value) => Ok(value),
-            Ok(_) | Err(Stop::Empty) => run(right, input, around),
+            Ok(_) | Err(Stop::Empty) => run(right, input, environment),
             Err(stop) => Err(stop),
         },
-        Node::Array(items) => array(items, input, around),
-        Node::Object(fields) => object(fields, input, around),
-        Node::Text(pieces) => text(pieces, input, around),
+        Node::Array(items) => array(items, input, environment),
+        Node::Object(fields) => object(fields, input, environment),
+        Node::Text(pieces) => text(pieces, input, environment),
         Node::If(condition, then, otherwise) => {
-            let branch = if is_true(&*run(condition, input, around)?) { then } else { otherwise };
-            run(branch, input, around)
+            let branch = if is_true(&*run(condition, input, environment)?) { then } else { otherwise };
+            run(branch, input, environment)
         }
-        Node::Pipe(left, right) => match run(left, input, around)? {
-            Cow::Borrowed(between) => run(right, between, around),
+        Node::Pipe(left, right) => match run(left, input, environment)? {
+            Cow::Borrowed(between) => run(right, between, environment),
             Cow::Owned(between) => {
-                run(right, &between, around).and_then(|value| around.own(value)).map(Cow::Owned)
+                run(right, &between, environment).and_then(|value| environment.own(value)).map(Cow::Owned)
             }
         },
         Node::Call(function, arguments) => {
             let mut values = Vec::with_capacity(arguments.len());
             for argument in arguments {
-                values.push(operand(argument, input, around)?);
+                values.push(operand(argument, input, environment)?);
             }
             // Each looks at its input once, and makes nothing that is longer.
-            if !around.budget.look(input) {
+            if !environment.budget.look(input) {
                 return Err(Stop::Guest);
             }
             function::call(*function, input, &values)
@@ -134,20 +136,25 @@ fn run<'v>(node: &'v Node, input: &'v Value, around: Around<'v>) -> Outcome<'v> 
     }
 }
 
-fn variable<'v>(name: &str, around: Around<'v>) -> Outcome<'v> {
-    let found = around.variables.iter().find(|(known, _)| *known == name);
+fn variable<'v>(name: &str, environment: Environment<'v>) -> Outcome<'v> {
+    let found = environment.variables.iter().find(|(known, _)| *known == name);
     found.map(|(_, value)| Cow::Borrowed(*value)).ok_or(Stop::Guest)
 }
 
-fn path<'v>(base: &'v Node, steps: &'v [Step], input: &'v Value, around: Around<'v>) -> Outcome<'v> {
-    let mut here = run(base, input, around)?;
+fn path<'v>(
+    base: &'v Node,
+    steps: &'v [Step],
+    input: &'v Value,
+    environment: Environment<'v>,
+) -> Outcome<'v> {
+    let mut here = run(base, input, environment)?;
     for step in steps {
         let reached = match &step.to {
-            Target::Key(key) => follow(here, around, |value| key_of(value, key)),
-            Target::Index(index) => follow(here, around, |value| item_of(value, *index)),
+            Target::Key(key) => follow(here, environment, |value| key_of(value, key)),
+            Target::Index(index) => follow(here, environment, |value| item_of(value, *index)),
             Target::Computed(inner) => {
-                let at = operand(inner, input, around)?;
-                follow(here, around, |value| computed(value, &at))
+                let at = operand(inner, input, environment)?;
+                follow(here, environment, |value| computed(value, &at))
             }
         };
         here = match reached {
@@ -161,14 +168,14 @@ fn path<'v>(base: &'v Node, steps: &'v [Step], input: &'v Value, around: Around<
 /// Goes one step, keeping a borrowed value borrowed.
 fn follow<'v>(
     here: Cow<'v, Value>,
-    around: Around<'v>,
+    environment: Environment<'v>,
     step: impl for<'r> FnOnce(&'r Value) -> Result<&'r Value, Stop>,
 ) -> Outcome<'v> {
     match here {
         Cow::Borrowed(value) => step(value).map(Cow::Borrowed),
         Cow::Owned(value) => {
             let found = step(&value)?;
-            around.copy(found)?;
+            environment.copy(found)?;
             Ok(Cow::Owned(found.clone()))
         }
     }
@@ -206,24 +213,24 @@ fn item_of(value: &Value, index: i64) -> Result<&Value, Stop> {
 }
 
 /// An operand of what combines several: where one fails and another yields nothing, the guest decides which counts.
-fn operand<'v>(node: &'v Node, input: &'v Value, around: Around<'v>) -> Outcome<'v> {
-    run(node, input, around).map_err(|_| Stop::Guest)
+fn operand<'v>(node: &'v Node, input: &'v Value, environment: Environment<'v>) -> Outcome<'v> {
+    run(node, input, environment).map_err(|_| Stop::Guest)
 }
 
 fn both<'v>(
     left: &'v Node,
     right: &'v Node,
     input: &'v Value,
-    around: Around<'v>,
+    environment: Environment<'v>,
 ) -> Result<(Cow<'v, Value>, Cow<'v, Value>), Stop> {
-    Ok((operand(left, input, around)?, operand(right, input, around)?))
+    Ok((operand(left, input, environment)?, operand(right, input, environment)?))
 }
 
 fn arithmetic(
     operator: Operator,
     left: Cow<'_, Value>,
     right: Cow<'_, Value>,
-    around: Around<'_>,
+    environment: Environment<'_>,
 ) -> Outcome<'static> {
     if let (Value::Number(left), Value::Number(right)) = (left.as_ref(), right.as_ref()) {
         return owned(number::calculate(operator, left, right).map(Value::Number));
@@ -232,8 +239,8 @@ fn arithmetic(
         return Err(Stop::Guest);
     }
     // A list or a text that grows is moved, be it owned.
-    around.copy(&left)?;
-    around.copy(&right)?;
+    environment.copy(&left)?;
+    environment.copy(&right)?;
     owned(match (left.into_owned(), right.into_owned()) {
         (Value::Null, other) | (other, Value::Null) => Some(other),
         (Value::String(mut left), Value::String(right)) => {
@@ -264,11 +271,11 @@ fn compare(comparison: Comparison, left: &Value, right: &Value) -> bool {
     }
 }
 
-fn array<'v>(items: &'v [Node], input: &'v Value, around: Around<'v>) -> Outcome<'v> {
+fn array<'v>(items: &'v [Node], input: &'v Value, environment: Environment<'v>) -> Outcome<'v> {
     let mut values = Vec::with_capacity(items.len());
     for item in items {
-        match run(item, input, around) {
-            Ok(value) => values.push(around.own(value)?),
+        match run(item, input, environment) {
+            Ok(value) => values.push(environment.own(value)?),
             Err(Stop::Empty) => {}
             Err(stop) => return Err(stop),
         }
@@ -276,27 +283,27 @@ fn array<'v>(items: &'v [Node], input: &'v Value, around: Around<'v>) -> Outcome
     Ok(Cow::Owned(Value::Array(values)))
 }
 
-fn object<'v>(fields: &'v [(Node, Node)], input: &'v Value, around: Around<'v>) -> Outcome<'v> {
+fn object<'v>(fields: &'v [(Node, Node)], input: &'v Value, environment: Environment<'v>) -> Outcome<'v> {
     let mut object = Map::new();
     for (key, value) in fields {
-        let Value::String(key) = around.own(operand(key, input, around)?)? else {
+        let Value::String(key) = environment.own(operand(key, input, environment)?)? else {
             return Err(Stop::Guest);
         };
-        let value = around.own(operand(value, input, around)?)?;
+        let value = environment.own(operand(value, input, environment)?)?;
         object.insert(key, value);
     }
     Ok(Cow::Owned(Value::Object(object)))
 }
 
-fn text<'v>(pieces: &'v [Piece], input: &'v Value, around: Around<'v>) -> Outcome<'v> {
+fn text<'v>(pieces: &'v [Piece], input: &'v Value, environment: Environment<'v>) -> Outcome<'v> {
     let mut text = String::new();
     for piece in pieces {
         match piece {
             Piece::Plain(plain) => text.push_str(plain),
             Piece::Inner(inner) => {
-                let value = operand(inner, input, around)?;
+                let value = operand(inner, input, environment)?;
                 let piece = function::to_text(&value).ok_or(Stop::Guest)?;
-                around.charge(piece.len())?;
+                environment.charge(piece.len())?;
                 text.push_str(&piece);
             }
         }

@@ -100,7 +100,7 @@ fn whole(double: f64) -> Option<Number> {
     }
 }
 
-/// The order of two numbers by value, whatever their form. Exact, so that it is an order even far beyond 2^53.
+/// The order of two numbers by value, in all their forms. It is exact, so that it is an order even far beyond 2^53.
 pub(super) fn compare(left: &Number, right: &Number) -> Ordering {
     match (integer(left), integer(right)) {
         (Some(left), Some(right)) => left.cmp(&right),

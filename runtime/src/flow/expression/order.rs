@@ -46,7 +46,7 @@ fn compare_objects(left: &Map<String, Value>, right: &Map<String, Value>) -> Ord
     })
 }
 
-/// Sorted whatever map serde_json was built with.
+/// Sorted, whichever map serde_json was built with.
 fn sorted(object: &Map<String, Value>) -> Vec<(&String, &Value)> {
     let mut fields: Vec<_> = object.iter().collect();
     fields.sort_unstable_by_key(|(key, _)| *key);

@@ -1,5 +1,5 @@
-//! The branches of a run: the run's own line of tasks, and one to each branch of a `fork` that is under way. An event is
-//! taken by one of them; a turn moves that one until it waits, then those that it has begun.
+//! The branches of a run: its own line of tasks, which is the trunk, and one line to each branch of a `fork` that is under
+//! way. One branch takes an event. A turn moves that branch until it waits, then the branches that it has begun.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::flow::task::{Body, BranchEnd};
 use crate::problem::{Problem, kind};
 
 use super::frame::Frame;
-use super::scope::{Pending, VALUE_BYTES, admit, too_large};
+use super::scope::{GuestQuestion, VALUE_BYTES, admit, too_large};
 use super::{RunState, Stop, Turn};
 
 /// The ordinal of a branch in its run.
@@ -20,17 +20,16 @@ pub(super) type BranchId = u32;
 
 /// The run's own line of tasks.
 pub(super) const TRUNK: BranchId = 0;
-/// How much of values the branches of one run may hold at the same time, as JSON text, about. One value may have half
-/// of that.
+/// About how many bytes of JSON text the branches of one run may hold at the same time. One value may have half of that.
 const HELD_BYTES: usize = 2 * VALUE_BYTES;
 
 /// A line of tasks: one frame to each that was entered and not left.
 #[derive(Debug, Default)]
 pub(super) struct Branch {
-    /// None: the trunk.
+    /// None for the trunk.
     of: Option<Parent>,
     pub frames: Vec<Frame>,
-    pub pending: Option<Pending>,
+    pub pending: Option<GuestQuestion>,
     /// The answer to what was pending, until the stage that asked takes it.
     pub answer: Option<Result<Value, String>>,
     /// Whether its last task was skipped.
@@ -38,7 +37,7 @@ pub(super) struct Branch {
 }
 
 impl Branch {
-    /// Whether it waits for the answer to this question.
+    /// Whether the branch waits for the answer to this question.
     pub fn asks(&self, id: EvaluationId) -> bool {
         self.pending.as_ref().is_some_and(|pending| pending.id == id)
     }
@@ -53,12 +52,12 @@ pub(super) struct Parent {
     position: usize,
 }
 
-/// Those of a run. The trunk is always there.
+/// The branches of one run. The trunk is always there.
 #[derive(Debug)]
 pub(super) struct Branches {
     all: BTreeMap<BranchId, Branch>,
     next: BranchId,
-    /// How much of values they hold, about.
+    /// About how many bytes of JSON text they hold.
     held: usize,
 }
 
@@ -72,7 +71,7 @@ impl Branches {
         self.all.values()
     }
 
-    /// The tops of the stacks that wait for something else than their own branches.
+    /// The tops of the stacks, but for tasks that wait for branches of their own.
     pub fn leaves(&self) -> impl Iterator<Item = &Frame> {
         self.iter().filter_map(|branch| branch.frames.last()).filter(|top| !top.body.waits_for_branches())
     }
@@ -80,13 +79,13 @@ impl Branches {
     pub fn get(&self, id: BranchId) -> &Branch {
         self.all
             .get(&id)
-            .expect("a turn stands in a branch that is there: whoever ends one moves on to its fork")
+            .expect("a turn stands in a branch that is there: a turn that ends one moves on to its fork")
     }
 
     fn get_mut(&mut self, id: BranchId) -> &mut Branch {
         self.all
             .get_mut(&id)
-            .expect("a turn stands in a branch that is there: whoever ends one moves on to its fork")
+            .expect("a turn stands in a branch that is there: a turn that ends one moves on to its fork")
     }
 
     /// From a branch outwards to the trunk.
@@ -101,7 +100,7 @@ impl Branches {
 }
 
 impl RunState {
-    /// The step at the top of a branch, if it is at the top of one.
+    /// The frame of a step that is at the top of a branch.
     pub(super) fn leaf(&self, step: StepId) -> Option<&Frame> {
         self.branches.leaves().find(|frame| frame.step == step)
     }
@@ -117,12 +116,12 @@ impl Turn<'_> {
         self.run.branches.get_mut(self.branch)
     }
 
-    /// Moves the branch from now on in which the step is at the top.
+    /// From now on the turn moves the branch at whose top the step is. Returns false when there is none.
     pub(super) fn go_to_top(&mut self, step: StepId) -> bool {
         self.go_to(|branch| branch.frames.last().is_some_and(|top| top.step == step))
     }
 
-    /// The same, wherever in a branch the step is.
+    /// From now on the turn moves the branch in which the step is. Returns false when there is none.
     pub(super) fn go_to_step(&mut self, step: StepId) -> bool {
         self.go_to(|branch| branch.frames.iter().any(|frame| frame.step == step))
     }
@@ -133,7 +132,7 @@ impl Turn<'_> {
         found.is_some()
     }
 
-    /// Goes on with a branch that was begun and not moved yet.
+    /// Goes on with a branch that was begun and not moved yet. Returns false when there is none.
     pub(super) fn go_to_next(&mut self) -> bool {
         while let Some(next) = self.begun.pop_front() {
             if self.run.branches.all.contains_key(&next) {
@@ -144,7 +143,7 @@ impl Turn<'_> {
         false
     }
 
-    /// The task that the next one of this branch is inside of.
+    /// The task around the next one of this branch.
     pub(super) fn around(&self) -> Option<&Frame> {
         let branch = self.here();
         branch.frames.last().or_else(|| self.run.branches.get(branch.of?.branch).frames.last())
@@ -196,17 +195,17 @@ impl Turn<'_> {
     }
 
     /// An error has left the last task of this branch.
-    pub(super) fn fail_branch(&mut self, problem: &Problem) -> Failed {
+    pub(super) fn fail_branch(&mut self, problem: &Problem) -> ErrorReach {
         match self.leave_branch() {
-            None => Failed::Run,
+            None => ErrorReach::Run,
             Some(parent) if Body::branch_ended(self, parent.position, BranchEnd::Failed(problem.clone())) => {
-                Failed::Branch
+                ErrorReach::Branch
             }
-            Some(_) => Failed::Fork,
+            Some(_) => ErrorReach::Fork,
         }
     }
 
-    /// Goes on with the fork that this branch is of, and forgets the branch. None: this is the trunk.
+    /// Goes on with the fork that this branch is of, and forgets the branch. None when this is the trunk.
     pub(super) fn leave_branch(&mut self) -> Option<Parent> {
         let parent = self.here().of?;
         self.run.branches.all.remove(&self.branch);
@@ -247,7 +246,7 @@ impl Turn<'_> {
         bytes
     }
 
-    /// Whether the branches hold no more than they may.
+    /// Refuses more than the branches may hold.
     pub(crate) fn check_held(&self) -> Result<(), Box<Problem>> {
         if self.run.branches.held <= HELD_BYTES {
             return Ok(());
@@ -261,7 +260,7 @@ impl Turn<'_> {
         Err(Box::new(problem))
     }
 
-    /// The task at the top holds no more what was counted as so much.
+    /// The task at the top lets go of what [`Turn::hold`] counted as so many bytes.
     pub(crate) fn let_go_of(&mut self, bytes: usize) {
         self.frame().held -= bytes;
         self.run.branches.held -= bytes;
@@ -282,12 +281,12 @@ pub(crate) enum Holder {
     Fork,
 }
 
-/// What an error has ended that left the last task of a branch.
-pub(super) enum Failed {
-    /// Nothing but the branch.
+/// How far an error reaches that has left the last task of a branch.
+pub(super) enum ErrorReach {
+    /// It ends the branch, and nothing else.
     Branch,
-    /// The fork that it is of.
+    /// It ends the fork that the branch is of.
     Fork,
-    /// The run.
+    /// It ends the run.
     Run,
 }

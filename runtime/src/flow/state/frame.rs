@@ -24,12 +24,12 @@ pub(super) struct Frame {
     pub output: Arc<Value>,
     /// Where the task itself says the run goes.
     pub then: Option<Then>,
-    /// How much of values it holds that are not of the task around it, about; counted in branches only.
+    /// About how many bytes of JSON text it holds beside what the task around it holds. See [`Turn::hold`].
     pub held: usize,
     pub body: Body,
 }
 
-/// What comes next for a task. Each stage may need the expression guest once and then starts over with its answer.
+/// What comes next for a task. A stage may ask the expression guest once, and then starts over with the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     Condition,

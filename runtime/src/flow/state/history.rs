@@ -1,4 +1,4 @@
-//! Step records: what the history shows of a run. Bounded in bytes, because a loop may carry a large value round.
+//! Step records: what the history shows of a run. They are bounded in bytes, because a loop may carry a large value round.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::branch::Holder;
 use super::scope::size;
 use super::{Stop, Turn};
 
-/// How much of values the records of one run keep, as JSON text, about.
+/// About how many bytes of JSON text the records of one run keep.
 const HISTORY_BYTES: usize = 16 * 1024 * 1024;
 /// What stands in a record instead of a value that no longer fits.
 const LEFT_OUT: &str = "(left out: the history of this run is full)";
@@ -41,7 +41,7 @@ impl Turn<'_> {
         self.record().output = output;
     }
 
-    /// A call's evaluated `with`. Kept whatever its size: another attempt is made with it.
+    /// Records the evaluated `with` of a call. It is kept even when the history is full: another attempt is made with it.
     pub(crate) fn record_call(&mut self, with: Value) -> Result<StepId, Stop> {
         self.mask_input(&with);
         let bytes = bytes(&with);
@@ -77,28 +77,28 @@ impl Turn<'_> {
         }
     }
 
-    /// What is masked of an input is hidden from here on, in errors about it as well.
+    /// From here on the masked parts of an input are hidden, in errors about it as well.
     pub(super) fn mask_input(&mut self, input: &Value) {
         if let Some(mask) = &self.task().mask {
             mask.of_input(input, &mut self.run.hidden);
         }
     }
 
-    /// The same of an output.
+    /// From here on the masked parts of an output are hidden.
     pub(super) fn mask_output(&mut self, output: &Value) {
         if let Some(mask) = &self.task().mask {
             mask.of_output(output, &mut self.run.hidden);
         }
     }
 
-    /// What came instead of an output is masked like one.
+    /// The data of a problem came instead of an output, and is masked like one.
     pub(crate) fn mask_problem(&mut self, step: StepId, problem: &Problem) {
         let Some(data) = &problem.data else { return };
         let Some(mask) = self.run.mask(step).cloned() else { return };
         mask.of_output(data, &mut self.run.hidden);
     }
 
-    /// About how long the value is as JSON text, on the event's account.
+    /// About how long the value is as JSON text. To find out is charged to the event.
     pub(crate) fn measure(&mut self, value: &Arc<Value>) -> usize {
         match &self.measured {
             Some((known, bytes)) if Arc::ptr_eq(known, value) => *bytes,

@@ -3,7 +3,7 @@
 //! No clock, no chance, no input or output: the same events give the same state, which is how a run is found again
 //! after a crash. An event that does not fit (a late answer, a timer that was disarmed) changes nothing.
 //!
-//! - `branch`: the lines of tasks that are under way, one but for the branches of a `fork`
+//! - `branch`: the lines of tasks that are under way; a run has one, and one more to each branch of a `fork`
 //! - `frame`: the stack of a branch, one frame to each task that was entered and not left
 //! - `stage`: moving the top of the stack forward
 //! - `unwind`: errors, timeouts, the end
@@ -45,9 +45,9 @@ mod tests;
 pub(crate) use branch::Holder;
 use branch::{BranchId, Branches, TRUNK};
 use frame::Frame;
-use scope::Pending;
+use scope::GuestQuestion;
 pub(crate) use scope::{admit, truthy};
-use timer::Armed;
+use timer::Timer;
 pub(crate) use timer::timeout;
 use undo::Undoing;
 
@@ -59,7 +59,7 @@ const TASKS_PER_EVENT: u32 = 10_000;
 /// that a run may hold. Then the expression guest evaluates, under the tenant's quotas and off this thread. A run
 /// that began under a larger figure is found again under a smaller one only if neither was reached.
 const BYTES_PER_EVENT: i64 = 256 * 1024 * 1024;
-/// How far one event may overdraw that by what is no evaluation: schemas, records, variables.
+/// How far one event may overdraw that. Schemas, records and variables charge it as well, and are not refused.
 const OVERDRAFT_PER_EVENT: i64 = 16 * BYTES_PER_EVENT;
 /// The most tasks that a run may enter.
 const TASKS_PER_RUN: u32 = 100_000;
@@ -69,7 +69,7 @@ const TASKS_PER_RUN: u32 = 100_000;
 pub struct RunState {
     flow: Arc<Flow>,
     run: RunId,
-    /// Where the world answers; none on a host that nobody can call.
+    /// Where the world answers. None on a host that nobody can call.
     callbacks: Option<CallbackAddress>,
     phase: Phase,
     end: Option<End>,
@@ -82,14 +82,14 @@ pub struct RunState {
     /// What stands in a record where there is nothing yet.
     null: Arc<Value>,
     branches: Branches,
-    timers: BTreeMap<TimerId, Armed>,
+    timers: BTreeMap<TimerId, Timer>,
     next_timer: TimerId,
     undoing: BTreeMap<StepId, Undoing>,
     next_evaluation: EvaluationId,
     steps: Vec<StepRecord>,
     changed: Vec<StepId>,
     history_bytes: usize,
-    /// What of the values that have passed is masked.
+    /// The masked texts among the values that have passed.
     hidden: MaskedTexts,
     /// Why the run can give no answer any more, once it cannot.
     answered: Option<String>,
@@ -143,9 +143,9 @@ pub(crate) struct Turn<'a> {
     run: &'a mut RunState,
     flow: &'a Flow,
     at: Timestamp,
-    /// The one that is moved.
+    /// The branch that is moved.
     branch: BranchId,
-    /// Those that a fork has begun, and that were not moved yet.
+    /// The branches that a fork has begun and that were not moved yet.
     begun: VecDeque<BranchId>,
     effects: Vec<Effect>,
     entered: u32,
@@ -207,7 +207,7 @@ impl RunState {
             turn.go_on();
         }
         let mut effects = turn.effects;
-        // What was asked for a branch that another one has cancelled by now.
+        // A branch may have asked something before another branch cancelled it.
         effects.retain(|effect| !matches!(effect, Effect::Evaluate { .. }) || self.awaits(effect));
         effects
     }
@@ -215,7 +215,7 @@ impl RunState {
     /// The evaluations, the calls and the timers that have no answer yet, to be issued again after a fold.
     pub fn outstanding(&self) -> Vec<Effect> {
         let evaluations =
-            self.branches.iter().filter_map(|branch| branch.pending.as_ref().map(Pending::effect));
+            self.branches.iter().filter_map(|branch| branch.pending.as_ref().map(GuestQuestion::effect));
         let calls = self.branches.leaves().filter_map(|frame| self.running_call(frame));
         let undoing = self.undoing.iter().filter_map(|(step, undoing)| undoing.effect(*step));
         let timers = self.timers.iter().map(|(timer, armed)| Effect::Timer { timer: *timer, due: armed.due });
@@ -228,7 +228,7 @@ impl RunState {
         self.branches.leaves().any(|leaf| leaf.step != step && begun(leaf))
     }
 
-    /// Whether the answer to it is still waited for.
+    /// Whether the run still waits for the answer to an effect.
     pub(crate) fn awaits(&self, effect: &Effect) -> bool {
         match effect {
             Effect::Evaluate { id, .. } => self.branches.iter().any(|branch| branch.asks(*id)),
@@ -275,7 +275,7 @@ impl RunState {
         }
     }
 
-    /// Of several branches the one counts that does most: one that works, one that the world must wake.
+    /// Of several branches the busiest counts: a working one before one that the world must wake, that before one that sleeps.
     fn status_under_way(&self) -> Status {
         if self.branches.iter().any(|branch| branch.pending.is_some()) {
             return Status::Running;
@@ -318,7 +318,7 @@ impl RunState {
         &self.steps
     }
 
-    /// A text of another run of the same flow, in which what stood for its secrets stands for this run's.
+    /// A text of another run of the same flow, with the placeholders of that run's secrets replaced by those of this run.
     pub(crate) fn with_placeholders_of(&self, other: &Self, text: &str) -> String {
         let mut text = text.to_owned();
         if let (Some(own), Some(others)) = (&self.callbacks, &other.callbacks) {
@@ -368,7 +368,7 @@ impl RunState {
         self.hidden.step(record, mask)
     }
 
-    /// The steps whose records changed since this was last asked, each once, in order.
+    /// The steps whose records have changed since the last call, each once, in order.
     pub fn take_changed(&mut self) -> Vec<StepId> {
         let mut changed = std::mem::take(&mut self.changed);
         changed.sort_unstable();
@@ -390,12 +390,12 @@ impl<'a> Turn<'a> {
                 self.undone(step, attempt, problem);
                 false
             }
-            // Only a step that is over is undone, and only one that is not is carried out.
+            // A step that is over has no attempt of its own: the interrupted attempt was one to undo it.
             (_, Event::Interrupted { step, attempt }) if self.run.undoing.contains_key(&step) => {
                 self.undone(step, attempt, Some(call::host_stopped()));
                 false
             }
-            // What is still armed then undoes something.
+            // A run that is over takes timers too: those of its undoings.
             (_, Event::Fired { timer }) => self.fired(timer),
             (Phase::Over, _) => false,
             (Phase::Pending, Event::Started { input, base_url }) => {

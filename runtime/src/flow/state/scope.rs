@@ -1,5 +1,5 @@
-//! Expressions of a run: evaluated here where that is possible, else handed to the guest, one program at a time; and
-//! the variables that they see, made only when they are named.
+//! Expressions of a run, and the variables that they see. An expression is evaluated here where that is possible; else the
+//! guest is asked, one program at a time. A variable is made only when an expression names it.
 
 use std::sync::Arc;
 
@@ -22,16 +22,16 @@ const VALUE_DEPTH: usize = 100;
 
 /// An expression that the guest was asked for.
 #[derive(Debug)]
-pub(super) struct Pending {
+pub(super) struct GuestQuestion {
     pub id: EvaluationId,
     program: String,
     input: Arc<Value>,
     variables: Variables,
-    /// Of an export: the context that it was asked over.
+    /// The context that an export was asked over. None for every other question.
     context: Option<Arc<Value>>,
 }
 
-impl Pending {
+impl GuestQuestion {
     pub(super) fn effect(&self) -> Effect {
         Effect::Evaluate {
             id: self.id,
@@ -42,14 +42,14 @@ impl Pending {
     }
 }
 
-/// What a condition makes of a value, as in jq: all but false and null holds.
+/// Whether a condition with this value holds. As in jq, all but false and null does.
 pub(crate) fn truthy(value: &Value) -> bool {
     !matches!(value, Value::Null | Value::Bool(false))
 }
 
 impl Turn<'_> {
-    /// Evaluates a template with `input` as `.`; parks the run where the guest must be asked. A stage that asked is
-    /// run again from its beginning and gets the answer here, so a stage evaluates once.
+    /// Evaluates a template with `input` as `.`, and parks the run where the guest must be asked. A stage that asked starts
+    /// over and gets the answer here: a stage evaluates once.
     pub(crate) fn evaluate(&mut self, template: &Template, input: &Arc<Value>) -> Result<Value, Stop> {
         let value = match self.here_mut().answer.take() {
             Some(answer) => answer.map_err(failed)?,
@@ -82,14 +82,19 @@ impl Turn<'_> {
     fn ask(&mut self, program: String, input: &Arc<Value>, variables: Variables) {
         let is_export = self.frame_stage() == Some(Stage::Export);
         let context = is_export.then(|| Arc::clone(&self.run.context));
-        let pending =
-            Pending { id: self.run.next_evaluation, program, input: Arc::clone(input), variables, context };
+        let pending = GuestQuestion {
+            id: self.run.next_evaluation,
+            program,
+            input: Arc::clone(input),
+            variables,
+            context,
+        };
         self.run.next_evaluation += 1;
         self.effect(pending.effect());
         self.here_mut().pending = Some(pending);
     }
 
-    /// The guest answered. False: it was not asked that.
+    /// The guest answered. Returns false when no branch asks that question.
     pub(super) fn evaluated(&mut self, id: EvaluationId, result: Result<Value, String>) -> bool {
         if !self.go_to(|branch| branch.asks(id)) {
             return false;
@@ -97,7 +102,7 @@ impl Turn<'_> {
         let context = Arc::clone(&self.run.context);
         let branch = self.here_mut();
         let asked_over = branch.pending.take().and_then(|pending| pending.context);
-        // Another branch has exported meanwhile, and is not to be undone by this one: it is asked anew.
+        // Another branch has exported meanwhile. This export must not undo that one: the guest is asked anew.
         if asked_over.is_none_or(|asked_over| Arc::ptr_eq(&asked_over, &context)) {
             branch.answer = Some(result);
         }
@@ -210,7 +215,7 @@ fn failed(reason: String) -> Problem {
     Problem::new(kind::EXPRESSION, "an expression failed", 400).detail(reason)
 }
 
-/// Whether a run may hold the value: expressions and answers can make ever larger and deeper ones.
+/// Refuses a value that a run may not hold: expressions and answers can make ever larger and deeper ones.
 pub(crate) fn admit(value: &Value) -> Result<(), Box<Problem>> {
     let detail = match size(value, VALUE_DEPTH) {
         None => format!("a value is nested more than {VALUE_DEPTH} levels deep"),
@@ -227,7 +232,7 @@ pub(super) fn too_large() -> Problem {
     Problem::new(kind::RUNTIME, TOO_LARGE, 413).detail(detail)
 }
 
-/// About how long the value is as JSON text; None where it is nested deeper than that.
+/// About how long the value is as JSON text. None where it is nested deeper than `depth`.
 pub(super) fn size(value: &Value, depth: usize) -> Option<usize> {
     let depth = depth.checked_sub(1)?;
     match value {

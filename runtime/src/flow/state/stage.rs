@@ -95,7 +95,7 @@ impl Turn<'_> {
             }
             Stage::Input => {
                 let raw = Arc::clone(&self.frame().raw);
-                // A call's input is its `with`.
+                // The record of a call shows its `with` as its input.
                 let is_recorded = task.kind.plugin().is_none();
                 if is_recorded {
                     self.mask_input(&raw);
@@ -146,7 +146,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Enters the task at a position of a list; past its end the list is done.
+    /// Enters the task at a position of a list. Past its end the list is done.
     pub(super) fn enter(&mut self, list: ListIndex, position: usize, raw: Arc<Value>) -> Result<(), Stop> {
         let flow = self.flow;
         let Some(index) = flow.lists[list].get(position).copied() else {
@@ -296,7 +296,7 @@ impl Turn<'_> {
         Ok(value)
     }
 
-    /// A schema looks at the whole value, each time: on the event's account.
+    /// Checks a value. A schema looks at the whole of it each time, which is charged to the event.
     pub(crate) fn validate(
         &mut self,
         schema: Option<&Schema>,

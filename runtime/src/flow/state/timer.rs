@@ -11,9 +11,9 @@ use super::{Body, Turn};
 
 /// A timer that has not fired.
 #[derive(Debug)]
-pub(super) struct Armed {
+pub(super) struct Timer {
     pub due: Timestamp,
-    /// None: the run's.
+    /// None for the timer of the run.
     step: Option<StepId>,
     why: Why,
 }
@@ -28,7 +28,7 @@ pub(super) enum Why {
     Wake,
     /// A suspended step is given up.
     Deadline,
-    /// What the step left in the world is undone, once more.
+    /// What the step left in the world is to be undone, once more.
     Undo,
 }
 
@@ -37,7 +37,7 @@ impl Turn<'_> {
         let due = self.at.checked_add(after).unwrap_or(Timestamp::MAX);
         let timer = self.run.next_timer;
         self.run.next_timer += 1;
-        self.run.timers.insert(timer, Armed { due, step, why });
+        self.run.timers.insert(timer, Timer { due, step, why });
         self.effect(Effect::Timer { timer, due });
         due
     }
@@ -51,7 +51,7 @@ impl Turn<'_> {
         record.due_at = Some(due);
     }
 
-    /// The call at the top waits for the world: at most until `deadline`, and until `timer` where nothing else wakes it.
+    /// The call at the top waits for the world. At `timer` it goes on if nothing has woken it; at `deadline` it is given up.
     pub(crate) fn suspend(&mut self, timer: Option<Duration>, deadline: Option<Duration>) {
         let step = self.top_step();
         let timer = timer.map(|after| self.arm(step, Why::Wake, after));
@@ -86,7 +86,7 @@ impl Turn<'_> {
         self.disarm(|armed| armed.why != Why::Undo);
     }
 
-    fn disarm(&mut self, unwanted: impl Fn(&Armed) -> bool) {
+    fn disarm(&mut self, unwanted: impl Fn(&Timer) -> bool) {
         let effects = &mut self.effects;
         self.run.timers.retain(|timer, armed| {
             let gone = unwanted(armed);
@@ -97,7 +97,7 @@ impl Turn<'_> {
         });
     }
 
-    /// A timer is due. False: there is nothing to go on with.
+    /// A timer is due. Returns false when the run has nothing to go on with.
     pub(super) fn fired(&mut self, timer: TimerId) -> bool {
         let Some(armed) = self.run.timers.remove(&timer) else {
             return false;

@@ -29,7 +29,7 @@ impl Undoing {
         self.is_running && self.attempt == attempt
     }
 
-    /// What is to be done about it, unless it rests.
+    /// The call of the plugin's `cancel` that is under way. None while the undoing rests.
     pub fn effect(&self, step: StepId) -> Option<Effect> {
         self.is_running.then(|| Effect::Undo {
             step,
@@ -42,7 +42,7 @@ impl Undoing {
 }
 
 impl Turn<'_> {
-    /// A step is left that ends so: what it left behind is undone.
+    /// A step is left, with this end. What it left behind in the world is undone.
     pub(super) fn undo(&mut self, task: usize, step: StepId, body: &Body, end: (Status, Option<&Problem>)) {
         let (Body::Call(progress), Kind::Call(call)) = (body, &self.flow.tasks[task].kind) else { return };
         let Some(state) = progress.left_behind() else { return };
@@ -57,7 +57,7 @@ impl Turn<'_> {
         self.undo_again(step);
     }
 
-    /// The next attempt.
+    /// Begins the next attempt.
     pub(super) fn undo_again(&mut self, step: StepId) {
         let Some(undoing) = self.run.undoing.get_mut(&step) else { return };
         undoing.attempt += 1;
@@ -67,7 +67,7 @@ impl Turn<'_> {
         self.show(step, CleanupRecord { status: Status::Running, attempts, problem: None, due_at: None });
     }
 
-    /// The plugin answered.
+    /// The plugin answered to an attempt.
     pub(super) fn undone(&mut self, step: StepId, attempt: u32, problem: Option<Problem>) {
         let Some(undoing) = self.run.undoing.get_mut(&step) else { return };
         if !undoing.awaits(attempt) {

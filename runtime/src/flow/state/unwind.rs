@@ -1,19 +1,19 @@
-//! Leaving tasks otherwise than by their end: errors on their way out, timeouts, cancellation; and the end of the run.
+//! Leaving tasks before they are done: by an error, a timeout or a cancellation. And the end of the run.
 
 use crate::flow::event::{Effect, End, Status, StepId};
 use crate::problem::Problem;
 
-use super::branch::Failed;
+use super::branch::ErrorReach;
 use super::{Body, Branches, Phase, Turn};
 
 impl Turn<'_> {
-    /// An error of the task at the top, named as its own.
+    /// Raises an error of the task at the top, under that task's name.
     pub(crate) fn raise_here(&mut self, mut problem: Problem) {
         problem.instance = Some(self.task().reference.clone());
         self.raise(problem);
     }
 
-    /// Takes an error outwards, to the first `try` whose list it comes from; that one judges it when it steps next.
+    /// Takes an error outwards, to the first task that catches it. That one judges it when it steps next.
     pub(super) fn raise(&mut self, problem: Problem) {
         self.here_mut().answer = None;
         let mut problem = self.at_top(problem);
@@ -29,9 +29,9 @@ impl Turn<'_> {
                 }
             }
             match self.fail_branch(&problem) {
-                Failed::Branch => return,
-                Failed::Fork => {}
-                Failed::Run => return self.finish(End::Faulted(problem)),
+                ErrorReach::Branch => return,
+                ErrorReach::Fork => {}
+                ErrorReach::Run => return self.finish(End::Faulted(problem)),
             }
         }
     }
@@ -50,8 +50,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Leaves what this branch does, and what is around it. What else is under way is cancelled with the forks that it
-    /// is of.
+    /// Leaves every task of this branch and every task around it. Other branches are cancelled with their forks.
     pub(super) fn leave_all(&mut self, mut close_top: impl FnMut(&mut Self)) {
         loop {
             while !self.here().frames.is_empty() {
@@ -68,7 +67,7 @@ impl Turn<'_> {
         self.finish(End::Cancelled { reason });
     }
 
-    /// Cancels everything inside of a step of this branch, which is then the top of its stack, and what it waits for itself.
+    /// Cancels everything inside of a step of this branch, and the question of that step. The step is then at the top.
     pub(super) fn cut_down_to(&mut self, step: StepId) {
         while self.top_step().is_some_and(|top| top != step) {
             self.close_top(Status::Cancelled, None);
@@ -76,7 +75,7 @@ impl Turn<'_> {
         self.drop_question();
     }
 
-    /// Takes the top off the stack. What it waits for is no longer wanted, branches neither.
+    /// Takes the top off the stack. Its call, its timers, its question and its branches end with it.
     pub(super) fn close_top(&mut self, status: Status, problem: Option<Problem>) {
         let Some(frame) = self.here_mut().frames.pop() else {
             return;

@@ -13,7 +13,7 @@ use crate::flow::template::Template;
 use crate::id::PluginRef;
 use crate::problem::{Problem, kind};
 
-use super::kind::{Syntax, TaskKind, Written};
+use super::kind::{Syntax, TaskKind, TaskParts};
 use super::{Kind, respond, uri};
 
 mod progress;
@@ -74,8 +74,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("mcp", "it is not supported yet; write the request with `call: http`"),
 ];
 
-fn read(builder: &mut Builder<'_>, node: &Node, written: &Written<'_>) -> Option<Kind> {
-    let fields = written.fields;
+fn read(builder: &mut Builder<'_>, node: &Node, parts: &TaskParts<'_>) -> Option<Kind> {
+    let fields = parts.fields;
     let target = builder.reader.text(node, "`call`")?;
     let with = fields.get("with");
     if let Some(function) = builder.uses.functions.get(target).cloned() {

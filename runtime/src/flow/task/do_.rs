@@ -5,7 +5,7 @@ use crate::flow::node::Node;
 use crate::flow::state::{Next, Stop, Turn};
 
 use super::Kind;
-use super::kind::{Memory, Syntax, TaskKind, Written};
+use super::kind::{Memory, Syntax, TaskKind, TaskParts};
 
 #[derive(Debug)]
 pub(crate) struct Do {
@@ -22,7 +22,7 @@ impl TaskKind for Do {
     }
 }
 
-fn read(builder: &mut Builder<'_>, node: &Node, written: &Written<'_>) -> Option<Kind> {
-    let list = builder.task_list(node, &format!("{}/do", written.reference))?;
+fn read(builder: &mut Builder<'_>, node: &Node, parts: &TaskParts<'_>) -> Option<Kind> {
+    let list = builder.task_list(node, &format!("{}/do", parts.reference))?;
     Some(Do { list }.into())
 }

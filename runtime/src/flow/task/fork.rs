@@ -17,7 +17,7 @@ use crate::flow::state::{Body, Next, Stop, Turn};
 use crate::problem::Problem;
 
 use super::Kind;
-use super::kind::{BranchEnd, Syntax, TaskKind, WayOn, Written};
+use super::kind::{BranchEnd, Syntax, TaskKind, TaskParts, WayOn};
 
 #[derive(Debug)]
 pub(crate) struct Fork {
@@ -113,13 +113,13 @@ impl WayOn for ForkProgress {
     }
 }
 
-fn read(builder: &mut Builder<'_>, node: &Node, written: &Written<'_>) -> Option<Kind> {
+fn read(builder: &mut Builder<'_>, node: &Node, parts: &TaskParts<'_>) -> Option<Kind> {
     let fields = builder.reader.map(node, "`fork`", &FORK)?;
     let compete = fields.get("compete").map(|node| builder.reader.boolean(node, "`compete`"));
     let Some(branches) = fields.get("branches") else {
         builder.reader.error(node.at, "`fork` needs `branches`: the tasks that run side by side");
         return None;
     };
-    let branches = builder.branches(branches, &format!("{}/fork/branches", written.reference))?;
+    let branches = builder.branches(branches, &format!("{}/fork/branches", parts.reference))?;
     Some(Fork { branches, compete: super::optional(compete)?.unwrap_or_default() }.into())
 }

@@ -14,7 +14,7 @@ use crate::flow::reader::Fields;
 use crate::flow::state::{Next, Stop, Turn};
 use crate::problem::Problem;
 
-use super::{Kind, Names, Then};
+use super::{Kind, ListNames, Then};
 
 /// A kind of task.
 pub(crate) trait TaskKind {
@@ -48,15 +48,15 @@ pub(crate) struct Syntax {
     /// The keys that come with it.
     pub with: &'static [&'static str],
     /// Reads the value of the key. None when something is wrong with it, which the builder has then reported.
-    pub read: fn(&mut Builder<'_>, &Node, &Written<'_>) -> Option<Kind>,
+    pub read: fn(&mut Builder<'_>, &Node, &TaskParts<'_>) -> Option<Kind>,
 }
 
-/// What stands around the value of a task's key.
-pub(crate) struct Written<'w> {
+/// What a task has beside the value of its key.
+pub(crate) struct TaskParts<'w> {
     pub fields: Fields<'w>,
     /// The task's JSON pointer in the document.
     pub reference: &'w str,
-    pub names: Names<'w>,
+    pub names: ListNames<'w>,
 }
 
 /// How far the work of a task is, and how it goes on.

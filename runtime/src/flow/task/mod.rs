@@ -29,7 +29,7 @@ pub(crate) mod wait;
 
 pub(crate) use kind::BranchEnd;
 use kind::{Syntax, TaskKind, WayOn, kinds};
-use read::Names;
+use read::ListNames;
 
 kinds! {
     Call in call,

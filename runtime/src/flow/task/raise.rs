@@ -9,7 +9,7 @@ use crate::flow::state::{Next, Stop, Turn};
 use crate::flow::template::Template;
 use crate::problem::{Problem, canonical, kind};
 
-use super::kind::{Memory, Syntax, TaskKind, Written};
+use super::kind::{Memory, Syntax, TaskKind, TaskParts};
 use super::{Kind, Then};
 
 /// An error as it is written, in `raise` or in `use.errors`.
@@ -40,7 +40,7 @@ impl TaskKind for Raise {
     }
 }
 
-fn read(builder: &mut Builder<'_>, node: &Node, _: &Written<'_>) -> Option<Kind> {
+fn read(builder: &mut Builder<'_>, node: &Node, _: &TaskParts<'_>) -> Option<Kind> {
     let keys = Keys { known: &["error"], later: &[] };
     let fields = builder.reader.map(node, "`raise`", &keys)?;
     let Some(error) = fields.get("error") else {
@@ -89,7 +89,7 @@ pub(crate) fn definition(builder: &mut Builder<'_>, node: &Node) -> Option<Error
     Some(ErrorDefinition(builder.reader.template(node, INSIDE)))
 }
 
-/// Fields that came out otherwise than they must be raise an error about themselves.
+/// The error that was evaluated. Where its fields are not what they must be, it is an error about that instead.
 fn problem(error: &Value) -> Problem {
     let status = error["status"].as_u64().filter(|status| (100..=599).contains(status));
     let text = |key: &str| match &error[key] {

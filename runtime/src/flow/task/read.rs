@@ -6,19 +6,19 @@ use crate::flow::mask::Mask;
 use crate::flow::node::{Data, Entry, Node};
 use crate::flow::reader::{BEFORE, Keys, listed, nearest};
 
-use super::kind::{Syntax, Written};
+use super::kind::{Syntax, TaskParts};
 use super::{SYNTAXES, Task, Then, optional};
 
 /// Names that `then` may say.
 #[derive(Clone, Copy)]
-pub(crate) struct Names<'n> {
+pub(crate) struct ListNames<'n> {
     /// The tasks of the list.
     own: &'n [&'n str],
     /// Those that run side by side with it, to which nothing goes.
     beside: &'n [&'n str],
 }
 
-impl<'n> Names<'n> {
+impl<'n> ListNames<'n> {
     fn of_list(own: &'n [&'n str]) -> Self {
         Self { own, beside: &[] }
     }
@@ -48,7 +48,7 @@ impl Builder<'_> {
         let list = self.new_list();
         for (position, entry) in entries.iter().enumerate() {
             let Some(entry) = entry else { continue };
-            self.add_task(list, entry, reference(pointer, position, entry), Names::of_list(&names));
+            self.add_task(list, entry, reference(pointer, position, entry), ListNames::of_list(&names));
         }
         Some(list)
     }
@@ -61,7 +61,7 @@ impl Builder<'_> {
         for (position, entry) in entries.iter().enumerate() {
             let Some(entry) = entry else { continue };
             let list = self.new_list();
-            let names = Names { own: &[entry.key.as_str()], beside: &names };
+            let names = ListNames { own: &[entry.key.as_str()], beside: &names };
             self.add_task(list, entry, reference(pointer, position, entry), names);
             lists.push(list);
         }
@@ -84,7 +84,7 @@ impl Builder<'_> {
         self.lists.len() - 1
     }
 
-    fn add_task(&mut self, list: ListIndex, entry: &Entry, reference: String, names: Names<'_>) {
+    fn add_task(&mut self, list: ListIndex, entry: &Entry, reference: String, names: ListNames<'_>) {
         // Positions count what could be read: a finding keeps the flow from running anyway.
         let position = self.lists[list].len();
         if let Some(task) = self.task(entry, reference, list, position, names) {
@@ -131,7 +131,7 @@ impl Builder<'_> {
         reference: String,
         list: ListIndex,
         position: usize,
-        names: Names<'_>,
+        names: ListNames<'_>,
     ) -> Option<Task> {
         let entries = self.reader.entries(&entry.value, "a task")?;
         let syntax = self.syntax_of(entry, entries)?;
@@ -141,8 +141,8 @@ impl Builder<'_> {
         let fields = self.reader.map(&entry.value, &what, &keys)?;
         let condition = fields.get("if").map(|node| self.reader.expression(node, "`if`", BEFORE));
         let input = self.input(fields.get("input"), BEFORE);
-        let written = Written { fields, reference: &reference, names };
-        let kind = fields.get(syntax.key).and_then(|node| (syntax.read)(self, node, &written));
+        let parts = TaskParts { fields, reference: &reference, names };
+        let kind = fields.get(syntax.key).and_then(|node| (syntax.read)(self, node, &parts));
         let output = self.task_output(fields.get("output"), "`output`");
         let export = self.task_output(fields.get("export"), "`export`");
         let timeout = fields.get("timeout").map(|node| self.timeout(node));
@@ -246,7 +246,7 @@ impl Builder<'_> {
     }
 
     /// `continue`, `exit`, `end` or the name of a task of the same list.
-    pub(crate) fn then(&mut self, node: &Node, names: Names<'_>) -> Option<Then> {
+    pub(crate) fn then(&mut self, node: &Node, names: ListNames<'_>) -> Option<Then> {
         let text = self.reader.text(node, "`then`")?;
         match text {
             "continue" => return Some(Then::Continue),

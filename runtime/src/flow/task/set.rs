@@ -9,7 +9,7 @@ use crate::flow::state::{Next, Stop, Turn};
 use crate::flow::template::Template;
 
 use super::Kind;
-use super::kind::{Memory, Syntax, TaskKind, Written};
+use super::kind::{Memory, Syntax, TaskKind, TaskParts};
 
 #[derive(Debug)]
 pub(crate) struct Set {
@@ -28,7 +28,7 @@ impl TaskKind for Set {
     }
 }
 
-fn read(builder: &mut Builder<'_>, node: &Node, _: &Written<'_>) -> Option<Kind> {
+fn read(builder: &mut Builder<'_>, node: &Node, _: &TaskParts<'_>) -> Option<Kind> {
     if !matches!(node.data, Data::Map(_) | Data::Text(_)) {
         let message = format!("`set` is a map or an expression, here is {}", node.describe());
         builder.reader.error(node.at, message);

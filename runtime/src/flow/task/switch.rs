@@ -6,8 +6,8 @@ use crate::flow::reader::{INSIDE, Keys};
 use crate::flow::state::{Body, Next, Stop, Turn, truthy};
 use crate::flow::template::Template;
 
-use super::kind::{Memory, Syntax, TaskKind, Written};
-use super::read::Names;
+use super::kind::{Memory, Syntax, TaskKind, TaskParts};
+use super::read::ListNames;
 use super::{Kind, Then};
 
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct Switch {
 
 #[derive(Debug)]
 struct Case {
-    /// None: always.
+    /// None where the case always holds.
     when: Option<Template>,
     then: Then,
 }
@@ -56,7 +56,7 @@ impl TaskKind for Switch {
     }
 }
 
-fn read(builder: &mut Builder<'_>, node: &Node, written: &Written<'_>) -> Option<Kind> {
+fn read(builder: &mut Builder<'_>, node: &Node, parts: &TaskParts<'_>) -> Option<Kind> {
     let items = builder.reader.list(node, "`switch`")?;
     if items.is_empty() {
         builder.reader.error(node.at, "`switch` needs at least one case");
@@ -73,7 +73,7 @@ fn read(builder: &mut Builder<'_>, node: &Node, written: &Written<'_>) -> Option
                 format!("the case `{}` is never looked at: `{default}` before it always holds", entry.key);
             builder.reader.warning(entry.at, message);
         }
-        if let Some(case) = read_case(builder, entry, written.names) {
+        if let Some(case) = read_case(builder, entry, parts.names) {
             if case.when.is_none() {
                 default.get_or_insert(&entry.key);
             }
@@ -83,7 +83,7 @@ fn read(builder: &mut Builder<'_>, node: &Node, written: &Written<'_>) -> Option
     (cases.len() == items.len()).then(|| Switch { cases }.into())
 }
 
-fn read_case(builder: &mut Builder<'_>, entry: &Entry, names: Names<'_>) -> Option<Case> {
+fn read_case(builder: &mut Builder<'_>, entry: &Entry, names: ListNames<'_>) -> Option<Case> {
     let fields = builder.reader.map(&entry.value, "a case", &CASE)?;
     let when = fields.get("when").map(|node| builder.reader.expression(node, "`when`", INSIDE));
     let Some(then) = fields.get("then") else {

@@ -17,7 +17,7 @@ use crate::flow::template::Template;
 use crate::problem::{Problem, canonical};
 
 use super::Kind;
-use super::kind::{BranchEnd, Syntax, TaskKind, WayOn, Written};
+use super::kind::{BranchEnd, Syntax, TaskKind, TaskParts, WayOn};
 use super::retry::{LONGEST_PAUSE, Retry, policy};
 
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub(crate) struct TryProgress {
     retries: u32,
     began: Timestamp,
     problem: Option<Problem>,
-    /// How much the last error holds, about.
+    /// How much was counted for the last error.
     held_bytes: usize,
     /// The error as a value, while it is in scope.
     pub error: Option<Arc<Value>>,
@@ -170,7 +170,7 @@ impl Try {
         }
     }
 
-    /// How long to wait before the next attempt; None when there is none.
+    /// How long to wait before the next attempt. None when there is no further attempt.
     fn pause(&self, turn: &mut Turn<'_>) -> Result<Option<Duration>, Stop> {
         let Some(retry) = &self.retry else {
             return Ok(None);
@@ -262,8 +262,8 @@ impl Filter {
     }
 }
 
-fn read(builder: &mut Builder<'_>, node: &Node, written: &Written<'_>) -> Option<Kind> {
-    let (fields, reference) = (written.fields, written.reference);
+fn read(builder: &mut Builder<'_>, node: &Node, parts: &TaskParts<'_>) -> Option<Kind> {
+    let (fields, reference) = (parts.fields, parts.reference);
     let list = builder.task_list(node, &format!("{reference}/try"));
     let Some(catch) = fields.get("catch") else {
         builder.reader.error(node.at, "`try` needs `catch`: what becomes of an error");

@@ -13,7 +13,7 @@ use crate::flow::template::Template;
 use crate::problem::{Problem, kind};
 
 use super::Kind;
-use super::kind::{BranchEnd, Syntax, TaskKind, WayOn, Written};
+use super::kind::{BranchEnd, Syntax, TaskKind, TaskParts, WayOn};
 
 #[derive(Debug)]
 pub(crate) enum Wait {
@@ -68,7 +68,7 @@ impl WayOn for Pause {
     }
 }
 
-fn read(builder: &mut Builder<'_>, node: &Node, _: &Written<'_>) -> Option<Kind> {
+fn read(builder: &mut Builder<'_>, node: &Node, _: &TaskParts<'_>) -> Option<Kind> {
     if !Template::compile(&node.to_value()).is_literal() {
         return Some(Wait::Computed(builder.reader.template(node, INSIDE)).into());
     }

@@ -1,5 +1,5 @@
-//! What a viewer does not see: the tokens of hooks and callbacks. Whoever has one may start a run, or answer for the world,
-//! wherever in a run or a trigger it stands. How they are found is [`redact`]'s business.
+//! What a viewer does not see: the tokens of hooks and callbacks, in every place of a run or a trigger. With such a token
+//! anybody may start a run, or answer for the world. How tokens are found is the business of [`redact`].
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Either, Full};

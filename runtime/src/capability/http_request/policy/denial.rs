@@ -16,7 +16,7 @@ use crate::config::{HostRule, PathPattern, Ports};
 pub(in super::super) struct Denial {
     /// What decided: a sentence without its beginning and its full stop.
     pub reason: String,
-    /// Lines of flowcell.toml that would allow it; none where nothing would.
+    /// Lines of flowcell.toml that would allow it. None where no line would.
     pub add: Option<String>,
     /// The address is public, and it is a host rule that is missing: who knows the request can say which.
     pub wants_rule: bool,

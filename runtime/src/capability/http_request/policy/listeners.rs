@@ -19,7 +19,7 @@ impl Listeners {
         self.0.iter().any(|listener| listener.port() == port)
     }
 
-    /// Whether whoever dials this canonical address may end at this host. The same port on any loopback address counts:
+    /// Whether a connection to this canonical address may end at this host. The same port on any loopback address counts:
     /// a second look would cost more than it tells.
     pub(super) fn include(&self, dial: SocketAddr) -> bool {
         self.0.iter().filter(|listener| listener.port() == dial.port()).any(|listener| {

@@ -4,7 +4,7 @@
 //! which sorts of address may it end at ([`Access`])? [`Policy::judge`], for every address that a name resolves to: is it
 //! of such a sort? An answer holds for one request and one connection; redirects ask again. No I/O, no waiting.
 //!
-//! What is deliberately absent: a way to allow by name what is not public. Names are in the hands of whoever owns them.
+//! What is deliberately absent: a way to allow by name what is not public. The owner of a name decides where it leads.
 
 mod denial;
 mod listeners;
@@ -44,7 +44,7 @@ pub(super) struct Subject<'a> {
 /// Where an admitted request may end. A connection that was judged under one is reused under the same one only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Access {
-    /// Which host rule let it out, and so to public addresses; none: to granted networks only.
+    /// The host rule that let it out, and so to public addresses. None where it may go to granted networks only.
     pub rule: Option<usize>,
     /// Whether it may come back to this host, as a hook or a callback.
     pub own_hooks: bool,

@@ -145,7 +145,7 @@ fn ask(turn: &mut Turn<'_>, plugin: &PluginRef) {
     turn.effect(Effect::Call { step, attempt, plugin: plugin.clone(), ask });
 }
 
-/// A plugin answered. False: nobody waits for that answer, or the run waits on.
+/// A plugin answered. Returns false when nothing waits for that answer, or the run waits on.
 pub(crate) fn answered(turn: &mut Turn<'_>, attempt: u32, outcome: Outcome) -> bool {
     let Some(progress) = running(turn, attempt) else {
         return false;
@@ -222,7 +222,7 @@ fn suspended(turn: &mut Turn<'_>, suspension: Suspension) -> bool {
     false
 }
 
-/// A request came to the step's callback address. False: the run waits on, or nobody wants the request.
+/// A request came to the step's callback address. Returns false when the step does not want it, or the run waits on.
 pub(crate) fn called_back(turn: &mut Turn<'_>, request: &Value) -> bool {
     if let Body::Call(progress) = turn.body()
         && progress.callback() == CallbackNow::Wanted
@@ -302,7 +302,7 @@ pub(crate) fn host_stopped() -> Problem {
     Problem::new(kind::RUNTIME, "the host stopped during this attempt", 500)
 }
 
-/// The host died during an attempt. False: nobody waits for that attempt.
+/// The host died during an attempt. Returns false when nothing waits for that attempt, or the next one is begun.
 pub(crate) fn interrupted(turn: &mut Turn<'_>, attempt: u32) -> bool {
     let Some(progress) = running(turn, attempt) else {
         return false;
