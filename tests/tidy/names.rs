@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::rules::{ABOUT_ONE_PLUGIN, NAMELESS, NAMES_OF_ITS_OWN};
+use crate::rules::{NAMELESS, NAMES_OF_ITS_OWN};
 use crate::tree;
 
 /// Every place of such a name: `file:line: what`. Tests are passed over, comments are not.
@@ -15,14 +15,7 @@ pub fn check(root: &Path) -> Vec<String> {
             if file.ends_with("/tests.rs") || file.contains("/tests/") {
                 continue;
             }
-            let found = places(&file, &tree::read(&path), &names);
-            match (ABOUT_ONE_PLUGIN.contains(&file.as_str()), found.is_empty()) {
-                (true, true) => {
-                    findings.push(format!("{file}: no plugin is named: take the file off the list"))
-                }
-                (true, false) => {}
-                (false, _) => findings.extend(found),
-            }
+            findings.extend(places(&file, &tree::read(&path), &names));
         }
     }
     findings

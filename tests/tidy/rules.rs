@@ -120,9 +120,5 @@ pub const WORDS: &[(&str, &str)] = &[("TO", "DO"), ("FIX", "ME"), ("XX", "X"), (
 /// Folders that work for every plugin alike: no plugin is named in them.
 pub const NAMELESS: &[&str] = &["runtime/src/flow", "runtime/src/engine"];
 
-/// Files in them that are about one plugin and nothing else.
-pub const ABOUT_ONE_PLUGIN: &[&str] =
-    &["runtime/src/flow/import/curl.rs", "runtime/src/flow/import/sample.rs"];
-
 /// Folders of plugins whose names the flow language has for itself: its HTTP call, and its expressions.
 pub const NAMES_OF_ITS_OWN: &[&str] = &["http", "jq"];

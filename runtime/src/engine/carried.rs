@@ -1,5 +1,5 @@
-//! Work that is finished whoever waits for it. It is polled by the one who waits, which saves a task and two wake-ups
-//! on the path of an inbound request; when he goes away first, the rest becomes a task of its own.
+//! Work that is finished whether its caller stays or leaves. The caller polls it, which saves a task and two wake-ups on
+//! the path of an inbound request. When the caller leaves first, the rest becomes a task of its own.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -70,9 +70,9 @@ pub(super) struct Tenant {
     denials: RateLimiter<Denial, HashMapStateStore<Denial>, DefaultClock>,
     /// Those that were not, since the last one of their kind that was.
     denials_left_out: std::sync::Mutex<HashMap<Denial, u64>>,
-    /// Whoever changes what is deployed: one at a time.
+    /// Held while what is deployed changes.
     pub deploying: Mutex<()>,
-    /// Whoever changes what is in the vault: one at a time.
+    /// Held while the vault changes.
     pub vault_turn: Mutex<()>,
 }
 
@@ -113,8 +113,8 @@ impl Tenant {
         })
     }
 
-    /// Whether a denial is journalled: how many of its kind were not, since the last one that was. None: it is one of too
-    /// many. Both of these are names of what there is, so that there are never many kinds.
+    /// Whether a denial is journalled. Returns how many of its kind were not, since the last one that was; nothing where this
+    /// is one of too many. Both arguments are names of things that there are, so that there are never many kinds.
     pub fn admits_denial(&self, actor: &str, action: &str) -> Option<u64> {
         if self.denials.len() > DENIALS_REMEMBERED {
             self.denials.retain_recent();

@@ -12,7 +12,7 @@ use crate::id::{TenantId, VAULT_NAME_RULE, is_vault_name, mint_token};
 use crate::journal::{Batch, Role, StorageError, TokenRow, Write};
 use crate::problem::{Problem, kind};
 
-/// What every token begins with: whoever finds one in a text knows what it is.
+/// What every token begins with, so that a token is recognised in a text.
 const PREFIX: &str = "flowcell_";
 /// Names that stand for somebody else in the audit log.
 const RESERVED: [&str; 4] = ["operator", "local", "nobody", "configuration"];
@@ -39,7 +39,7 @@ pub enum Shown {
     Valid(Caller),
     /// Its time is over. It let this one in.
     Expired(Caller),
-    /// Nobody's, or not any more.
+    /// It lets no one in, or not any more.
     Unknown,
 }
 
@@ -81,7 +81,8 @@ pub struct NewToken {
     pub name: String,
     /// What it is to open.
     pub role: Role,
-    /// How long, at most as long as the token of whoever mints it; none: until that ends, or it is revoked.
+    /// How long it lives: at most as long as the token that mints it. Without a time it lives as long as that, or until it is
+    /// revoked.
     pub expires_in: Option<Duration>,
 }
 
@@ -155,7 +156,7 @@ impl Runtime {
             role,
             created_at: now,
             created_by: by.name.clone(),
-            // No longer than that of whoever mints it.
+            // No longer than the token that mints it.
             expires_at: [by.minted.and_then(|(_, end)| end), end].into_iter().flatten().min(),
         };
         match self.rooms.journals.durable.journal.commit(Batch::of(vec![Write::put(row.clone())])).await {
@@ -177,13 +178,13 @@ impl Runtime {
         Ok(rows.map_err(|error| storage_problem(&error))?.into_iter().map(view).collect())
     }
 
-    /// Whether this is what a hook or a callback of this host is reached by: whoever has it may start a run, or answer for the
-    /// world.
+    /// Whether this text is the address of a hook or of a callback of this host: who has such an address may start a run, or
+    /// answer for the world.
     pub fn is_address(&self, token: &str) -> bool {
         self.rooms.runs.addresses.open(token).is_some() || self.rooms.runs.deployed.catalog().is_token(token)
     }
 
-    /// Revokes a token of a tenant, or one of all tenants. False: there is none of that name.
+    /// Revokes a token of a tenant, or one of all tenants. Returns false when there is none of that name.
     pub async fn revoke_token(&self, tenant: Option<&TenantId>, name: &str) -> Result<bool, Problem> {
         if !self.tokens(tenant).await?.iter().any(|token| token.name == name) {
             return Ok(false);

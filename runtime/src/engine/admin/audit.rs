@@ -72,7 +72,7 @@ pub struct AuditView {
     pub id: String,
     /// When it was asked for.
     pub at: Timestamp,
-    /// By whom: the name of a token; `operator`; `local` for whoever is on the machine of a host without tokens; `command line`
+    /// By whom: the name of a token; `operator`; `local` for a caller on the machine of a host without tokens; `command line`
     /// or `configuration` for what a start reads.
     pub actor: String,
     /// What they may do.

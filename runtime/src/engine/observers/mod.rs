@@ -1,6 +1,6 @@
 //! Those who look on: counters for Prometheus, callers that wait for a run, and streams of changes as they happen.
 //!
-//! Nothing here is durable, and nothing of a run depends on it: a run goes on whoever looks.
+//! Nothing here is durable, and no run depends on it: a run goes on whether somebody looks or not.
 
 mod change;
 mod metrics;

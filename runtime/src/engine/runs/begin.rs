@@ -1,4 +1,4 @@
-//! Beginning a run: counted against the tenant's quota, journalled, and moved on by whoever waits for it.
+//! Beginning a run: it is counted against the tenant's quota, journalled, and moved on by its caller while that waits.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ pub(in crate::engine) enum FirstEvents {
     Scheduled { input: Value, next: ScheduleRow },
 }
 
-/// A run that is being begun: polled by whoever waits for it, finished in any case.
+/// A run that is being begun. Its caller polls it; it goes on when the caller leaves.
 pub(in crate::engine) struct NewRun {
     work: Carried,
     journalled: oneshot::Receiver<Result<(), Problem>>,

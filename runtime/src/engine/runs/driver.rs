@@ -28,16 +28,16 @@ use crate::flow::{CallbackNow, Effect, End, Event, Status, StepId};
 use crate::id::PluginRef;
 use crate::journal::{RunKey, StorageError};
 
-/// Something under way.
+/// Work that is under way.
 type UnderWay = Pin<Box<dyn Future<Output = Ended> + Send>>;
 
-/// What has come of something under way.
+/// What has come of work that was under way.
 enum Ended {
     /// This has happened.
     In(Event),
     /// The answer to a question of this edition of the state.
     Evaluated { edition: u64, question: Effect, result: Result<Value, String> },
-    /// Nobody wants it.
+    /// It was cancelled.
     Aborted,
 }
 
@@ -58,7 +58,7 @@ pub(super) struct Driver {
     aborts: HashMap<StepId, AbortHandle>,
     /// Whether several things may be under way at the same time: none of them stands still then because of another one.
     has_branches: bool,
-    /// Whoever speaks to the run is heard before what is under way ends, the next time.
+    /// The next time, deliveries are taken before what has ended.
     hears_first: bool,
     /// Where its steps work.
     places: Arc<Places>,
@@ -161,8 +161,8 @@ impl Driver {
         }
     }
 
-    /// What happens next. Whoever speaks to the run and what is under way are heard in turns: neither waits for the end of
-    /// the other, however much there is.
+    /// What happens next. Deliveries and what is under way are heard in turns: neither waits for the end of the other,
+    /// however much there is.
     async fn next(&mut self, inbox: &mut Inbox) -> Next {
         let heard = |delivery: Option<Delivery>| delivery.map_or(Next::Forgotten, Next::Delivery);
         self.hears_first = !self.hears_first;
@@ -198,7 +198,7 @@ impl Driver {
         }
     }
 
-    /// Takes a callback if the step wants it, and tells whoever sent it.
+    /// Takes a callback if the step wants it, and tells its sender what became of it.
     async fn call_back(
         &mut self,
         step: StepId,

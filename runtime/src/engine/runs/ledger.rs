@@ -1,8 +1,8 @@
 //! A run and its log: the state as far as the journal tells, and the events on their way there.
 //!
-//! The log is the arbiter between hosts. Whoever wants to tell a run something appends to it; where another entry was
-//! first, the state is made anew from the log and the own event is taken again on top of it. What the entries ask for is
-//! done by one host alone, the owner of the run.
+//! The log is the arbiter between hosts. A host that has an event for a run appends it to the log. Where another entry was
+//! first, the state is made anew from the log, and the host takes its own event again on top of it. What the entries ask
+//! for is done by one host alone, the owner of the run.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::journal::{Batch, Entry, Lease, Phase, RunRow, StorageError, TimerRow,
 pub(super) struct Ledger {
     runs: Arc<Runs>,
     lane: Arc<Lane>,
-    /// Under which this host writes to this run.
+    /// The lease under which this host writes to this run.
     lease: Lease,
     /// The head of the run as it was last committed.
     row: RunRow,
@@ -38,7 +38,7 @@ pub(super) struct Ledger {
     edition: u64,
 }
 
-/// The journal does not take this run's entries any more: somebody else has it, or the host is stopping.
+/// The journal does not take this run's entries any more: another host has the run, or this one is stopping.
 pub(super) struct Gone;
 
 /// What a commit makes of the head of the run.
@@ -191,7 +191,7 @@ impl Ledger {
     /// Reads what others have appended, and says what follows.
     pub async fn catch_up(&mut self) -> Result<Vec<Effect>, Gone> {
         if !self.lane.journal.is_shared() && self.is_own() {
-            // Nobody else appends; the news is that the run is at work.
+            // No other host appends; the news is that the run is at work.
             return Ok(vec![]);
         }
         let asked = self.read_on().await?;

@@ -1,4 +1,4 @@
-//! Whoever sends something to a host: what they sent, and what they were told.
+//! The clients of the hosts: what they sent, and what they were told.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

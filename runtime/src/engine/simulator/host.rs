@@ -92,7 +92,7 @@ impl Host {
         self.executor.runtime.spawn(task);
     }
 
-    /// Until everything waits for something outside. True: there was something to do.
+    /// Runs until everything waits for something outside.
     pub fn settle(&self) {
         self.executor.settle();
     }

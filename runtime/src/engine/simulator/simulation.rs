@@ -247,7 +247,7 @@ impl Simulation {
             }
         }
         self.settle()?;
-        // Nobody answers for a while, and every host learns what the others did.
+        // The world is silent for a while, and every host learns what the others did.
         for _ in 0..30 {
             self.everything_is_written()?;
             self.around.clock.advance(Duration::from_millis(500));
@@ -284,7 +284,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// Whoever is at work on a run that was ended elsewhere has heard of it.
+    /// A host that is at work on a run which another host has ended has heard of it.
     fn nobody_works_in_vain(&self) -> Result<(), String> {
         for (step, host) in self.around.world.at_work() {
             let told = self.around.checker.run(&key(step.0));

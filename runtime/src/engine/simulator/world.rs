@@ -183,7 +183,7 @@ impl World {
             state.broken.push(both);
         }
         let plugin = attempt.plugin.name.clone();
-        // Whoever is told the address may use it before the step waits.
+        // The other side may use the address before the step waits.
         if plugin == "wait" && matches!(asked, Asked::Start) {
             state.callees.entry(step).or_default();
         }

@@ -14,9 +14,9 @@ use crate::flow::ATTEMPTS_TO_UNDO;
 use crate::journal::{Batch, StorageError, SubscriptionPhase, SubscriptionRow, Write};
 use crate::problem::{Problem, kind};
 
-/// How long somebody waits for a trigger to be switched on, pauses between attempts included.
+/// How long a caller waits for a trigger to be switched on, pauses between attempts included.
 const IN_SIGHT: Duration = Duration::from_secs(60);
-/// How much longer than its call may take a host is taken to be at it.
+/// How long after the longest call another host may take the row up.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// What came of a call.
@@ -88,7 +88,7 @@ pub(super) async fn attempt(
     let was_doubtful = row.doubtful;
     row.attempts += 1;
     row.revision += 1;
-    // Until then this host is at it. One that dies meanwhile has left it to the others, and nobody knows how far it was.
+    // Until this time the row is this host's. A host that dies meanwhile leaves the row to the others, and its state in doubt.
     row.due = Some(after(deployed.lifecycle.clock.now(), tenant.quota.step_time.saturating_add(GRACE)));
     row.doubtful |= row.state.is_none();
     match deployed.journals.durable.journal.commit(Batch::of(vec![Write::put(row.clone())])).await {
@@ -97,7 +97,7 @@ pub(super) async fn attempt(
         Err(error) => return Err(error),
     }
     let called = match &row.state {
-        // Nobody knows whether it was subscribed: under the same key that is found out, and can then be ended.
+        // It is not known whether it was subscribed. A call under the same key finds out, and it can then be ended.
         None => match deployed.steps.clone().subscribe(tenant.clone(), row.clone()).await {
             Ok(state) => Ok(Some(state)),
             Err(SubscribeError { problem, is_doubtful }) => {

@@ -1,5 +1,5 @@
-//! What is done without anybody waiting for it: what failed is tried again, what a host that died had begun is finished,
-//! and what nobody wants any more is ended.
+//! The work on subscriptions that no caller waits for: a call that failed is made again, a call that a dead host had begun
+//! is finished, and a subscription that no trigger wants is ended.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +16,8 @@ use crate::engine::deployed::{Deployed, Trigger};
 use crate::id::TenantId;
 use crate::journal::{Batch, StorageError, SubscriptionPhase, SubscriptionRow, TriggerRow, Write};
 
-/// How long what cannot be done now is left alone: the journal fails or is another host's, a trigger is being switched.
+/// The pause after which work is tried again that cannot be done now: the journal fails or is another host's, or the trigger
+/// is being switched.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How many plugins are called at a time by [`run`], and how many of one tenant.
 const AT_ONCE: usize = 16;
@@ -67,7 +68,7 @@ pub(in crate::engine) async fn settle(deployed: &Deployed) -> Result<(), Storage
         if !is_ending && !triggers.iter().any(|trigger| wants(trigger, row)) {
             writes.push(Write::put(ending(deployed, row.clone())));
         } else if row.phase != SubscriptionPhase::Subscribed && row.due != Some(now) {
-            // Nobody is at it any more; and what was given up may succeed now.
+            // No host is at work on it any more; and what was given up may succeed now.
             writes.push(Write::put(next(SubscriptionRow { due: Some(now), ..row.clone() })));
         }
     }
@@ -144,10 +145,10 @@ async fn work(deployed: &Arc<Deployed>) -> Result<Timestamp, StorageError> {
     Ok(if is_done { now } else { after(deployed.lifecycle.clock.now(), PAUSE) })
 }
 
-/// False: not now.
+/// Returns whether the row was worked on: not while its trigger is being switched, nor when the host stops.
 async fn take_up(deployed: Arc<Deployed>, row: SubscriptionRow) -> Result<bool, StorageError> {
     let Some(tenant) = deployed.tenants.get(&row.tenant).cloned() else { return Ok(false) };
-    // Nobody may switch the trigger meanwhile. What is being ended, nobody switches any more.
+    // The trigger must not be switched meanwhile. A subscription that is being ended has no trigger to switch.
     let turn = tenant.deploying.try_lock();
     let may_go_on = row.phase == SubscriptionPhase::Unsubscribing || turn.is_ok();
     if !may_go_on || !deployed.lifecycle.is_serving() {

@@ -27,7 +27,7 @@ use crate::problem::{Problem, kind};
 /// The most subscriptions of a tenant, those that cannot be ended included.
 const MOST_OF_TENANT: usize = 1000;
 
-/// Wakes [`run`], once there is somebody to wake.
+/// Wakes [`run`], once that runs.
 #[derive(Default)]
 pub(super) struct Bell {
     rung: Notify,
@@ -41,7 +41,8 @@ impl Bell {
         self.rung.notify_one();
     }
 
-    /// Before the host is started nobody could call its triggers yet: who is asked to, might try at once.
+    /// Whether subscriptions are worked on. Before the host is started its triggers take no calls, and the other side might
+    /// call as soon as it is asked to.
     fn is_heard(&self) -> bool {
         self.is_heard.load(Ordering::Acquire)
     }
