@@ -153,6 +153,8 @@ impl Executor {
         let idle = Arc::new(Idle::default());
         let parks = idle.clone();
         let runtime = Builder::new_current_thread()
+            // Calls of real guests have a time of their own; the engine's time is the clock's.
+            .enable_time()
             // Called when no task is left that could go on.
             .on_thread_park(move || {
                 parks.reached.store(true, Ordering::Relaxed);
