@@ -13,7 +13,7 @@
 //! journals, lifecycle, observers, tenant, addresses, carried
 //! ```
 //!
-//! The way of a webhook: [`Hook::receive`] -> the trigger's plugin -> [`runs::begin`] -> journal -> the run's driver ->
+//! The way of a request from outside: [`Hook::receive`] -> the trigger's plugin -> [`runs::begin`] -> journal -> the run's driver ->
 //! the effects of `advance` -> journal -> … -> the answer. A timer joins the same path through the scheduler and
 //! [`runs::Runs::deliver`]. The engine knows nothing of HTTP servers, terminals or SQL.
 //!

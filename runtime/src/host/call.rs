@@ -127,7 +127,7 @@ impl Host {
         format: &str,
         text: &str,
     ) -> Result<Called<Result<String, String>>, HostError> {
-        let (name, export) = (call.name, call.plugin.exports.from_text()?);
+        let (name, export) = (call.name, call.plugin.exports.import()?);
         self.call(call, export, (name, format, text)).await
     }
 

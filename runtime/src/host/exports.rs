@@ -14,7 +14,7 @@ pub(super) struct Exports {
     action: Option<ActionExports>,
     trigger: Option<TriggerExports>,
     check: Option<ComponentExportIndex>,
-    from_text: Option<ComponentExportIndex>,
+    import: Option<ComponentExportIndex>,
     sample: Option<ComponentExportIndex>,
 }
 
@@ -48,8 +48,8 @@ impl Exports {
         self.check.as_ref()
     }
 
-    pub(super) fn from_text(&self) -> Result<&ComponentExportIndex, HostError> {
-        self.from_text.as_ref().ok_or(HostError::NoExport("`importing`"))
+    pub(super) fn import(&self) -> Result<&ComponentExportIndex, HostError> {
+        self.import.as_ref().ok_or(HostError::NoExport("`importing`"))
     }
 
     pub(super) fn sample(&self) -> Result<&ComponentExportIndex, HostError> {
@@ -90,7 +90,7 @@ impl Exports {
             action,
             trigger,
             check: optional(CHECKS, "check")?,
-            from_text: optional(IMPORTING, "from-text")?,
+            import: optional(IMPORTING, "from-text")?,
             sample: optional(SAMPLING, "sample")?,
         })
     }
@@ -114,7 +114,7 @@ impl Exports {
         if let Some(export) = &self.check {
             compare::<(&str, &str), Vec<Remark>>(instance, store, export, "check")?;
         }
-        if let Some(export) = &self.from_text {
+        if let Some(export) = &self.import {
             compare::<(&str, &str, &str), Result<String, String>>(instance, store, export, "from-text")?;
         }
         if let Some(export) = &self.sample {

@@ -98,7 +98,7 @@ pub(super) async fn install(host: &Host, wasm: &[u8]) -> Result<Arc<Plugin>, Ins
         };
     let actions = descriptor.actions.iter().map(|action| {
         let (name, imports) = (action.name.clone(), action.imports.clone());
-        promised(!imports.is_empty(), exports.from_text().is_ok(), &name, "imports texts", IMPORTING)?;
+        promised(!imports.is_empty(), exports.import().is_ok(), &name, "imports texts", IMPORTING)?;
         let input = schema(&action.input, "input", &name)?;
         Ok(Action { name, imports, input })
     });
