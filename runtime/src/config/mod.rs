@@ -41,7 +41,7 @@ pub struct Config {
     /// What webhook and callback URLs start with, without a `/` at the end.
     pub public_url: Option<String>,
     /// Where the journal is; none is SQLite in the data folder.
-    pub journal: Option<Journal>,
+    pub journal: Option<JournalUrl>,
     /// Certificate and key of the listener; none serves plain HTTP.
     pub tls: Option<TlsConfig>,
     /// What outgoing requests go through; none: they go directly.
@@ -57,7 +57,7 @@ pub struct Config {
 
 /// A place for the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Journal {
+pub enum JournalUrl {
     /// `sqlite:PATH`.
     Sqlite(PathBuf),
 }
@@ -240,10 +240,10 @@ fn public_url(field: &Field<'_>) -> Result<String, ConfigError> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
-fn journal(field: &Field<'_>) -> Result<Journal, ConfigError> {
+fn journal(field: &Field<'_>) -> Result<JournalUrl, ConfigError> {
     let text = field.text()?;
     match text.strip_prefix("sqlite:") {
-        Some(path) if !path.is_empty() => Ok(Journal::Sqlite(path.into())),
+        Some(path) if !path.is_empty() => Ok(JournalUrl::Sqlite(path.into())),
         _ if text.starts_with("postgres") => {
             Err(field.error("this version keeps its journal in SQLite only: write \"sqlite:PATH\""))
         }

@@ -46,7 +46,7 @@ fn every_key_arrives() {
     let config = Config::parse(WHOLE, "etc/flowcell.toml").unwrap();
     assert_eq!(config.listen, "127.0.0.1:8081".parse().unwrap());
     assert_eq!(config.public_url.as_deref(), Some("https://hooks.example.com"));
-    assert_eq!(config.journal, Some(Journal::Sqlite(".flowcell/journal.db".into())));
+    assert_eq!(config.journal, Some(JournalUrl::Sqlite(".flowcell/journal.db".into())));
     assert_eq!(config.tls, Some(TlsConfig { cert: "etc/cert.pem".into(), key: "/etc/key.pem".into() }));
     let [first, second] = &config.tenants[..] else { panic!("two tenants") };
     assert_eq!(first.quota.memory, 32 << 20);

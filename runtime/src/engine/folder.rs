@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::options::OpenError;
-use crate::config::{Config, Journal as JournalUrl};
+use crate::config::{Config, JournalUrl};
 use crate::host::CacheDir;
 use crate::journal::{SqliteStorage, StorageError};
 

@@ -33,7 +33,7 @@ pub(super) enum HostPhase {
 
 /// Whether a pause came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pause {
+pub(super) enum PauseEnd {
     Over,
     /// The host takes nothing new any more.
     CutShort,
@@ -74,11 +74,11 @@ impl Lifecycle {
     }
 
     /// Waits so long, or until the host takes nothing new.
-    pub async fn pause(&self, long: Duration) -> Pause {
+    pub async fn pause(&self, long: Duration) -> PauseEnd {
         tokio::select! {
             biased;
-            () = self.draining() => Pause::CutShort,
-            () = self.clock.sleep_until(after(self.clock.now(), long)) => Pause::Over,
+            () = self.draining() => PauseEnd::CutShort,
+            () = self.clock.sleep_until(after(self.clock.now(), long)) => PauseEnd::Over,
         }
     }
 

@@ -59,19 +59,19 @@ pub(super) struct GuestProblem {
 /// How a step ended, for this time.
 #[derive(Clone, Debug, ComponentType, Lift, Lower)]
 #[component(variant)]
-pub(crate) enum Outcome {
+pub(crate) enum GuestOutcome {
     /// JSON text.
     #[component(name = "done")]
     Done(String),
     /// Waiting for the world.
     #[component(name = "suspend")]
-    Suspend(Suspension),
+    Suspend(GuestSuspension),
 }
 
 /// What a waiting step left behind.
 #[derive(Clone, Debug, ComponentType, Lift, Lower)]
 #[component(record)]
-pub(crate) struct Suspension {
+pub(crate) struct GuestSuspension {
     /// Bytes of the plugin's own.
     pub(crate) state: Vec<u8>,
     /// What wakes it, JSON text; see wit/types.wit.

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use wasmtime::Store;
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Lift, Lower};
 
-use super::bindings::{GuestProblem, Outcome, Remark};
+use super::bindings::{GuestOutcome, GuestProblem, Remark};
 use super::fault::{self, Fault};
 use super::limits::{CallLimits, fuel};
 use super::plugin::Plugin;
@@ -57,7 +57,7 @@ pub(crate) struct Usage {
 
 impl Host {
     /// One attempt of a step. `input` is JSON text that the action's schema allows.
-    pub(crate) async fn start(&self, call: Call<'_>, input: &str) -> Result<Called<Outcome>, HostError> {
+    pub(crate) async fn start(&self, call: Call<'_>, input: &str) -> Result<Called<GuestOutcome>, HostError> {
         let (name, export) = (call.name, &call.plugin.exports.action()?.start);
         self.call(call, export, (name, input)).await.map(Called::settled)
     }
@@ -68,7 +68,7 @@ impl Host {
         call: Call<'_>,
         left: &[u8],
         event: &str,
-    ) -> Result<Called<Outcome>, HostError> {
+    ) -> Result<Called<GuestOutcome>, HostError> {
         let (name, export) = (call.name, &call.plugin.exports.action()?.resume);
         self.call(call, export, (name, left, event)).await.map(Called::settled)
     }

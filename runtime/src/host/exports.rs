@@ -5,7 +5,9 @@ use wasmtime::component::{Component, ComponentExportIndex, ComponentNamedList, I
 use wasmtime::{AsContextMut, Store};
 
 use super::HostError;
-use super::bindings::{ACTION, CHECKS, EXPRESSION, IMPORTING, Outcome, Remark, Returned, SAMPLING, TRIGGER};
+use super::bindings::{
+    ACTION, CHECKS, EXPRESSION, GuestOutcome, IMPORTING, Remark, Returned, SAMPLING, TRIGGER,
+};
 use super::install::InstallError;
 use super::store::CallState;
 
@@ -102,8 +104,13 @@ impl Exports {
         store: &mut Store<CallState>,
     ) -> Result<(), WrongExport> {
         if let Some(action) = &self.action {
-            compare::<(&str, &str), Returned<Outcome>>(instance, store, &action.start, "start")?;
-            compare::<(&str, &[u8], &str), Returned<Outcome>>(instance, store, &action.resume, "resume")?;
+            compare::<(&str, &str), Returned<GuestOutcome>>(instance, store, &action.start, "start")?;
+            compare::<(&str, &[u8], &str), Returned<GuestOutcome>>(
+                instance,
+                store,
+                &action.resume,
+                "resume",
+            )?;
             compare::<(&str, &[u8], &str), Returned<()>>(instance, store, &action.cancel, "cancel")?;
         }
         if let Some(trigger) = &self.trigger {

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use super::bindings::Returned;
 use super::limits::fuel;
 use super::store::{self, CallState};
-use super::{Call, CallLimits, Expressions, Grants, Host, HostSettings, Outcome, Plugin, Reach, StepContext};
+use super::{
+    Call, CallLimits, Expressions, Grants, GuestOutcome, Host, HostSettings, Plugin, Reach, StepContext,
+};
 use crate::capability::http_request::{Egress, Shared};
 use crate::capability::vault::Credentials;
 use crate::config::Quota;
@@ -73,7 +75,7 @@ async fn fresh_calls(host: &Host, plugin: &Plugin, reach: &Reach, calls: u32) ->
     for _ in 0..calls {
         let call = Call { plugin, name: ACTION, reach: reach.clone(), limits: limits() };
         match host.start(call, INPUT).await.map_err(|error| error.to_string())?.result {
-            Ok(Outcome::Done(_)) => {}
+            Ok(GuestOutcome::Done(_)) => {}
             other => return Err(format!("unexpected: {other:?}")),
         }
     }
@@ -89,7 +91,7 @@ async fn kept_calls(host: &Host, plugin: &Plugin, reach: &Reach, calls: u32) -> 
     let started = Instant::now();
     for _ in 0..calls {
         store.set_fuel(fuel(limits.cpu)).map_err(|error| error.to_string())?;
-        let function = instance.get_typed_func::<(&str, &str), (Returned<Outcome>,)>(&mut store, export);
+        let function = instance.get_typed_func::<(&str, &str), (Returned<GuestOutcome>,)>(&mut store, export);
         let called =
             function.map_err(|error| error.to_string())?.call_async(&mut store, (ACTION, INPUT)).await;
         called.map_err(|error| error.to_string())?.0.map_err(|problem| format!("{problem:?}"))?;

@@ -31,7 +31,7 @@ use tokio::sync::{Mutex, Semaphore};
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
-pub(crate) use self::bindings::{Outcome, Remark, Suspension};
+pub(crate) use self::bindings::{GuestOutcome, GuestSuspension, Remark};
 pub(crate) use self::cache::CacheDir;
 pub(crate) use self::call::{Call, Called, Usage};
 pub(crate) use self::evaluator::Evaluator;

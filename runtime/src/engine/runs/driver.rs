@@ -22,17 +22,17 @@ use super::ledger::{Gone, Ledger};
 use super::registry::{Delivery, Inbox};
 use super::{Runs, view};
 use crate::engine::observers::{RunChange, RunSummary};
-use crate::engine::steps::{Attempt, Evaluation, Places};
+use crate::engine::steps::{Attempt, GuestExpression, Places};
 use crate::engine::tenant::Tenant;
 use crate::flow::{CallbackNow, Effect, End, Event, Status, StepId};
 use crate::id::PluginRef;
 use crate::journal::{RunKey, StorageError};
 
 /// Work that is under way.
-type UnderWay = Pin<Box<dyn Future<Output = Ended> + Send>>;
+type UnderWay = Pin<Box<dyn Future<Output = Completion> + Send>>;
 
 /// What has come of work that was under way.
-enum Ended {
+enum Completion {
     /// This has happened.
     In(Event),
     /// The answer to a question of this edition of the state.
@@ -42,7 +42,7 @@ enum Ended {
 }
 
 /// What a run is told next.
-enum Next {
+enum Input {
     Delivery(Delivery),
     /// Something that nobody wants has ended.
     Nothing,
@@ -136,13 +136,13 @@ impl Driver {
                 }
             } else {
                 match self.next(&mut inbox).await {
-                    Next::Delivery(delivery) => delivery,
-                    Next::Nothing => {
+                    Input::Delivery(delivery) => delivery,
+                    Input::Nothing => {
                         effects = vec![];
                         continue;
                     }
                     // As for a run that is parked, seen in the middle of something.
-                    Next::Forgotten => return,
+                    Input::Forgotten => return,
                 }
             };
             let taken = match delivery {
@@ -163,8 +163,8 @@ impl Driver {
 
     /// What happens next. Deliveries and what is under way are heard in turns: neither waits for the end of the other,
     /// however much there is.
-    async fn next(&mut self, inbox: &mut Inbox) -> Next {
-        let heard = |delivery: Option<Delivery>| delivery.map_or(Next::Forgotten, Next::Delivery);
+    async fn next(&mut self, inbox: &mut Inbox) -> Input {
+        let heard = |delivery: Option<Delivery>| delivery.map_or(Input::Forgotten, Input::Delivery);
         self.hears_first = !self.hears_first;
         if self.hears_first {
             tokio::select! {
@@ -181,19 +181,19 @@ impl Driver {
         }
     }
 
-    fn come_of(&self, ended: Ended) -> Next {
+    fn come_of(&self, ended: Completion) -> Input {
         match ended {
-            Ended::In(event) => Next::Delivery(Delivery::Event(event)),
-            Ended::Aborted => Next::Nothing,
-            Ended::Evaluated { edition, question, result } => {
-                let Effect::Evaluate { id, .. } = question else { return Next::Nothing };
+            Completion::In(event) => Input::Delivery(Delivery::Event(event)),
+            Completion::Aborted => Input::Nothing,
+            Completion::Evaluated { edition, question, result } => {
+                let Effect::Evaluate { id, .. } = question else { return Input::Nothing };
                 // What another host has appended may have made another question of that number.
                 let is_asked =
                     edition == self.ledger.edition() || self.ledger.state().outstanding().contains(&question);
                 if !is_asked {
-                    return Next::Nothing;
+                    return Input::Nothing;
                 }
-                Next::Delivery(Delivery::Event(Event::Evaluated { id, result }))
+                Input::Delivery(Delivery::Event(Event::Evaluated { id, result }))
             }
         }
     }
@@ -258,12 +258,12 @@ impl Driver {
             Effect::Evaluate { ref program, ref input, ref variables, .. } => {
                 let flow_digest = self.ledger.row().flow.digest.clone();
                 let (program, input, variables) = (program.clone(), input.clone(), variables.clone());
-                let evaluation = Evaluation { flow_digest, program, input, variables };
+                let evaluation = GuestExpression { flow_digest, program, input, variables };
                 let result = self.runs.steps.clone().evaluate(self.tenant.clone(), evaluation);
                 let (edition, result) = (self.ledger.edition(), self.places.clone().work(result));
-                self.begin(
-                    async move { Ended::Evaluated { edition, question: effect, result: result.await } },
-                );
+                self.begin(async move {
+                    Completion::Evaluated { edition, question: effect, result: result.await }
+                });
             }
             Effect::Call { step, attempt, plugin, ask } => {
                 let this = self.attempt(step, attempt, plugin);
@@ -273,8 +273,8 @@ impl Driver {
                 let outcome = Abortable::new(self.places.clone().work(call), registration);
                 self.begin(async move {
                     match outcome.await {
-                        Ok(outcome) => Ended::In(Event::Answered { step, attempt, outcome }),
-                        Err(Aborted) => Ended::Aborted,
+                        Ok(outcome) => Completion::In(Event::Answered { step, attempt, outcome }),
+                        Err(Aborted) => Completion::Aborted,
                     }
                 });
             }
@@ -282,7 +282,9 @@ impl Driver {
                 let this = self.attempt(step, attempt, plugin);
                 let undo = self.runs.steps.clone().undo(self.tenant.clone(), this, state, reason);
                 let undo = self.places.clone().work(undo);
-                self.begin(async move { Ended::In(Event::Undone { step, attempt, problem: undo.await }) });
+                self.begin(
+                    async move { Completion::In(Event::Undone { step, attempt, problem: undo.await }) },
+                );
             }
             Effect::Abort { step } => {
                 if let Some(abort) = self.aborts.remove(&step) {
@@ -299,7 +301,7 @@ impl Driver {
 
     /// Where there are branches, each thing under way is a task of its own, which goes on while another's answer is
     /// committed; otherwise nothing is under way then, and the way of one more task is saved.
-    fn begin(&mut self, work: impl Future<Output = Ended> + Send + 'static) {
+    fn begin(&mut self, work: impl Future<Output = Completion> + Send + 'static) {
         if !self.has_branches {
             return self.under_way.push(Box::pin(work));
         }
@@ -308,7 +310,7 @@ impl Driver {
             task.await.unwrap_or_else(|error| match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 // The host is stopping.
-                Err(_) => Ended::Aborted,
+                Err(_) => Completion::Aborted,
             })
         }));
     }

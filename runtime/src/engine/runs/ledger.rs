@@ -51,7 +51,7 @@ struct Head {
 
 /// What the state asks for, after entries of others and of its own.
 #[derive(Default)]
-struct Asked {
+struct Demands {
     by_others: Vec<Effect>,
     by_own: Vec<Effect>,
 }
@@ -171,7 +171,7 @@ impl Ledger {
         if only_evaluates && self.is_own() {
             return Ok(effects);
         }
-        self.commit(Asked { by_others: vec![], by_own: effects }).await
+        self.commit(Demands { by_others: vec![], by_own: effects }).await
     }
 
     /// Takes a callback if the step wants it, and says what it came to.
@@ -200,7 +200,7 @@ impl Ledger {
 
     /// Commits what is not in the journal yet, however long the store needs: what a guest did must not be forgotten
     /// because a disk is full.
-    async fn commit(&mut self, mut asked: Asked) -> Result<Vec<Effect>, Gone> {
+    async fn commit(&mut self, mut asked: Demands) -> Result<Vec<Effect>, Gone> {
         while !self.uncommitted.is_empty() {
             let (batch, head) = self.batch(&asked.by_own);
             match self.lane.journal.commit(batch).await {
@@ -246,7 +246,7 @@ impl Ledger {
     }
 
     /// Makes the state anew from the journal, and takes the own events again on top of what others appended.
-    async fn read_on(&mut self) -> Result<Asked, Gone> {
+    async fn read_on(&mut self) -> Result<Demands, Gone> {
         let key = self.row.key.clone();
         let (row, entries) = loop {
             let wanted = key.clone();
@@ -256,7 +256,7 @@ impl Ledger {
                 Err(error) => self.rest(&error).await?,
             }
         };
-        let mut asked = Asked::default();
+        let mut asked = Demands::default();
         self.edition += 1;
         self.state = self.runs.new_state(self.state.flow().clone(), &key);
         let known = self.committed;

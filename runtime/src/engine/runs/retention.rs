@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Runs;
 use crate::clock::after;
 use crate::config::Retention;
-use crate::engine::lifecycle::Pause;
+use crate::engine::lifecycle::PauseEnd;
 use crate::journal::StorageError;
 
 /// How often it is looked whether something is old enough.
@@ -26,7 +26,7 @@ pub(super) async fn run(runs: Arc<Runs>) {
         if let Err(error) = forget(&runs).await {
             tracing::error!(%error, "old runs cannot be forgotten now; trying again");
         }
-        if runs.lifecycle.pause(PAUSE).await == Pause::CutShort {
+        if runs.lifecycle.pause(PAUSE).await == PauseEnd::CutShort {
             return;
         }
     }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{Runs, schedules};
 use crate::clock::after;
 use crate::engine::journals::Lane;
-use crate::engine::lifecycle::Pause;
+use crate::engine::lifecycle::PauseEnd;
 use crate::flow::Event;
 
 /// How many rows are looked at beside those that are already given to their runs.
@@ -24,7 +24,7 @@ pub(super) async fn run(runs: Arc<Runs>, lane: Arc<Lane>) {
     loop {
         if runs.lifecycle.is_fenced() {
             // The host that has the journal now has its timers, too.
-            if runs.lifecycle.pause(PAUSE).await == Pause::CutShort {
+            if runs.lifecycle.pause(PAUSE).await == PauseEnd::CutShort {
                 return;
             }
             continue;

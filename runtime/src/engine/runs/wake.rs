@@ -9,7 +9,7 @@ use super::registry::Inbox;
 use super::{Runs, entries};
 use crate::engine::deployed::TextError;
 use crate::engine::journals::{Lane, STORE_PAUSE, storage_problem};
-use crate::engine::lifecycle::Pause;
+use crate::engine::lifecycle::PauseEnd;
 use crate::flow::RunState;
 use crate::id::TenantId;
 use crate::journal::{Entry, Lease, RunKey, RunRow, StorageError};
@@ -86,7 +86,7 @@ impl Runs {
                     tracing::error!(run = %key.run, %error, "the journal cannot be read; trying again");
                     self.observers.metrics.journal_failed();
                     drop(slot);
-                    if self.lifecycle.pause(STORE_PAUSE).await == Pause::CutShort {
+                    if self.lifecycle.pause(STORE_PAUSE).await == PauseEnd::CutShort {
                         self.registry.forget(&key, inbox);
                         return Woken::Moved;
                     }

@@ -6,7 +6,7 @@
 //! - `check`: what must hold, read from the journal alone
 //! - `flows`: what the runs do
 //! - `mistake`: what a store or the steps may do wrong, for the simulation to find
-//! - `stage`: one host on which nothing breaks, for the tests of the rooms
+//! - `test_host`: one host on which nothing breaks, for the tests of the rooms
 //! - `chance`: all chance, from the seed
 //!
 //! `FLOWCELL_SEEDS=100000 cargo test -p flowcell --lib simulator::whatever -- --nocapture` lives through more of them;
@@ -20,7 +20,7 @@ mod flows;
 mod host;
 mod mistake;
 mod simulation;
-mod stage;
+mod test_host;
 mod world;
 
 use std::collections::BTreeSet;
@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use self::mistake::Mistake;
 use self::simulation::{Broken, simulate};
-pub(super) use self::stage::Stage;
+pub(super) use self::test_host::TestHost;
 
 /// How many seeds an ordinary test run lives through.
 const SEEDS: u64 = 2_000;

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::chance::Chance;
 use super::check::Checker;
 use super::mistake::Mistake;
-use crate::engine::steps::{Attempt, Evaluation, Steps, SubscribeError};
+use crate::engine::steps::{Attempt, GuestExpression, Steps, SubscribeError};
 use crate::engine::tenant::Tenant;
 use crate::flow::{Ask, Document, Finding, MaskedTexts, Outcome, Suspension};
 use crate::id::{RunId, TenantId};
@@ -399,7 +399,7 @@ impl Steps for Hands {
     fn evaluate(
         self: Arc<Self>,
         _: Arc<Tenant>,
-        evaluation: Evaluation,
+        evaluation: GuestExpression,
     ) -> BoxFuture<'static, Result<Value, String>> {
         Box::pin(async move {
             let answer = marked(&evaluation.program).map_or(json!(true), |mark| json!({ "mark": mark }));

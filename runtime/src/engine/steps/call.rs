@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Evaluation;
+use super::GuestExpression;
 use super::sandboxes::Sandboxes;
 use crate::capability::log::LogLine;
 use crate::capability::vault::Credentials;
@@ -89,12 +89,12 @@ async fn carry_out(
     let ended = ended.map_err(|error| host_failed(&error))?;
     sandboxes.observers.metrics.guest_ended(&tenant.id, &attempt.plugin.name, &ended.usage);
     let outcome = match ended.result {
-        Ok(host::Outcome::Done(output)) => match serde_json::from_str(&output) {
+        Ok(host::GuestOutcome::Done(output)) => match serde_json::from_str(&output) {
             Ok(output) => Ok(Outcome::Done(output)),
             Err(error) => Err(Problem::new(kind::RUNTIME, "the plugin's output is not JSON", 500)
                 .detail(format!("{}: {error}", attempt.plugin))),
         },
-        Ok(host::Outcome::Suspend(left)) => suspension(&attempt.plugin, &left),
+        Ok(host::GuestOutcome::Suspend(left)) => suspension(&attempt.plugin, &left),
         Err(problem) if ended.usage.fault.is_none() => Ok(Outcome::Failed(problem)),
         Err(problem) => Err(problem),
     };
@@ -187,8 +187,8 @@ fn left(state: &str) -> Result<Vec<u8>, Problem> {
     })
 }
 
-fn suspension(plugin: &PluginRef, left: &host::Suspension) -> Result<Outcome, Problem> {
-    let host::Suspension { state, wake } = left;
+fn suspension(plugin: &PluginRef, left: &host::GuestSuspension) -> Result<Outcome, Problem> {
+    let host::GuestSuspension { state, wake } = left;
     let refused = |detail: String| {
         Problem::new(kind::RUNTIME, "the step cannot be suspended", 500).detail(format!("{plugin}: {detail}"))
     };
@@ -219,9 +219,9 @@ pub(in crate::engine) fn limits(tenant: &Tenant) -> CallLimits {
 pub(super) async fn evaluate(
     sandboxes: &Sandboxes,
     tenant: &Tenant,
-    evaluation: Evaluation,
+    evaluation: GuestExpression,
 ) -> Result<Value, String> {
-    let Evaluation { flow_digest, program, input, variables } = evaluation;
+    let GuestExpression { flow_digest, program, input, variables } = evaluation;
     let key = (tenant.id.clone(), flow_digest);
     // Made where it is evaluated, so that a run with many questions waits with none of their texts.
     let (input, variables) = (json_text(&input), variables_text(&variables));

@@ -36,7 +36,7 @@ use crate::journal::SubscriptionRow;
 use crate::problem::Problem;
 
 /// An expression that is not evaluated natively.
-pub(super) struct Evaluation {
+pub(super) struct GuestExpression {
     /// Of the flow's text: what is compiled for one is kept for all its runs.
     pub flow_digest: String,
     pub program: String,
@@ -79,6 +79,6 @@ pub(super) trait Steps: Send + Sync {
     fn evaluate(
         self: Arc<Self>,
         tenant: Arc<Tenant>,
-        evaluation: Evaluation,
+        evaluation: GuestExpression,
     ) -> BoxFuture<'static, Result<Value, String>>;
 }

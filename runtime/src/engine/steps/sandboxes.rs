@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::call::{self, Attempt};
 use super::plugins::Plugins;
 use super::switch::{self, SubscribeError};
-use super::{Evaluation, Steps};
+use super::{GuestExpression, Steps};
 use crate::clock::Clock;
 use crate::engine::addresses::Addresses;
 use crate::engine::observers::Observers;
@@ -74,7 +74,7 @@ impl Steps for Sandboxes {
     fn evaluate(
         self: Arc<Self>,
         tenant: Arc<Tenant>,
-        evaluation: Evaluation,
+        evaluation: GuestExpression,
     ) -> BoxFuture<'static, Result<Value, String>> {
         Box::pin(async move { call::evaluate(&self, &tenant, evaluation).await })
     }

@@ -18,7 +18,7 @@ use super::admin::Sealer;
 use super::deployed::Deployer;
 use super::observers::Observers;
 use super::open::sandboxes;
-use super::simulator::Stage;
+use super::simulator::TestHost;
 use super::steps::Sandboxes;
 use super::{Rooms, Runtime};
 use crate::clock::Clock;
@@ -28,13 +28,13 @@ use crate::id::TenantId;
 
 /// A host on a stage, and the runtime that its users have.
 struct House {
-    stage: Stage,
+    stage: TestHost,
     runtime: Runtime,
 }
 
 impl House {
     fn new() -> Self {
-        let stage = Stage::new();
+        let stage = TestHost::new();
         let runs = stage.runs().clone();
         let deployer = Deployer { deployed: runs.deployed.clone(), sandboxes: guests() };
         let rooms = Rooms {
@@ -107,7 +107,7 @@ fn guests() -> Arc<Sandboxes> {
     let made = GUESTS.get_or_init(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (clock, observers) = (Clock::system(), Arc::new(Observers::new()));
-        let addresses = Stage::addresses();
+        let addresses = TestHost::addresses();
         runtime.block_on(sandboxes(&Config::default(), None, clock, addresses, observers)).unwrap()
     });
     made.clone()

@@ -14,8 +14,8 @@ use crate::capability::vault::Credentials;
 use crate::config::Quota;
 use crate::host::fault::Fault;
 use crate::host::{
-    Arrival, Call, CallLimits, Called, Evaluator, Expressions, Grants, Host, Inbound, Outcome, Plugin, Reach,
-    StepContext,
+    Arrival, Call, CallLimits, Called, Evaluator, Expressions, Grants, GuestOutcome, Host, Inbound, Plugin,
+    Reach, StepContext,
 };
 use crate::id::{CallbackAddress, CallbackKey, RunId, TenantId};
 use crate::problem::{Problem, kind};
@@ -49,7 +49,7 @@ fn no_way_out() -> Arc<Egress> {
     ))
 }
 
-async fn start(host: &Host, plugin: &Plugin, input: &str, limits: CallLimits) -> Called<Outcome> {
+async fn start(host: &Host, plugin: &Plugin, input: &str, limits: CallLimits) -> Called<GuestOutcome> {
     start_judged_by(&host.evaluator(&expression()).await.unwrap(), host, plugin, input, limits).await
 }
 
@@ -59,7 +59,7 @@ async fn start_judged_by(
     plugin: &Plugin,
     input: &str,
     limits: CallLimits,
-) -> Called<Outcome> {
+) -> Called<GuestOutcome> {
     let grants =
         Grants { egress: no_way_out(), expressions: expressions(evaluator), credentials: no_secrets() };
     let call = Call { plugin, name: "act", reach: Reach::Step(step(), grants), limits };
@@ -85,8 +85,8 @@ async fn failure(start_body: &'static str, items: &str, limits: CallLimits) -> (
     (ended.result.unwrap_err(), ended.usage.fault)
 }
 
-fn assert_done(ended: Called<Outcome>, expected: &str) {
-    assert!(matches!(&ended.result, Ok(Outcome::Done(output)) if output == expected), "{ended:?}");
+fn assert_done(ended: Called<GuestOutcome>, expected: &str) {
+    assert!(matches!(&ended.result, Ok(GuestOutcome::Done(output)) if output == expected), "{ended:?}");
 }
 
 #[tokio::test]
@@ -372,7 +372,9 @@ async fn an_expression_is_on_the_account_of_the_guest_that_asks() {
     assert!(cheap.usage.fault.is_none() && cheap.usage.fuel > 0, "{cheap:?}");
     let endless = start_judged_by(&evaluator, &host, &plugin, "loop", limits()).await;
     assert!(endless.usage.fuel > 1000 * cheap.usage.fuel, "{endless:?}");
-    let Ok(Outcome::Done(said)) = endless.result else { panic!("it has the last microsecond for itself") };
+    let Ok(GuestOutcome::Done(said)) = endless.result else {
+        panic!("it has the last microsecond for itself")
+    };
     assert!(said.contains("used up its CPU time"), "{said}");
     let call = Call { plugin: &plugin, name: "act", reach: Reach::Nothing, limits: limits() };
     let problem = host.start(call, "{}").await.unwrap().result.unwrap_err();

@@ -7,7 +7,7 @@ use super::{commit, ending, gone, name, next, taken};
 use crate::clock::after;
 use crate::engine::deployed::Deployed;
 use crate::engine::journals::storage_problem;
-use crate::engine::lifecycle::{Pause, unavailable};
+use crate::engine::lifecycle::{PauseEnd, unavailable};
 use crate::engine::steps::SubscribeError;
 use crate::engine::tenant::Tenant;
 use crate::flow::ATTEMPTS_TO_UNDO;
@@ -45,7 +45,7 @@ pub(super) async fn subscribe(
         };
         match problem.retry_after() {
             Some(pause) if after(deployed.lifecycle.clock.now(), pause) < give_up => {
-                if deployed.lifecycle.pause(pause).await == Pause::CutShort {
+                if deployed.lifecycle.pause(pause).await == PauseEnd::CutShort {
                     return Err(unavailable("the host is shutting down; switch the trigger on again then"));
                 }
                 row = failed;

@@ -18,13 +18,13 @@ use crate::problem::Problem;
 
 const BASE_URL: &str = "http://simulated";
 
-pub(in crate::engine) struct Stage {
+pub(in crate::engine) struct TestHost {
     host: Host,
     around: Around,
     failures: VecDeque<StorageError>,
 }
 
-impl Stage {
+impl TestHost {
     /// A host that has just started, over an empty journal that it has for itself.
     pub fn new() -> Self {
         let disk = Arc::new(Disk::new(0, false, None));
