@@ -17,6 +17,28 @@ pub(super) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// Until what is returned is dropped, the terminal at standard input does not show what is typed.
+#[cfg(unix)]
+pub(super) fn hide_typing() -> impl Drop {
+    use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+
+    struct Hidden(Option<Termios>);
+    impl Drop for Hidden {
+        fn drop(&mut self) {
+            if let Some(shown) = &self.0 {
+                let _ = tcsetattr(io::stdin(), OptionalActions::Now, shown);
+            }
+        }
+    }
+    let shown = tcgetattr(io::stdin()).ok();
+    if let Some(shown) = &shown {
+        let mut hidden = shown.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &hidden);
+    }
+    Hidden(shown)
+}
+
 /// A value as YAML, for a document.
 pub(super) fn yaml(value: &Value) -> String {
     serde_saphyr::to_string(value).unwrap_or_else(|_| value.to_string())

@@ -112,6 +112,9 @@ async fn remove(client: &Client, path: &str, name: &dyn std::fmt::Display) -> Re
 fn read_secret(file: Option<&Path>, what: &str) -> Result<String, Stop> {
     use std::io::IsTerminal as _;
     if file.is_none() && std::io::stdin().is_terminal() {
+        // Before the prompt is seen: a value that is pasted at once would be shown otherwise.
+        #[cfg(unix)]
+        let _hidden = terminal::hide_typing();
         return rpassword::prompt_password(format!("{what} (it is not shown): "))
             .map_err(|error| Stop::wrong(format!("the terminal cannot be read: {error}")));
     }
