@@ -95,7 +95,7 @@ impl Draft {
         self.expressions.iter().filter(move |expression| is_at_or_below(&expression.at, at))
     }
 
-    /// A trigger's configuration, as it would be at an address such as https://hooks.example.com/hooks/token. None for an
+    /// A trigger's configuration, as it would be at an address such as `https://hooks.example.com/hooks/token`. None for an
     /// action.
     pub fn config<'d, T: Deserialize<'d>>(&'d self) -> Option<Result<T, Problem>> {
         self.config.as_ref().map(|config| crate::input::parse(config))
