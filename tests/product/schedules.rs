@@ -41,6 +41,7 @@ async fn schedules(server: &Server) -> Vec<Value> {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "the product under test has the machine's clock")]
 async fn every_starts_a_run_for_each_time_and_makes_up_once_for_those_that_passed() {
     let document = beat("schedule: { every: { milliseconds: 300 } }");
     let server = FLOWCELL.serve().file("beat.yaml", document).start().await;

@@ -67,6 +67,10 @@ pub(super) async fn read(
     }
     // The recipient of an answer without a date adds one (RFC 9110, section 6.6.1); a `retry-after` may count from it.
     if parts.headers.contains_key(RETRY_AFTER) && !parts.headers.contains_key(DATE) {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the date of an answer from the world is the machine's"
+        )]
         let now = httpdate::fmt_http_date(SystemTime::now());
         parts.headers.insert(DATE, HeaderValue::try_from(now).expect("a date is a legal header"));
     }
