@@ -117,7 +117,7 @@ pub(super) struct Switches {
 }
 
 impl Switches {
-    /// Switches every trigger to what it is to be. Adds to `writes` what is to be committed with the triggers.
+    /// Switches each trigger on or off, as it says. Adds to `writes` the changes that are committed with the triggers.
     pub async fn set(
         &mut self,
         deployed: &Deployed,
