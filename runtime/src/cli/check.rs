@@ -39,7 +39,8 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Stop> {
     let tenant = TenantId::from(args.tenant.as_str());
     let runtime = hosting::in_memory(config).await?;
     deployment::install(&runtime, &tenant, &sources.plugins).await?;
-    let findings = runtime.check(&tenant, &sources.documents).await;
+    let checked = runtime.check(&tenant, &sources.documents).await;
+    let findings = checked.map_err(|problem| Stop::wrong(problem.to_string()))?;
     Ok(report(&findings, sources.documents.len()))
 }
 

@@ -17,7 +17,8 @@ pub(super) async fn deploy(
 ) -> Result<Vec<Finding>, Stop> {
     install(runtime, tenant, &sources.plugins).await?;
     // Checked before the audit log has an entry: a text that cannot be deployed changes nothing.
-    let findings = runtime.check(tenant, &sources.documents).await;
+    let checked = runtime.check(tenant, &sources.documents).await;
+    let findings = checked.map_err(|problem| Stop::wrong(problem.to_string()))?;
     if findings.iter().any(Finding::is_error) {
         return Err(Stop::wrong(sources::lines(&findings)));
     }

@@ -6,14 +6,13 @@ use crate::engine::Runtime;
 use crate::engine::tenant::Tenant;
 use crate::flow::{Document, Finding, Flow, HookPath, Severity, TriggerDocument};
 use crate::id::TenantId;
+use crate::problem::Problem;
 
 impl Runtime {
-    /// Everything that speaks against deploying the documents, and the warnings.
-    pub async fn check(&self, tenant: &TenantId, documents: &[Document]) -> Vec<Finding> {
-        match self.tenant(tenant) {
-            Ok(tenant) => self.rooms.deployer.check(tenant, documents).await.1,
-            Err(_) => vec![],
-        }
+    /// Everything that speaks against deploying the documents, and the warnings. The error says that there is no such
+    /// tenant.
+    pub async fn check(&self, tenant: &TenantId, documents: &[Document]) -> Result<Vec<Finding>, Problem> {
+        Ok(self.rooms.deployer.check(self.tenant(tenant)?, documents).await.1)
     }
 }
 

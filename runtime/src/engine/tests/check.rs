@@ -6,7 +6,16 @@ fn findings(text: &str) -> Vec<String> {
     let mut house = House::new();
     let documents = documents(text);
     let found = house.wait(|runtime| async move { runtime.check(&tenant(), &documents).await });
-    found.iter().map(ToString::to_string).collect()
+    found.unwrap().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_tenant_that_is_not_configured_is_an_error_and_no_empty_list() {
+    let mut house = House::new();
+    let documents = documents(&flow("orders"));
+    let nobody = crate::id::TenantId::from("nobody");
+    let refused = house.wait(|runtime| async move { runtime.check(&nobody, &documents).await });
+    assert_eq!(refused.unwrap_err().title, "no such tenant");
 }
 
 #[test]
