@@ -2,8 +2,8 @@
 //!
 //! [`Steps`] is the seam: [`Sandboxes`] behind it in a host, a scripted world in the simulator. One call of a guest is
 //! in `call`, what judges a request in `judge`, what switches a trigger in `switch`, a call of no run in `trial`, what
-//! reads a text that somebody has in `import`. Which plugins there are, `plugins` knows; where the steps of one run work,
-//! `places`. What follows from an outcome, the run's own room decides.
+//! reads a text that somebody has in `import`. Whether a document fits its plugins, `fit` says; which plugins there are,
+//! `plugins` knows; where the steps of one run work, `places`. What follows from an outcome, the run's own room decides.
 
 mod call;
 mod fit;
