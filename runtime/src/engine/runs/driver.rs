@@ -260,9 +260,12 @@ impl Driver {
                 let (program, input, variables) = (program.clone(), input.clone(), variables.clone());
                 let evaluation = GuestExpression { flow_digest, program, input, variables };
                 let result = self.runs.steps.clone().evaluate(self.tenant.clone(), evaluation);
-                let (edition, result) = (self.ledger.edition(), self.places.clone().work(result));
+                let (edition, result) = (self.ledger.edition(), self.in_place(result));
                 self.begin(async move {
-                    Completion::Evaluated { edition, question: effect, result: result.await }
+                    match result.await {
+                        Some(result) => Completion::Evaluated { edition, question: effect, result },
+                        None => Completion::Aborted,
+                    }
                 });
             }
             Effect::Call { step, attempt, plugin, ask } => {
@@ -270,21 +273,24 @@ impl Driver {
                 let (abort, registration) = AbortHandle::new_pair();
                 self.aborts.insert(step, abort);
                 let call = self.runs.steps.clone().call(self.tenant.clone(), this, ask);
-                let outcome = Abortable::new(self.places.clone().work(call), registration);
+                let outcome = Abortable::new(self.in_place(call), registration);
                 self.begin(async move {
                     match outcome.await {
-                        Ok(outcome) => Completion::In(Event::Answered { step, attempt, outcome }),
-                        Err(Aborted) => Completion::Aborted,
+                        Ok(Some(outcome)) => Completion::In(Event::Answered { step, attempt, outcome }),
+                        Ok(None) | Err(Aborted) => Completion::Aborted,
                     }
                 });
             }
             Effect::Undo { step, attempt, plugin, state, reason } => {
                 let this = self.attempt(step, attempt, plugin);
                 let undo = self.runs.steps.clone().undo(self.tenant.clone(), this, state, reason);
-                let undo = self.places.clone().work(undo);
-                self.begin(
-                    async move { Completion::In(Event::Undone { step, attempt, problem: undo.await }) },
-                );
+                let undo = self.in_place(undo);
+                self.begin(async move {
+                    match undo.await {
+                        Some(problem) => Completion::In(Event::Undone { step, attempt, problem }),
+                        None => Completion::Aborted,
+                    }
+                });
             }
             Effect::Abort { step } => {
                 if let Some(abort) = self.aborts.remove(&step) {
@@ -297,6 +303,16 @@ impl Driver {
             Effect::Reply { reply, .. } => self.runs.observers.waiters.reply(self.key().run, reply),
             Effect::Finish(end) => self.runs.observers.waiters.finish(self.key().run, end),
         }
+    }
+
+    /// The work as soon as there is a place for it. Nothing where the host has started over meanwhile: what waited is another
+    /// host's by now.
+    fn in_place<T, W>(&self, work: W) -> impl Future<Output = Option<T>> + use<T, W>
+    where
+        W: Future<Output = T>,
+    {
+        let claim = self.ledger.claim();
+        self.places.clone().work(async move { if claim.holds() { Some(work.await) } else { None } })
     }
 
     /// Where there are branches, each thing under way is a task of its own, which goes on while another's answer is

@@ -38,6 +38,19 @@ pub(super) struct Ledger {
     edition: u64,
 }
 
+/// What makes a run this host's: the lease under which it began with it.
+pub(super) struct Claim {
+    lane: Arc<Lane>,
+    lease: Lease,
+}
+
+impl Claim {
+    /// Whether it is the host's lease yet.
+    pub fn holds(&self) -> bool {
+        self.lane.journal.lease() == self.lease
+    }
+}
+
 /// The journal does not take this run's entries any more: another host has the run, or this one is stopping.
 pub(super) struct Gone;
 
@@ -108,7 +121,12 @@ impl Ledger {
 
     /// Whether this host still has the lease under which it began with the run.
     pub fn has_lease(&self) -> bool {
-        self.lane.journal.lease() == self.lease
+        self.claim().holds()
+    }
+
+    /// The same for work that outlives a borrow of the ledger.
+    pub fn claim(&self) -> Claim {
+        Claim { lane: self.lane.clone(), lease: self.lease }
     }
 
     /// Whether the run is this host's since it was asked last, and something of it may have been begun by another.
