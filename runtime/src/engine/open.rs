@@ -105,7 +105,9 @@ pub(super) async fn sandboxes(
             evaluator =
                 Some(host.evaluator(part.wasm).await.map_err(|error| plugin_error(part.name, error))?);
         } else {
-            let plugin = host.install(part.wasm).await.map_err(|error| plugin_error(part.name, error))?;
+            // Nobody else is there yet whose places it could take.
+            let plugin = host.install(&TenantId::default_tenant(), part.wasm).await;
+            let plugin = plugin.map_err(|error| plugin_error(part.name, error))?;
             plugins.add(None, plugin);
         }
     }

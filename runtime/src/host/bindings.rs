@@ -241,7 +241,7 @@ fn link_evaluate(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
             charge(&mut cx, program.len())?;
             let started = Instant::now();
             let (judge, key, limits) = judge(&cx, &program)?;
-            let (result, spent) = judge.check_counted(&key, &program, &[], limits).await;
+            let (result, spent) = judge.check_counted(&key, &program, limits).await;
             spend(&mut cx, started, spent)?;
             Ok((result,))
         })

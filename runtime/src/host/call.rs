@@ -154,9 +154,9 @@ impl Host {
         (R,): ComponentNamedList + Lift,
     {
         let started = Instant::now();
-        let state = CallState::new(reach, &limits);
+        let (tenant, state) = (reach.tenant().clone(), CallState::new(reach, &limits));
         let deadline = state.deadline;
-        let _slot = store::slot(self.slots(), deadline).await?;
+        let _place = store::place(self.calls(), &tenant, deadline).await?;
         let mut store = store::store(self, state, limits.cpu)?;
         let work = async {
             let instance = plugin.pre.instantiate_async(&mut store).await?;
@@ -164,7 +164,7 @@ impl Host {
             let (returned,) = function.call_async(&mut store, params).await?;
             Ok(returned)
         };
-        let result = timeout_at(deadline, work).await;
+        let result = timeout_at(deadline, self.turns().of(&tenant, work)).await;
         finish(store, result, started, &limits)
     }
 }

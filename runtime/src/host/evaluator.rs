@@ -50,6 +50,15 @@ struct Inner {
     schemas: Mutex<HashMap<[u8; 32], Arc<Schema>>>,
 }
 
+/// Whose turn an evaluation takes.
+#[derive(Clone, Copy)]
+enum Turn {
+    /// One of its own.
+    Own,
+    /// That of the guest which asks and waits for it. A second one would be taken while the first is held.
+    Caller,
+}
+
 /// A sandbox between two evaluations.
 struct Idle {
     store: Store<CallState>,
@@ -128,18 +137,28 @@ impl Evaluator {
         variables: &str,
         limits: CallLimits,
     ) -> Result<String, String> {
-        self.evaluate_counted(key, (program, input, variables), limits).await.0
+        self.evaluated(key, (program, input, variables), limits, Turn::Own).await.0
     }
 
-    /// The same, and the fuel that it took.
+    /// The same for a guest that asks, in its turn; and the fuel that it took.
     pub(super) async fn evaluate_counted(
         &self,
         key: &Key,
-        (program, input, variables): (&str, &str, &str),
+        texts: (&str, &str, &str),
         limits: CallLimits,
     ) -> (Result<String, String>, u64) {
+        self.evaluated(key, texts, limits, Turn::Caller).await
+    }
+
+    async fn evaluated(
+        &self,
+        key: &Key,
+        texts: (&str, &str, &str),
+        limits: CallLimits,
+        whose: Turn,
+    ) -> (Result<String, String>, u64) {
         let judged: (Result<(Result<String, String>,), String>, u64) =
-            self.call(key, &self.0.evaluate, (program, input, variables), limits).await;
+            self.call(key, &self.0.evaluate, texts, limits, whose).await;
         let result = match judged.0.and_then(|(result,)| result) {
             Ok(value) if value.len() > MAX_RESULT => Err(format!(
                 "the result is {} bytes long, and may have {MAX_RESULT}: select less",
@@ -158,19 +177,28 @@ impl Evaluator {
         variables: &[String],
         limits: CallLimits,
     ) -> Result<(), String> {
-        self.check_counted(key, program, variables, limits).await.0
+        self.checked(key, (program, variables), limits, Turn::Own).await.0
     }
 
-    /// The same, and the fuel that it took.
+    /// The same for a guest that asks, in its turn; and the fuel that it took.
     pub(super) async fn check_counted(
         &self,
         key: &Key,
         program: &str,
-        variables: &[String],
         limits: CallLimits,
     ) -> (Result<(), String>, u64) {
+        self.checked(key, (program, &[]), limits, Turn::Caller).await
+    }
+
+    async fn checked(
+        &self,
+        key: &Key,
+        texts: (&str, &[String]),
+        limits: CallLimits,
+        whose: Turn,
+    ) -> (Result<(), String>, u64) {
         let judged: (Result<(Result<(), String>,), String>, u64) =
-            self.call(key, &self.0.check, (program, variables), limits).await;
+            self.call(key, &self.0.check, texts, limits, whose).await;
         (judged.0.and_then(|(result,)| result), judged.1)
     }
 
@@ -180,6 +208,7 @@ impl Evaluator {
         export: &ComponentExportIndex,
         params: P,
         mut limits: CallLimits,
+        whose: Turn,
     ) -> (Result<R, String>, u64)
     where
         P: wasmtime::component::ComponentNamedList + wasmtime::component::Lower + Send + Sync,
@@ -187,17 +216,20 @@ impl Evaluator {
     {
         limits.memory_bytes = limits.memory_bytes.min(MAX_MEMORY);
         let Inner { host, pre, .. } = &*self.0;
-        let deadline = store::deadline(limits.wall);
-        let _slot = match store::slot(host.evaluations(), deadline).await {
-            Ok(slot) => slot,
+        let (tenant, deadline) = (&key.0, store::deadline(limits.wall));
+        let _place = match store::place(host.evaluations(), tenant, deadline).await {
+            Ok(place) => place,
             Err(error) => return (Err(error.to_string()), 0),
         };
         let (mut store, kept) = match self.kept().take(key) {
             Some(Idle { store, instance, .. }) => (store, Some(instance)),
-            None => match store::store(host, CallState::new(Reach::Nothing, &limits), limits.cpu) {
-                Ok(store) => (store, None),
-                Err(error) => return (Err(error.to_string()), 0),
-            },
+            None => {
+                match store::store(host, CallState::new(Reach::Nothing(tenant.clone()), &limits), limits.cpu)
+                {
+                    Ok(store) => (store, None),
+                    Err(error) => return (Err(error.to_string()), 0),
+                }
+            }
         };
         if let Err(error) = begin(&mut store, &limits) {
             return (Err(error.to_string()), 0);
@@ -211,7 +243,10 @@ impl Evaluator {
             let value = function.call_async(&mut store, params).await?;
             Ok((instance, value))
         };
-        let worked = timeout_at(deadline, work).await;
+        let worked = match whose {
+            Turn::Own => timeout_at(deadline, host.turns().of(tenant, work)).await,
+            Turn::Caller => timeout_at(deadline, work).await,
+        };
         let spent = fuel(limits.cpu) - store.get_fuel().unwrap_or(0);
         let result = match worked {
             Ok(Ok((instance, value))) => {

@@ -17,6 +17,7 @@ use super::reach::Reach;
 use super::store::{self, CallState};
 use super::{Host, HostError, cache, call};
 use crate::capability::wasi;
+use crate::id::TenantId;
 use crate::problem::Problem;
 
 /// Largest component.
@@ -84,11 +85,15 @@ pub(super) struct Linked {
     pub(super) digest: String,
 }
 
-/// Installs a component.
-pub(super) async fn install(host: &Host, wasm: &[u8]) -> Result<Arc<Plugin>, InstallError> {
+/// Installs a component, on the tenant's account.
+pub(super) async fn install(
+    host: &Host,
+    tenant: &TenantId,
+    wasm: &[u8],
+) -> Result<Arc<Plugin>, InstallError> {
     let Linked { component, pre, digest } = link(host, wasm).await?;
     let exports = Exports::find(&component)?;
-    let descriptor = describe(host, &component, &exports).await?;
+    let descriptor = describe(host, tenant, &component, &exports).await?;
     let promised =
         |says: bool, is_there: bool, name: &str, what: &str, interface: &str| match says && !is_there {
             true => Err(InstallError::Descriptor(format!(
@@ -189,7 +194,12 @@ fn instead(import: &str) -> &'static str {
 }
 
 /// Asks the component what it is, where every import of this package traps.
-async fn describe(host: &Host, component: &Component, exports: &Exports) -> Result<Descriptor, InstallError> {
+async fn describe(
+    host: &Host,
+    tenant: &TenantId,
+    component: &Component,
+    exports: &Exports,
+) -> Result<Descriptor, InstallError> {
     let link = || {
         let mut linker = host.bare_linker().clone();
         linker.define_unknown_imports_as_traps(component)?;
@@ -198,8 +208,9 @@ async fn describe(host: &Host, component: &Component, exports: &Exports) -> Resu
     let pre = link().map_err(|error| InstallError::Link(format!("{error:#}")))?;
     let started = Instant::now();
     let deadline = store::deadline(DESCRIBE.wall);
-    let _slot = store::slot(host.slots(), deadline).await?;
-    let mut store = store::store(host, CallState::new(Reach::Nothing, &DESCRIBE), DESCRIBE.cpu)?;
+    let _place = store::place(host.calls(), tenant, deadline).await?;
+    let mut store =
+        store::store(host, CallState::new(Reach::Nothing(tenant.clone()), &DESCRIBE), DESCRIBE.cpu)?;
     let call = async {
         let instance = pre.instantiate_async(&mut store).await?;
         exports.compare(&instance, &mut store)?;
@@ -208,7 +219,7 @@ async fn describe(host: &Host, component: &Component, exports: &Exports) -> Resu
             .map_err(|error| WrongExport::new("describe", &error))?;
         describe.call_async(&mut store, ()).await
     };
-    let result = timeout_at(deadline, call).await;
+    let result = timeout_at(deadline, host.turns().of(tenant, call)).await;
     if let Ok(Err(error)) = &result
         && let Some(wrong) = error.downcast_ref::<WrongExport>()
     {

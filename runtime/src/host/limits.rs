@@ -36,12 +36,13 @@ pub(super) const TURN: Duration = Duration::from_millis(2);
 /// Instructions differ in what they cost, and a busy machine takes turns away; by eight, something is wrong.
 const TURNS_OVER_CPU: u32 = 8;
 
-/// Core instances in one component: the guest's own and the small ones that a component's linking needs.
-pub(super) const MAX_INSTANCES: u32 = 32;
+/// Core instances in one component: the guest's own and the small ones that a component's linking needs. Components of Python
+/// have some forty.
+pub(super) const MAX_INSTANCES: u32 = 64;
 /// Tables in one component.
 pub(super) const MAX_TABLES: u32 = 16;
 /// Elements of one table.
-pub(super) const MAX_TABLE_ELEMENTS: usize = 20_000;
+pub(super) const MAX_TABLE_ELEMENTS: usize = 65_536;
 /// Linear memories in one component.
 pub(super) const MAX_MEMORIES: u32 = 4;
 

@@ -5,7 +5,8 @@
 //! reaching means is in `capability`; when a call is made, with whose quotas, and what its outcome means is the engine's.
 //!
 //! Invariants: a sandbox is never shared by two calls (the expression guest's excepted, within one tenant and flow);
-//! no call runs without a limit on memory, CPU and time; an interrupted or trapped sandbox is dropped.
+//! no call runs without a limit on memory, CPU and time; an interrupted or trapped sandbox is dropped; no tenant takes the last
+//! places of the host (`shares`), and none computes while others wait that have computed less (`turns`).
 
 mod bindings;
 mod cache;
@@ -21,13 +22,15 @@ mod measure;
 mod plugin;
 mod reach;
 mod sandbox;
+mod shares;
 mod store;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::sync::Arc;
 
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
@@ -42,8 +45,11 @@ pub(crate) use self::plugin::{Action, Plugin};
 pub use self::reach::Inbound;
 pub(crate) use self::reach::{Arrival, Expressions, Grants, Reach, StepContext, SwitchContext};
 use self::sandbox::Sandbox;
+use self::shares::Shares;
 use self::store::CallState;
+use self::turns::Turns;
 use crate::capability::wasi;
+use crate::id::TenantId;
 
 /// How much room guests have on this host, all tenants together.
 #[derive(Clone, Debug)]
@@ -113,9 +119,9 @@ impl Host {
         make().map(|inner| Self(Arc::new(inner))).map_err(HostError::sandbox)
     }
 
-    /// Compiles, links and describes a component. The error is worded for its author.
-    pub(crate) async fn install(&self, wasm: &[u8]) -> Result<Arc<Plugin>, InstallError> {
-        install::install(self, wasm).await
+    /// Compiles, links and describes a component, on the tenant's account. The error is worded for its author.
+    pub(crate) async fn install(&self, tenant: &TenantId, wasm: &[u8]) -> Result<Arc<Plugin>, InstallError> {
+        install::install(self, tenant, wasm).await
     }
 
     /// The expression guest.
@@ -127,12 +133,16 @@ impl Host {
         &self.0.sandbox.engine
     }
 
-    fn slots(&self) -> &Semaphore {
-        &self.0.sandbox.slots
+    fn calls(&self) -> &Shares {
+        &self.0.sandbox.calls
     }
 
-    fn evaluations(&self) -> &Semaphore {
+    fn evaluations(&self) -> &Shares {
         &self.0.sandbox.evaluations
+    }
+
+    fn turns(&self) -> &Turns {
+        &self.0.sandbox.turns
     }
 
     fn linker(&self) -> &Linker<CallState> {

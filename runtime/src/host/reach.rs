@@ -31,8 +31,8 @@ pub(crate) enum Reach {
     },
     /// Reading what somebody wrote: expressions.
     Read(Expressions),
-    /// Nothing: a guest that describes itself, or that evaluates an expression.
-    Nothing,
+    /// Nothing: a guest that describes itself, or that evaluates an expression, on this tenant's account.
+    Nothing(TenantId),
 }
 
 /// The world, as one tenant may reach it.
@@ -109,6 +109,15 @@ pub struct Inbound {
 }
 
 impl Reach {
+    /// Whose places and turns the call takes.
+    pub(super) fn tenant(&self) -> &TenantId {
+        match self {
+            Self::Step(_, grants) | Self::Switch(_, grants) => &grants.expressions.tenant,
+            Self::Judge { expressions, .. } | Self::Read(expressions) => &expressions.tenant,
+            Self::Nothing(tenant) => tenant,
+        }
+    }
+
     pub(super) fn egress(&self) -> Option<&Arc<Egress>> {
         self.grants().map(|grants| &grants.egress)
     }
@@ -117,7 +126,7 @@ impl Reach {
         match self {
             Self::Step(_, grants) | Self::Switch(_, grants) => Some(&grants.expressions),
             Self::Judge { expressions, .. } | Self::Read(expressions) => Some(expressions),
-            Self::Nothing => None,
+            Self::Nothing(_) => None,
         }
     }
 

@@ -3,34 +3,56 @@
 //! Only what Rust, C and the common component toolchains need is switched on: most advisories of wasmtime are in what
 //! is left out here. What one call may use is in `limits`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy,
-    WasmBacktraceDetails,
+    WasmBacktraceDetails, WasmFeatures,
 };
 
 use super::limits::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES, TURN, fuel_costs};
+use super::shares::Shares;
+use super::turns::Turns;
 
 /// Stack for the guest's own frames.
 const WASM_STACK: usize = 1024 * 1024;
 /// Stack of a call: the guest's frames, and below them the host's, which send requests from there.
 const CALL_STACK: usize = 3 * 1024 * 1024;
-/// What a used slot of the pool keeps in physical memory, so that its next guest faults no pages in.
+/// What a used slot of the pool keeps of its memory and its tables in physical memory, so that its next guest faults no pages
+/// in.
 const KEEP_RESIDENT: usize = 128 * 1024;
+/// The same of a stack. Few calls go deeper; what one that did has used is given back to the system.
+const KEEP_STACK: usize = 32 * 1024;
+/// What WebAssembly is switched on, by name: a build with more of wasmtime switches nothing else on. Tail calls are there
+/// for interpreters such as QuickJS. The collector, exceptions, threads, 64-bit memories, asynchronous components and
+/// further memories are not.
+pub(super) const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
+    .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
+    .union(WasmFeatures::SIGN_EXTENSION)
+    .union(WasmFeatures::REFERENCE_TYPES)
+    .union(WasmFeatures::CALL_INDIRECT_OVERLONG)
+    .union(WasmFeatures::MULTI_VALUE)
+    .union(WasmFeatures::BULK_MEMORY)
+    .union(WasmFeatures::BULK_MEMORY_OPT)
+    .union(WasmFeatures::SIMD)
+    .union(WasmFeatures::RELAXED_SIMD)
+    .union(WasmFeatures::FLOATS)
+    .union(WasmFeatures::EXTENDED_CONST)
+    .union(WasmFeatures::TAIL_CALL)
+    .union(WasmFeatures::COMPONENT_MODEL);
 /// Time between two increments of the epoch while nothing runs.
 const IDLE_TURN: Duration = Duration::from_millis(20);
 
 /// Where guests run.
 pub(super) struct Sandbox {
     pub(super) engine: Engine,
-    /// One permit for each guest that may run or wait at the same time.
-    pub(super) slots: Arc<Semaphore>,
-    /// One permit for each evaluation that may run at the same time. Apart from the others: a guest that waits for one
+    /// One place for each guest that may run or wait at the same time.
+    pub(super) calls: Shares,
+    /// One place for each evaluation that may run at the same time. Apart from the others: a guest that waits for one
     /// has a place already, and must not wait for those that wait as it does.
-    pub(super) evaluations: Arc<Semaphore>,
+    pub(super) evaluations: Shares,
+    /// Who computes next, of those that have a place.
+    pub(super) turns: Turns,
 }
 
 impl Sandbox {
@@ -47,29 +69,32 @@ impl Sandbox {
                 Engine::new(&base())?
             }
         };
-        let slots = Arc::new(Semaphore::new(calls as usize));
-        let evaluations = Arc::new(Semaphore::new(kept as usize));
-        tick(&engine, [(slots.clone(), calls), (evaluations.clone(), kept)])?;
-        Ok(Self { engine, slots, evaluations })
+        let (calls, evaluations) = (Shares::new(calls), Shares::new(kept));
+        tick(&engine, [calls.clone(), evaluations.clone()])?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let turns = Turns::new(u32::try_from(cores).unwrap_or(u32::MAX));
+        Ok(Self { engine, calls, evaluations, turns })
     }
 }
 
 fn pooled(slots: u32, memory: usize) -> Config {
     let mut pool = PoolingAllocationConfig::new();
+    // Each slot has room for the largest component that is taken, or a few of that kind would use up everyone's. Room is
+    // address space: what no guest touches costs nothing.
     pool.total_component_instances(slots)
         .total_stacks(slots)
-        .total_memories(slots)
-        .total_tables(slots.saturating_mul(3))
-        .total_core_instances(slots.saturating_mul(4))
+        .total_memories(slots.saturating_mul(MAX_MEMORIES))
+        .total_tables(slots.saturating_mul(MAX_TABLES))
+        .total_core_instances(slots.saturating_mul(MAX_INSTANCES))
         .max_core_instances_per_component(MAX_INSTANCES)
         .max_memories_per_component(MAX_MEMORIES)
         .max_tables_per_component(MAX_TABLES)
-        .max_tables_per_module(4)
+        .max_tables_per_module(MAX_TABLES)
         .table_elements(MAX_TABLE_ELEMENTS)
         .max_memory_size(memory)
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(KEEP_RESIDENT)
-        .async_stack_keep_resident(KEEP_RESIDENT)
+        .async_stack_keep_resident(KEEP_STACK)
         // Linux 6.7 and later: only the pages that a guest wrote are cleared.
         .pagemap_scan(Enabled::Auto);
     let mut config = base();
@@ -87,13 +112,10 @@ fn base() -> Config {
         .epoch_interruption(true)
         .max_wasm_stack(WASM_STACK)
         .async_stack_size(CALL_STACK)
-        .wasm_component_model(true)
-        .wasm_memory64(false)
-        .wasm_multi_memory(true)
-        .wasm_tail_call(false)
-        .wasm_stack_switching(false)
-        .wasm_custom_page_sizes(false)
-        .wasm_wide_arithmetic(false)
+        // Without this a stack that was deep once stays in memory, and what was on it.
+        .async_stack_zeroing(true)
+        .wasm_features(WasmFeatures::all(), false)
+        .wasm_features(FEATURES, true)
         .relaxed_simd_deterministic(true)
         // A trap names functions from the name section; whoever wants lines has a native test. Without the maps for
         // lines and native debuggers, cached code is smaller and loads sooner.
@@ -104,13 +126,13 @@ fn base() -> Config {
 }
 
 /// Moves the epoch on until the engine is gone.
-fn tick(engine: &Engine, slots: [(Arc<Semaphore>, u32); 2]) -> std::io::Result<()> {
+fn tick(engine: &Engine, places: [Shares; 2]) -> std::io::Result<()> {
     let engine = engine.weak();
     let run = move || {
         while let Some(engine) = engine.upgrade() {
             engine.increment_epoch();
             drop(engine);
-            let idle = slots.iter().all(|(slots, all)| slots.available_permits() == *all as usize);
+            let idle = places.iter().all(Shares::is_idle);
             std::thread::sleep(if idle { IDLE_TURN } else { TURN });
         }
     };

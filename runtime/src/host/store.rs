@@ -5,7 +5,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 use wasmtime::component::ResourceTable;
 use wasmtime::{Store, StoreContextMut};
@@ -13,9 +12,11 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::limits::{CallLimits, HAND_OVER_BYTES, Meter, fuel};
 use super::reach::Reach;
+use super::shares::{Place, Shares};
 use super::{Host, HostError};
 use crate::capability::log::StepLog;
 use crate::capability::wasi;
+use crate::id::TenantId;
 
 /// What a store holds for one call.
 pub(super) struct CallState {
@@ -87,13 +88,7 @@ pub(super) fn store(host: &Host, state: CallState, cpu: Duration) -> Result<Stor
     Ok(store)
 }
 
-/// A place to run in, as soon as there is one.
-pub(super) async fn slot(slots: &Semaphore, deadline: Instant) -> Result<SemaphorePermit<'_>, HostError> {
-    if let Ok(permit) = slots.try_acquire() {
-        return Ok(permit);
-    }
-    match timeout_at(deadline, slots.acquire()).await {
-        Ok(Ok(permit)) => Ok(permit),
-        Ok(Err(_)) | Err(_) => Err(HostError::Busy),
-    }
+/// A place for a call of this tenant, as soon as there is one.
+pub(super) async fn place(shares: &Shares, tenant: &TenantId, deadline: Instant) -> Result<Place, HostError> {
+    timeout_at(deadline, shares.take(tenant)).await.map_err(|_| HostError::Busy)
 }

@@ -23,7 +23,8 @@ impl Deployer {
             Problem::new(kind::VALIDATION, "the component cannot be installed", 400).detail(reason)
         };
         let plugins = &self.sandboxes.plugins;
-        let plugin = self.sandboxes.host.install(wasm).await.map_err(|error| refused(error.to_string()))?;
+        let plugin =
+            self.sandboxes.host.install(tenant, wasm).await.map_err(|error| refused(error.to_string()))?;
         if plugins.is_bundled(&plugin.name) {
             return Err(refused(format!(
                 "the name `{}` belongs to a plugin of the host: choose another one",

@@ -27,7 +27,7 @@ impl Deployer {
             self.deployed.journals.durable.journal.ask(|storage| storage.list::<PluginRow>()).await?;
         rows.retain(|row| self.deployed.tenants.has(&row.tenant));
         for row in rows {
-            match self.sandboxes.host.install(&row.wasm).await {
+            match self.sandboxes.host.install(&row.tenant, &row.wasm).await {
                 Ok(plugin) => self.sandboxes.plugins.add(Some(&row.tenant), plugin),
                 Err(error) => {
                     let (tenant, plugin) = (&row.tenant, format!("{}:{}", row.name, row.version));

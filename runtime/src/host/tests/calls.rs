@@ -184,7 +184,7 @@ async fn a_trap_names_the_guests_own_functions() {
 async fn a_start_function_is_bounded_like_everything_else() {
     let host = host();
     let items = "(func $init (loop $for_ever (br $for_ever))) (start $init)".to_owned();
-    let error = host.install(&Guest { items, ..Guest::action(ECHO) }.wasm()).await.unwrap_err();
+    let error = super::install(&host, &Guest { items, ..Guest::action(ECHO) }.wasm()).await.unwrap_err();
     assert!(error.to_string().contains("`describe` failed: the plugin reached its CPU limit"), "{error}");
 }
 
@@ -356,8 +356,8 @@ async fn guests_that_fill_the_host_and_ask_for_expressions_do_not_wait_for_each_
     let host = host();
     let evaluator = host.evaluator(&expression()).await.unwrap();
     let plugin = plugin(&host, &asks().wasm()).await;
-    let calls = (0..host.slots().available_permits() * 2)
-        .map(|_| start_judged_by(&evaluator, &host, &plugin, r#"{"a":1}"#, limits()));
+    let calls =
+        (0..super::CALLS * 2).map(|_| start_judged_by(&evaluator, &host, &plugin, r#"{"a":1}"#, limits()));
     for ended in futures_util::future::join_all(calls).await {
         assert_done(ended, r#"{"a":1}"#);
     }
@@ -376,7 +376,12 @@ async fn an_expression_is_on_the_account_of_the_guest_that_asks() {
         panic!("it has the last microsecond for itself")
     };
     assert!(said.contains("used up its CPU time"), "{said}");
-    let call = Call { plugin: &plugin, name: "act", reach: Reach::Nothing, limits: limits() };
+    let call = Call {
+        plugin: &plugin,
+        name: "act",
+        reach: Reach::Nothing(TenantId::default_tenant()),
+        limits: limits(),
+    };
     let problem = host.start(call, "{}").await.unwrap().result.unwrap_err();
     assert!(problem.detail.unwrap().contains("`evaluate` is there in a step"));
 }

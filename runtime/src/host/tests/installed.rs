@@ -7,7 +7,7 @@ use crate::host::Host;
 const ANY: &str = "unreachable";
 
 async fn refusal(host: &Host, wasm: &[u8]) -> String {
-    host.install(wasm)
+    super::install(host, wasm)
         .await
         .err()
         .map(|error| error.to_string())

@@ -9,15 +9,20 @@ mod evaluated;
 mod guest;
 mod installed;
 mod read;
+mod shared;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{CallLimits, Host, HostSettings};
+use super::{CallLimits, Host, HostSettings, InstallError, Plugin};
+use crate::id::TenantId;
+
+/// Calls at the same time on [`host`].
+const CALLS: u32 = 20;
 
 /// A host with little room.
 fn host() -> Host {
-    Host::new(HostSettings { calls: 20, kept_evaluators: 2, ..HostSettings::default() }).unwrap()
+    Host::new(HostSettings { calls: CALLS, kept_evaluators: 2, ..HostSettings::default() }).unwrap()
 }
 
 /// As a small tenant has them; the time is long, for a machine that is busy with other tests.
@@ -29,6 +34,10 @@ fn limits() -> CallLimits {
     }
 }
 
-async fn plugin(host: &Host, wasm: &[u8]) -> Arc<super::Plugin> {
-    host.install(wasm).await.unwrap_or_else(|error| panic!("{error}"))
+async fn install(host: &Host, wasm: &[u8]) -> Result<Arc<Plugin>, InstallError> {
+    host.install(&TenantId::default_tenant(), wasm).await
+}
+
+async fn plugin(host: &Host, wasm: &[u8]) -> Arc<Plugin> {
+    install(host, wasm).await.unwrap_or_else(|error| panic!("{error}"))
 }

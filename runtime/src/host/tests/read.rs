@@ -76,6 +76,6 @@ async fn a_plugin_may_do_without() {
 #[tokio::test]
 async fn what_a_descriptor_promises_is_exported() {
     let empty = Guest { descriptor: promises(), ..Guest::action("unreachable") };
-    let error = host().install(&empty.wasm()).await.unwrap_err().to_string();
+    let error = super::install(&host(), &empty.wasm()).await.unwrap_err().to_string();
     assert!(error.contains("`act` imports texts, but the component does not export"), "{error}");
 }
