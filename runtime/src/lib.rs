@@ -17,6 +17,8 @@ mod flow;
 mod host;
 mod id;
 mod journal;
+mod json;
+mod memory;
 pub mod problem;
 mod redact;
 mod server;
@@ -36,4 +38,5 @@ pub use flow::{
 };
 pub use host::{SandboxCost, measure_sandbox};
 pub use id::{FlowId, PluginRef, RunId, TenantId, mint_token};
+pub use memory::Room;
 pub use problem::Problem;

@@ -41,6 +41,7 @@ mod signatures;
 mod steps;
 mod subscriptions;
 mod tokens;
+mod wall;
 mod webhook;
 
 use flowcell_tests::Product;

@@ -33,7 +33,12 @@ pub const PARTS: &[Part] = &[
         never_crates: &["tokio", "hyper", "wasmtime", "rusqlite"],
     },
     Part {
-        module: "redact",
+        module: "json",
+        uses: AllBut(EVERYTHING),
+        never_crates: &["tokio", "hyper", "wasmtime", "rusqlite"],
+    },
+    Part {
+        module: "memory",
         uses: AllBut(EVERYTHING),
         never_crates: &["tokio", "hyper", "wasmtime", "rusqlite"],
     },
@@ -71,7 +76,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         module: "server",
-        uses: PublicAnd(&["redact"]),
+        uses: PublicAnd(&["json", "memory", "redact"]),
         never_crates: &["wasmtime", "wasmtime_wasi", "rusqlite"],
     },
     Part {

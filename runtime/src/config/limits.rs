@@ -20,7 +20,8 @@ pub struct Quota {
     pub concurrent_runs: u64,
     /// Most runs that wait or are suspended.
     pub waiting_runs: u64,
-    /// Most requests a second, in and out each; outgoing ones are slowed down to it.
+    /// Most requests a second, in and out each: webhooks, callbacks and the API together, and what steps send. Outgoing ones
+    /// are slowed down to it. The only tenant of a host has none unless its configuration says so.
     pub requests_per_second: u32,
     /// Most bytes of outgoing requests and their answers a minute.
     pub egress_bytes_per_minute: u64,
@@ -40,6 +41,17 @@ impl Default for Quota {
             egress_bytes_per_minute: 1 << 30,
             body: 10 << 20,
         }
+    }
+}
+
+impl Quota {
+    /// What the only tenant of a host has: its owner is not slowed down on their own machine.
+    ///
+    /// ```
+    /// assert_eq!(flowcell::Quota::of_one().requests_per_second, u32::MAX);
+    /// ```
+    pub fn of_one() -> Self {
+        Self { requests_per_second: u32::MAX, ..Self::default() }
     }
 }
 
@@ -119,8 +131,8 @@ pub(super) fn retention(field: &Field<'_>) -> Result<Retention, ConfigError> {
     Ok(Retention { completed: kept("completed")?, faulted: kept("faulted")?, cancelled: kept("cancelled")? })
 }
 
-/// Reads `[tenant.quota]`; what it leaves out keeps its default.
-pub(super) fn quota(field: &Field<'_>) -> Result<Quota, ConfigError> {
+/// Reads `[tenant.quota]`; what it leaves out is as usual.
+pub(super) fn quota(field: &Field<'_>, usual: &Quota) -> Result<Quota, ConfigError> {
     let section = field.section(
         "tenant.quota",
         &[
@@ -134,7 +146,6 @@ pub(super) fn quota(field: &Field<'_>) -> Result<Quota, ConfigError> {
             "body",
         ],
     )?;
-    let usual = Quota::default();
     let quota = Quota {
         memory: size(&section, "memory", usual.memory)?,
         cpu: duration(&section, "cpu", usual.cpu)?,
@@ -151,6 +162,11 @@ pub(super) fn quota(field: &Field<'_>) -> Result<Quota, ConfigError> {
         }
         _ => Ok(quota),
     }
+}
+
+/// Reads `memory`, which is of the whole host.
+pub(super) fn memory(root: &Section<'_>) -> Result<u64, ConfigError> {
+    size(root, "memory", super::DEFAULT_MEMORY)
 }
 
 fn size(section: &Section<'_>, key: &'static str, usual: u64) -> Result<u64, ConfigError> {

@@ -33,6 +33,9 @@ use crate::id::TenantId;
 /// Where the host listens when nothing says otherwise.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
+/// Bytes of bodies that are held for all tenants at the same time, when nothing says otherwise.
+const DEFAULT_MEMORY: u64 = 512 << 20;
+
 /// A whole configuration, every value checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -49,6 +52,8 @@ pub struct Config {
     /// The file with the key that secrets are sealed with; none is `vault.key` in the data folder. The environment's
     /// FLOWCELL_VAULT_KEY goes first.
     pub vault_key: Option<PathBuf>,
+    /// Most bytes of bodies, and of what they become, that are held for all tenants at the same time.
+    pub memory: u64,
     /// The tenants, at least one.
     pub tenants: Vec<TenantConfig>,
     /// What holds for every outgoing request.
@@ -133,7 +138,11 @@ impl Default for Config {
             tls: None,
             proxy: None,
             vault_key: None,
-            tenants: vec![TenantConfig::new(TenantId::default_tenant())],
+            memory: DEFAULT_MEMORY,
+            tenants: vec![TenantConfig {
+                quota: Quota::of_one(),
+                ..TenantConfig::new(TenantId::default_tenant())
+            }],
             limits: Limits::default(),
         }
     }
@@ -185,8 +194,10 @@ impl Config {
     pub fn parse(text: &str, file_name: &str) -> Result<Self, ConfigError> {
         let source = Source::new(text, file_name);
         let table = source.parse()?;
-        let root = source
-            .root(&table, &["listen", "public_url", "journal", "tls", "proxy", "vault_key", "tenant"])?;
+        let root = source.root(
+            &table,
+            &["listen", "public_url", "journal", "tls", "proxy", "vault_key", "memory", "tenant"],
+        )?;
         // A file named in a file is looked for beside it, wherever the host was started.
         let folder = Path::new(file_name).parent().unwrap_or(Path::new(""));
         Ok(Self {
@@ -199,6 +210,7 @@ impl Config {
                 Some(_) => Some(folder.join(required_text(&root, "vault_key")?)),
                 None => None,
             },
+            memory: limits::memory(&root)?,
             tenants: match root.get("tenant") {
                 Some(field) => tenants(&field, folder)?,
                 None => Self::default().tenants,
@@ -327,10 +339,12 @@ fn exception(field: &Field<'_>) -> Result<Vec<String>, ConfigError> {
 
 fn tenants(field: &Field<'_>, folder: &Path) -> Result<Vec<TenantConfig>, ConfigError> {
     let mut tenants: Vec<TenantConfig> = Vec::new();
-    for item in field.list()? {
+    let items = field.list()?;
+    let usual = if items.len() > 1 { Quota::default() } else { Quota::of_one() };
+    for item in items {
         let section =
             item.section("tenant", &["name", "allow", "quota", "retention", "ca", "secret", "connection"])?;
-        let tenant = tenant(&section, folder)?;
+        let tenant = tenant(&section, folder, &usual)?;
         if tenants.iter().any(|other| other.name == tenant.name) {
             return Err(section.error(format!(
                 "two tenants are called `{}`: put all its rules under one [[tenant]]",
@@ -345,7 +359,8 @@ fn tenants(field: &Field<'_>, folder: &Path) -> Result<Vec<TenantConfig>, Config
     Ok(tenants)
 }
 
-fn tenant(section: &Section<'_>, folder: &Path) -> Result<TenantConfig, ConfigError> {
+/// `usual`: what holds where it says nothing of a quota.
+fn tenant(section: &Section<'_>, folder: &Path, usual: &Quota) -> Result<TenantConfig, ConfigError> {
     let Some(field) = section.get("name") else {
         return Err(section.missing("name"));
     };
@@ -356,12 +371,12 @@ fn tenant(section: &Section<'_>, folder: &Path) -> Result<TenantConfig, ConfigEr
             "`{name}` is not a tenant's name: use up to 63 letters, digits, `-`, `_` and `.`, since it stands in URLs"
         )));
     }
-    let mut tenant = TenantConfig::new(TenantId::from(name));
+    let mut tenant = TenantConfig { quota: usual.clone(), ..TenantConfig::new(TenantId::from(name)) };
     if let Some(field) = section.get("allow") {
         tenant.allow = allow::rules(&field)?;
     }
     if let Some(field) = section.get("quota") {
-        tenant.quota = limits::quota(&field)?;
+        tenant.quota = limits::quota(&field, usual)?;
     }
     if let Some(field) = section.get("retention") {
         tenant.retention = limits::retention(&field)?;

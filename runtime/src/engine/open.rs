@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::host::{CacheDir, Host, HostSettings};
 use crate::id::{CallbackKey, TenantId};
 use crate::journal::{DataLock, GroupSettings, Journal, MemoryStorage, SqliteStorage, Storage};
+use crate::memory::Memory;
 
 pub(super) async fn open(options: Options) -> Result<Runtime, OpenError> {
     let Options { config, data, clock, base_url, schedules, listeners } = options;
@@ -75,12 +76,13 @@ pub(super) async fn open(options: Options) -> Result<Runtime, OpenError> {
 }
 
 fn tenants(config: &Config, storage: &dyn Storage, shared: Arc<Shared>) -> Result<Tenants, OpenError> {
+    let memory = Memory::new(config.memory);
     let tenant = |configured: &crate::config::TenantConfig| {
         let id = TenantId::from(configured.name.as_str());
         let open_runs = storage.open_runs(&id).map_err(journal_error)?;
         let trusted = trusted(configured.ca.as_deref())?;
         let egress = Egress::new(id, &configured.allow, &configured.quota, shared.clone(), trusted);
-        Ok(Arc::new(Tenant::new(configured, Arc::new(egress), open_runs)))
+        Ok(Arc::new(Tenant::new(configured, Arc::new(egress), open_runs, &memory)))
     };
     config.tenants.iter().map(tenant).collect()
 }

@@ -13,7 +13,9 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use crate::capability::http_request::Egress;
 use crate::capability::vault::Vault;
 use crate::config::{Quota, Retention, TenantConfig};
+use crate::engine::Runtime;
 use crate::id::TenantId;
+use crate::memory::{Account, Memory, Room};
 use crate::problem::{Problem, kind};
 
 /// The tenants of this host by their names: those of its configuration.
@@ -47,6 +49,24 @@ impl FromIterator<Arc<Tenant>> for Tenants {
     }
 }
 
+impl Runtime {
+    /// Counts one request to the API for this tenant's things.
+    ///
+    /// # Errors
+    /// 429 for one too many, 403 where the configuration does not name the tenant.
+    pub fn admit_request(&self, tenant: &TenantId) -> Result<(), Problem> {
+        self.tenant(tenant)?.admit_request()
+    }
+
+    /// Room for the body of a request that is about this tenant's things.
+    ///
+    /// # Errors
+    /// 403 where the configuration does not name the tenant.
+    pub fn room(&self, tenant: &TenantId) -> Result<Room, Problem> {
+        Ok(self.tenant(tenant)?.memory.room())
+    }
+}
+
 /// Who was denied what.
 type Denial = (String, String);
 
@@ -61,6 +81,8 @@ pub(super) struct Tenant {
     pub retention: Retention,
     pub egress: Arc<Egress>,
     pub vault: Arc<Vault>,
+    /// What is held on its behalf outside of sandboxes.
+    pub memory: Arc<Account>,
     /// One for each run that may be at work at the same time, and for each step beside the first of one.
     slots: Arc<Semaphore>,
     /// Runs that are not over, waiting ones too.
@@ -77,10 +99,11 @@ pub(super) struct Tenant {
 }
 
 impl Tenant {
-    pub fn new(config: &TenantConfig, egress: Arc<Egress>, open_runs: u64) -> Self {
+    pub fn new(config: &TenantConfig, egress: Arc<Egress>, open_runs: u64, memory: &Arc<Memory>) -> Self {
         let TenantConfig { name: id, quota, retention, .. } = config.clone();
         let per_second = NonZeroU32::new(quota.requests_per_second).unwrap_or(NonZeroU32::MIN);
         Self {
+            memory: Account::new(id.clone(), memory.clone()),
             id,
             slots: Arc::new(
                 Semaphore::new(quota.concurrent_runs.min(Semaphore::MAX_PERMITS as u64) as usize),

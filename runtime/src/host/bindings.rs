@@ -18,6 +18,7 @@ use super::reach::{Arrival, Errand, Expressions, StepContext};
 use super::store::CallState;
 use crate::capability::log::Level;
 use crate::capability::vault::{self, Secret, SignatureOptions};
+use crate::json;
 use crate::problem::Problem;
 
 /// The export with actions.
@@ -148,8 +149,8 @@ impl From<GuestProblem> for Problem {
             ..Self::new(crate::problem::canonical(&guest.kind), guest.title, guest.status)
         };
         match guest.data {
-            // What is not JSON is still what the plugin wanted to say.
-            Some(data) => problem.data(serde_json::from_str(&data).unwrap_or(Value::String(data))),
+            // What is not JSON, or too much of it, is still what the plugin wanted to say.
+            Some(data) => problem.data(json::read(data.as_bytes()).unwrap_or(Value::String(data))),
             None => problem,
         }
     }

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use hyper::body::Body;
 use hyper::header::CONTENT_LENGTH;
 use hyper::http::request::Parts;
 use tokio::time::timeout;
 
 use super::{limits, response};
-use crate::Problem;
+use crate::{Problem, Room};
 
 /// A body that may be read once.
 pub(super) struct Payload<B> {
@@ -28,29 +28,48 @@ where
         Self { over: body.is_end_stream(), body }
     }
 
-    /// The whole body. A declared length above the limit is refused before a byte is read; without one, reading stops at the
-    /// limit.
-    pub(super) async fn read(&mut self, head: &Parts, limit: u64) -> Result<Bytes, Problem> {
-        self.read_within(head, limit, limits::BODY_WITHIN).await
+    /// The whole body, for which there must be `room`. A declared length above the limit, or for which there is none, is
+    /// refused before a byte is read; without one, reading stops where there is no more.
+    pub(super) async fn read(&mut self, head: &Parts, limit: u64, room: Room) -> Result<Bytes, Problem> {
+        self.read_within(head, limit, room, limits::BODY_WITHIN).await
     }
 
-    async fn read_within(&mut self, head: &Parts, limit: u64, within: Duration) -> Result<Bytes, Problem> {
+    async fn read_within(
+        &mut self,
+        head: &Parts,
+        limit: u64,
+        room: Room,
+        within: Duration,
+    ) -> Result<Bytes, Problem> {
         if self.over {
             return Ok(Bytes::new());
         }
-        if declared_length(head).is_some_and(|length| length > limit) {
+        timeout(within, self.fill(head, limit, room))
+            .await
+            .unwrap_or_else(|_| Err(response::too_slow(within)))
+    }
+
+    async fn fill(&mut self, head: &Parts, limit: u64, mut room: Room) -> Result<Bytes, Problem> {
+        let declared = declared_length(head);
+        if declared.is_some_and(|length| length > limit) {
             return Err(response::too_large(limit));
         }
-        let limited = Limited::new(&mut self.body, usize::try_from(limit).unwrap_or(usize::MAX));
-        match timeout(within, limited.collect()).await {
-            Ok(Ok(collected)) => {
-                self.over = true;
-                Ok(collected.to_bytes())
+        let declared = declared.map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
+        room.grow(declared)?;
+        let mut body = Vec::with_capacity(declared);
+        while let Some(frame) = self.body.frame().await {
+            let frame = frame
+                .map_err(|error| response::bad_request(format!("the body could not be read: {error}")))?;
+            let Ok(data) = frame.into_data() else { continue };
+            let length = body.len() + data.len();
+            if length as u64 > limit {
+                return Err(response::too_large(limit));
             }
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(response::too_large(limit)),
-            Ok(Err(error)) => Err(response::bad_request(format!("the body could not be read: {error}"))),
-            Err(_) => Err(response::too_slow(within)),
+            room.grow(length.saturating_sub(declared.max(body.len())))?;
+            body.extend_from_slice(&data);
         }
+        self.over = true;
+        Ok(room.hold(body))
     }
 
     /// Throws away what was not read, in the background and within limits. A client that sends a large body reads the refusal
@@ -79,6 +98,7 @@ fn declared_length(head: &Parts) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
+    use std::sync::Arc;
 
     use futures_util::stream;
     use http_body_util::{Full, StreamBody};
@@ -86,6 +106,7 @@ mod tests {
     use hyper::body::Frame;
 
     use super::*;
+    use crate::memory::{Account, Memory};
 
     fn head(length: Option<&str>) -> Parts {
         let mut request = Request::post("/");
@@ -95,17 +116,42 @@ mod tests {
         request.body(()).unwrap().into_parts().0
     }
 
+    fn memory(limit: u64) -> Arc<Account> {
+        Account::new("a".into(), Memory::new(limit))
+    }
+
+    fn room() -> Room {
+        memory(1 << 20).room()
+    }
+
+    #[tokio::test]
+    async fn a_body_without_room_is_refused_without_reading() {
+        let endless = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>());
+        let tight = memory(14);
+        let problem = Payload::new(endless).read(&head(Some("8")), 8, tight.room()).await.unwrap_err();
+        assert_eq!((problem.status, tight.bytes()), (429, 0));
+    }
+
+    #[tokio::test]
+    async fn a_body_without_a_length_is_refused_where_the_room_ends() {
+        let chunk = || Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"12345")));
+        let endless = StreamBody::new(stream::iter(std::iter::repeat_with(chunk)));
+        let problem =
+            Payload::new(endless).read(&head(None), 1 << 40, memory(1 << 10).room()).await.unwrap_err();
+        assert_eq!(problem.status, 429);
+    }
+
     #[tokio::test]
     async fn a_body_of_exactly_the_limit_is_read() {
         let mut payload = Payload::new(Full::new(Bytes::from_static(b"12345678")));
-        assert_eq!(payload.read(&head(Some("8")), 8).await.unwrap(), "12345678");
+        assert_eq!(payload.read(&head(Some("8")), 8, room()).await.unwrap(), "12345678");
     }
 
     #[tokio::test]
     async fn a_length_over_the_limit_is_refused_without_reading() {
         // The body never yields: only a refusal by the header can answer.
         let endless = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>());
-        let problem = Payload::new(endless).read(&head(Some("9")), 8).await.unwrap_err();
+        let problem = Payload::new(endless).read(&head(Some("9")), 8, room()).await.unwrap_err();
         assert_eq!(
             (problem.status, problem.detail.as_deref()),
             (413, Some("the body may have at most 8 bytes"))
@@ -116,13 +162,14 @@ mod tests {
     async fn a_body_without_a_length_is_refused_at_the_limit() {
         let chunk = || Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"12345")));
         let endless = StreamBody::new(stream::iter(std::iter::repeat_with(chunk)));
-        assert_eq!(Payload::new(endless).read(&head(None), 8).await.unwrap_err().status, 413);
+        assert_eq!(Payload::new(endless).read(&head(None), 8, room()).await.unwrap_err().status, 413);
     }
 
     #[tokio::test]
     async fn a_body_that_stops_coming_is_a_timeout() {
         let silent = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>());
-        let problem = Payload::new(silent).read_within(&head(None), 8, Duration::ZERO).await.unwrap_err();
+        let problem =
+            Payload::new(silent).read_within(&head(None), 8, room(), Duration::ZERO).await.unwrap_err();
         assert_eq!(problem.status, 408);
     }
 }

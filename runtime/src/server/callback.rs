@@ -25,7 +25,8 @@ pub(super) async fn receive(
     match head.method {
         Method::POST => {
             let callback = state.runtime.callback(token).ok_or_else(response::not_found)?;
-            let body = payload.read(head, callback.body_limit()).await?;
+            let room = callback.admit().await?;
+            let body = payload.read(head, callback.body_limit(), room).await?;
             response::answer(callback.receive(inbound(remote, head, "/".to_owned(), body)).await)
         }
         Method::OPTIONS => Ok(response::options("POST")),

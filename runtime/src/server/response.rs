@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::api::EventStream;
+use crate::json::ReadError;
 use crate::{Answer, Problem, RunId};
 
 /// The body of an answer: bytes, or events as they happen.
@@ -152,6 +153,16 @@ pub(super) fn no_such(what: impl Into<String>) -> Problem {
 /// The request is wrong.
 pub(super) fn bad_request(detail: impl Into<String>) -> Problem {
     Problem::new(BLANK, "Bad Request", 400).detail(detail)
+}
+
+/// The body is no JSON, or more of it than is read.
+pub(super) fn not_json(error: &ReadError) -> Problem {
+    match error {
+        ReadError::TooHeavy(_) => {
+            Problem::new(BLANK, "Content Too Large", 413).detail(format!("the body as JSON: {error}"))
+        }
+        ReadError::Syntax(_) => bad_request(format!("the body is not JSON: {error}")),
+    }
 }
 
 /// The caller may not do this.

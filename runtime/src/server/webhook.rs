@@ -23,7 +23,10 @@ pub(super) async fn receive(
     below: &str,
 ) -> HandlerResult {
     let (hook, path) = find(&state.runtime, first, below).ok_or_else(response::not_found)?;
-    let body = payload.read(head, hook.body_limit()).await?;
+    let body = match hook.admit() {
+        Ok(room) => payload.read(head, hook.body_limit(), room).await?,
+        Err(problem) => return response::answer(hook.refuse(&problem)),
+    };
     response::answer(hook.receive(inbound(remote, head, path, body)).await)
 }
 

@@ -21,6 +21,8 @@ use crate::engine::tenant::Tenant;
 use crate::flow::{CallbackNow, admit, is_json};
 use crate::id::CallbackTarget;
 use crate::journal::RunKey;
+use crate::json::{self, ReadError};
+use crate::memory::Room;
 use crate::problem::{Problem, kind};
 
 /// How often a run is asked that leaves memory in the same moment.
@@ -53,6 +55,17 @@ impl Callback {
         self.tenant.quota.body
     }
 
+    /// Whether a request is taken now, by the tenant's rate and by what the step waits for. Asked before its body is read:
+    /// an address that is dead costs no more than a look. What is given back is where the body is read to.
+    ///
+    /// # Errors
+    /// 429 over the tenant's rate, 503 while the host stops, 410 where the step does not wait any more.
+    pub async fn admit(&self) -> Result<Room, Problem> {
+        self.tenant.admit_request()?;
+        self.lane().await?;
+        Ok(self.tenant.memory.room())
+    }
+
     /// Gives the request to the step, and answers: 202 when the step will go on with it.
     pub async fn receive(&self, inbound: Inbound) -> Answer {
         match self.take(inbound).await {
@@ -62,14 +75,10 @@ impl Callback {
     }
 
     async fn take(&self, inbound: Inbound) -> Result<(), Problem> {
-        self.tenant.admit_request()?;
-        if !self.runs.lifecycle.is_serving() {
-            return Err(unavailable("the host is shutting down; send it again in a moment"));
-        }
-        let CallbackTarget { tenant, run, step } = self.target.clone();
-        let key = RunKey { tenant, run };
-        // Before the body is read: an address that is dead costs no more than a look.
-        let mut lane = self.still_open(&key).await?;
+        let (step, key) = (self.target.step, self.key());
+        let mut lane = self.lane().await?;
+        let mut room = self.tenant.memory.room();
+        room.grow(json::weight(&inbound.body))?;
         let request = Arc::new(request(inbound)?);
         for _ in 0..TRIES {
             let (told, answer) = oneshot::channel();
@@ -90,7 +99,7 @@ impl Callback {
                 }
                 Ok(CallbackNow::Over) => return Err(over()),
                 // The run left memory before it came to this one: it is over, which its head says then, or it failed.
-                Err(_) => lane = self.still_open(&key).await?,
+                Err(_) => lane = self.lane().await?,
             }
         }
         Err(unavailable("the run could not take it; send it again in a moment"))
@@ -98,9 +107,16 @@ impl Callback {
 }
 
 impl Callback {
-    /// The lane of the run; the error says that it is over.
-    async fn still_open(&self, key: &RunKey) -> Result<Arc<Lane>, Problem> {
-        let head = self.runs.head(key).await?;
+    fn key(&self) -> RunKey {
+        RunKey { tenant: self.target.tenant.clone(), run: self.target.run }
+    }
+
+    /// The lane of the run; the error says that it is over, or that the host is stopping.
+    async fn lane(&self) -> Result<Arc<Lane>, Problem> {
+        if !self.runs.lifecycle.is_serving() {
+            return Err(unavailable("the host is shutting down; send it again in a moment"));
+        }
+        let head = self.runs.head(&self.key()).await?;
         head.filter(|(row, _)| row.ended_at.is_none()).map(|(_, lane)| lane).ok_or_else(over)
     }
 }
@@ -134,25 +150,30 @@ fn body(media: Option<&str>, bytes: &Bytes) -> Result<(Value, Option<&'static st
     if bytes.is_empty() {
         return Ok((Value::Null, None));
     }
-    let parsed = || serde_json::from_slice(bytes);
+    let parsed = || json::read(bytes);
     match media {
         Some(media) if is_json(media) => {
-            return parsed().map(|value| (value, None)).map_err(|error| {
-                Problem::new(kind::VALIDATION, "Bad request", 400)
-                    .detail(format!("the body is not JSON: {error}"))
-            });
+            return parsed().map(|value| (value, None)).map_err(|error| not_json(&error));
         }
-        None | Some("") => {
-            if let Ok(value) = parsed() {
-                return Ok((value, None));
-            }
-        }
+        None | Some("") => match parsed() {
+            Ok(value) => return Ok((value, None)),
+            Err(error @ ReadError::TooHeavy(_)) => return Err(not_json(&error)),
+            Err(ReadError::Syntax(_)) => {}
+        },
         Some(_) => {}
     }
     Ok(match std::str::from_utf8(bytes) {
         Ok(text) => (json!(text), None),
         Err(_) => (json!(STANDARD.encode(bytes)), Some("base64")),
     })
+}
+
+fn not_json(error: &ReadError) -> Problem {
+    let says = match error {
+        ReadError::TooHeavy(_) => format!("the body as JSON: {error}"),
+        ReadError::Syntax(_) => format!("the body is not JSON: {error}"),
+    };
+    Problem::new(kind::VALIDATION, "Bad request", error.status()).detail(says)
 }
 
 /// An object: a text to each name, a list of texts where it repeats.

@@ -21,6 +21,8 @@ use crate::engine::tenant::Tenant;
 use crate::flow::{Event, Flow};
 use crate::id::RunId;
 use crate::journal::{OriginalRow, RunKey};
+use crate::json;
+use crate::memory::Room;
 use crate::problem::{Problem, kind};
 
 /// The longest time that a caller may be kept waiting for the flow's answer.
@@ -63,19 +65,34 @@ impl Hook {
         self.tenant.quota.body
     }
 
-    /// Judges the request, journals the event, answers. A failure is an answer too.
+    /// Whether a request is taken now, by the tenant's rate and what the host does. Asked before its body is read; what is
+    /// given back is where the body is read to.
+    pub fn admit(&self) -> Result<Room, Problem> {
+        self.tenant.admit_request()?;
+        if !self.runs.lifecycle.is_serving() {
+            return Err(unavailable("the host is shutting down; send it again in a moment"));
+        }
+        Ok(self.tenant.memory.room())
+    }
+
+    /// The answer to a request that is not taken.
+    pub fn refuse(&self, problem: &Problem) -> Answer {
+        self.answered(problem_answer(problem, None))
+    }
+
+    /// Judges a request that was taken, journals the event, answers. A failure is an answer too.
     pub async fn receive(&self, inbound: Inbound) -> Answer {
         let answer = self.judge(inbound).await.unwrap_or_else(|problem| problem_answer(&problem, None));
+        self.answered(answer)
+    }
+
+    fn answered(&self, answer: Answer) -> Answer {
         self.runs.observers.metrics.hook_answered(&self.tenant.id, answer.status);
         answer
     }
 
     async fn judge(&self, inbound: Inbound) -> Result<Answer, Problem> {
-        self.tenant.admit_request()?;
-        if !self.runs.lifecycle.is_serving() {
-            return Err(unavailable("the host is shutting down; send it again in a moment"));
-        }
-        let verdict = self.verdict(inbound).await?;
+        let (verdict, _room) = self.verdict(inbound).await?;
         if let Some(given) = verdict.answer {
             return Ok(given.into());
         }
@@ -157,10 +174,18 @@ impl Hook {
         }
     }
 
-    async fn verdict(&self, inbound: Inbound) -> Result<Verdict, Problem> {
+    /// What the trigger makes of the request, and the room that it takes up.
+    async fn verdict(&self, inbound: Inbound) -> Result<(Verdict, Room), Problem> {
         let verdict = self.trigger.judge.judge(&self.tenant, inbound).await?;
-        serde_json::from_str(&verdict)
-            .map_err(|error| self.broken(&format!("its verdict cannot be read: {error}")))
+        json::admit(verdict.as_bytes()).map_err(|error| {
+            Problem::new(kind::VALIDATION, "the event is too large", error.status())
+                .detail(format!("as a value {error}"))
+        })?;
+        let mut room = self.tenant.memory.room();
+        room.grow(json::weight(verdict.as_bytes()))?;
+        let verdict = serde_json::from_str(&verdict)
+            .map_err(|error| self.broken(&format!("its verdict cannot be read: {error}")))?;
+        Ok((verdict, room))
     }
 
     fn flow(&self) -> Result<Arc<Flow>, Problem> {

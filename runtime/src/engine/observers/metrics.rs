@@ -91,6 +91,7 @@ pub(in crate::engine) struct Metrics {
     journal_commits: Counter,
     journal_transactions: Counter,
     open_runs: Family<OfTenant, Gauge>,
+    memory_held: Family<OfTenant, Gauge>,
     active_runs: Gauge,
     egress_requests: Family<OfTenant, Gauge>,
     egress_blocked: Family<OfTenant, Gauge>,
@@ -134,6 +135,10 @@ impl Metrics {
                 "Transactions that the commits of the durable journal came to: one wait for the disk each",
             ),
             open_runs: registered.add("runs_open", "Runs that are not over, waiting ones too"),
+            memory_held: registered.add(
+                "memory_held_bytes",
+                "Bytes of bodies, and of what they became, that the host holds for the tenant",
+            ),
             active_runs: registered.add("runs_active", "Runs in memory"),
             egress_requests: registered.add("egress_requests", "Outbound requests sent"),
             egress_blocked: registered.add("egress_blocked", "Outbound requests that the policy denied"),
@@ -209,6 +214,7 @@ impl Metrics {
             let labels = OfTenant { tenant: tenant.id.to_string() };
             let seen = tenant.egress.counters();
             self.open_runs.get_or_create(&labels).set(tenant.open_runs() as i64);
+            self.memory_held.get_or_create(&labels).set(tenant.memory.bytes() as i64);
             self.egress_requests.get_or_create(&labels).set(seen.requests as i64);
             self.egress_blocked.get_or_create(&labels).set(seen.blocked as i64);
             self.egress_bytes.get_or_create(&labels).set(seen.bytes as i64);

@@ -104,6 +104,7 @@ impl Runs {
 
     /// Begins a run; the error is about a run too many. Dropping what is returned leaves the run to itself.
     pub fn begin(self: &Arc<Self>, tenant: &Arc<Tenant>, start: Start) -> Result<NewRun, Problem> {
+        tenant.memory.admit()?;
         tenant.admit_run()?;
         let row = RunRow {
             key: RunKey { tenant: tenant.id.clone(), run: start.id },
@@ -133,7 +134,7 @@ async fn carry(
     let key = row.key.clone();
     let (inbox, lease) = runs.registry.enter(&key, &lane);
     let state = runs.new_state(flow, &key);
-    let ledger = Ledger::new(runs.clone(), lane.clone(), lease, row, state, 0);
+    let ledger = Ledger::new(runs.clone(), lane.clone(), lease, row, state, &[], tenant.memory.held());
     let mut driver = Driver::new(runs.clone(), tenant.clone(), ledger);
     match driver.create(first).await {
         Ok(effects) => {

@@ -15,6 +15,8 @@ use crate::engine::deployed::schedule;
 use crate::engine::journals::{Lane, STORE_PAUSE};
 use crate::flow::{CallbackNow, Effect, Event, RunState, StepId, TimerId};
 use crate::journal::{Batch, Entry, Lease, Phase, RunRow, StorageError, TimerRow, Write};
+use crate::json;
+use crate::memory::Held;
 
 pub(super) struct Ledger {
     runs: Arc<Runs>,
@@ -36,6 +38,8 @@ pub(super) struct Ledger {
     refused: Option<CallbackNow>,
     /// How often the state was made anew.
     edition: u64,
+    /// What the state takes up, about: its events.
+    held: Held,
 }
 
 /// What makes a run this host's: the lease under which it began with it.
@@ -76,8 +80,11 @@ impl Ledger {
         lease: Lease,
         row: RunRow,
         state: RunState,
-        committed: u64,
+        entries: &[Entry],
+        mut held: Held,
     ) -> Self {
+        let committed = entries.len() as u64;
+        held.add(entries.iter().map(|entry| json::weight(entry.body.as_bytes()) as u64).sum());
         Self {
             runs,
             lane,
@@ -90,6 +97,7 @@ impl Ledger {
             inherited: committed > 0,
             refused: None,
             edition: 0,
+            held,
         }
     }
 
@@ -339,6 +347,7 @@ impl Ledger {
 
     fn advance(&mut self, at: Timestamp, event: Event) -> Vec<Effect> {
         let body = serde_json::to_string(&event).expect("events are made of JSON values");
+        self.held.add(json::weight(body.as_bytes()) as u64);
         let seq = self.committed + self.uncommitted.len() as u64;
         self.uncommitted.push(Entry { seq, at, body });
         self.state.advance(at, event)

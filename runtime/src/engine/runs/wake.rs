@@ -80,7 +80,7 @@ impl Runs {
         let (_slot, row, state, entries) = loop {
             let slot = tenant.slot().await;
             match self.load(&lane, &key).await {
-                Ok((row, state, entries)) => break (slot, row, state, entries.len() as u64),
+                Ok((row, state, entries)) => break (slot, row, state, entries),
                 // The store's fault passes; the run must not wait for the next start of the host.
                 Err(LoadError::Storage(error)) => {
                     tracing::error!(run = %key.run, %error, "the journal cannot be read; trying again");
@@ -108,7 +108,7 @@ impl Runs {
             self.retire(&key, inbox);
             return Woken::Nothing;
         }
-        let ledger = Ledger::new(self.clone(), lane, lease, row, state, entries);
+        let ledger = Ledger::new(self.clone(), lane, lease, row, state, &entries, tenant.memory.held());
         let mut driver = Driver::new(self.clone(), tenant, ledger);
         match driver.recover().await {
             Ok(effects) => driver.drive(effects, inbox).await,

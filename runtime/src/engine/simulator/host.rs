@@ -24,6 +24,7 @@ use crate::engine::tenant::{Tenant, Tenants};
 use crate::flow::Flow;
 use crate::id::TenantId;
 use crate::journal::{Group, GroupSettings, Journal, MemoryStorage, Storage, Writer};
+use crate::memory::Memory;
 
 pub(super) struct Host {
     pub runs: Arc<Runs>,
@@ -57,7 +58,7 @@ impl Host {
         let open_runs = around.store.open_runs(&id).unwrap();
         let config = TenantConfig { quota: around.quota.clone(), ..TenantConfig::new(id.clone()) };
         let egress = Arc::new(Egress::new(id.clone(), &[], &config.quota, network(), [].into()));
-        let tenant = Arc::new(Tenant::new(&config, egress, open_runs));
+        let tenant = Arc::new(Tenant::new(&config, egress, open_runs, &Memory::new(1 << 30)));
         let journals = Journals::new(
             durable.clone(),
             Journal::new(Arc::new(MemoryStorage::new()), GroupSettings::default()),

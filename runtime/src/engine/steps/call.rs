@@ -19,6 +19,7 @@ use crate::engine::tenant::Tenant;
 use crate::flow::{Ask, Mask, MaskedTexts, Needs, Outcome, Suspension};
 use crate::host::{self, Action, Call, CallLimits, Grants, HostError, Plugin, Reach, StepContext};
 use crate::id::{PluginRef, RunId};
+use crate::json::{self, ReadError};
 use crate::problem::{Problem, kind};
 
 /// How long a step waits when the host, not the plugin, is the reason that it could not be called.
@@ -89,10 +90,16 @@ async fn carry_out(
     let ended = ended.map_err(|error| host_failed(&error))?;
     sandboxes.observers.metrics.guest_ended(&tenant.id, &attempt.plugin.name, &ended.usage);
     let outcome = match ended.result {
-        Ok(host::GuestOutcome::Done(output)) => match serde_json::from_str(&output) {
+        Ok(host::GuestOutcome::Done(output)) => match json::read(output.as_bytes()) {
             Ok(output) => Ok(Outcome::Done(output)),
-            Err(error) => Err(Problem::new(kind::RUNTIME, "the plugin's output is not JSON", 500)
-                .detail(format!("{}: {error}", attempt.plugin))),
+            Err(error @ ReadError::TooHeavy(_)) => {
+                Err(Problem::new(kind::RUNTIME, "the plugin's output is too large", 413)
+                    .detail(format!("{}: as a value {error}", attempt.plugin)))
+            }
+            Err(ReadError::Syntax(error)) => {
+                Err(Problem::new(kind::RUNTIME, "the plugin's output is not JSON", 500)
+                    .detail(format!("{}: {error}", attempt.plugin)))
+            }
         },
         Ok(host::GuestOutcome::Suspend(left)) => suspension(&attempt.plugin, &left),
         Err(problem) if ended.usage.fault.is_none() => Ok(Outcome::Failed(problem)),
@@ -226,7 +233,10 @@ pub(super) async fn evaluate(
     // Made where it is evaluated, so that a run with many questions waits with none of their texts.
     let (input, variables) = (json_text(&input), variables_text(&variables));
     let text = sandboxes.evaluator.evaluate(&key, &program, &input, &variables, limits(tenant)).await?;
-    serde_json::from_str(&text).map_err(|error| format!("the result is not JSON: {error}"))
+    json::read(text.as_bytes()).map_err(|error| match error {
+        ReadError::TooHeavy(_) => format!("the result is too large: {error}"),
+        ReadError::Syntax(_) => format!("the result is not JSON: {error}"),
+    })
 }
 
 /// The variables as a JSON object.

@@ -53,6 +53,7 @@ pub(super) async fn admit(
             return Err(problem);
         }
     };
+    state.runtime.admit_request(&tenant)?;
     let entry = match route.permit {
         Permit::Audited(_) => Some(state.runtime.audit(&tenant, deed(&caller)).await?),
         Permit::Open | Permit::For(_) => None,

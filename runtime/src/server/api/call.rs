@@ -13,7 +13,7 @@ use super::super::body::Payload;
 use super::super::response;
 use super::query::Query;
 use super::route::Route;
-use crate::{Caller, Problem, TenantId};
+use crate::{Caller, Problem, Room, TenantId, json};
 
 /// A request that was let in.
 pub(super) struct Call<'a> {
@@ -30,6 +30,8 @@ pub(super) struct Call<'a> {
     pub target: Option<String>,
     /// For the audit log: what came of it, in more words than the status.
     pub detail: Option<String>,
+    /// What the body takes up as a value, while the request is carried out.
+    pub value: Option<Room>,
 }
 
 impl Call<'_> {
@@ -40,7 +42,7 @@ impl Call<'_> {
 
     /// The body. A caller may have lost its access while it sent one slowly.
     pub(super) async fn body(&mut self, limit: u64) -> Result<Bytes, Problem> {
-        let body = self.payload.read(self.head, limit).await?;
+        let body = self.payload.read(self.head, limit, self.state.runtime.room(&self.tenant)?).await?;
         match self.state.runtime.still_admits(&self.caller).await? {
             true => Ok(body),
             false => Err(response::unauthorized(
@@ -55,8 +57,10 @@ impl Call<'_> {
         if body.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&body)
-            .map_err(|error| response::bad_request(format!("the body is not JSON: {error}")))
+        let mut value = self.state.runtime.room(&self.tenant)?;
+        value.grow(json::weight(&body))?;
+        self.value = Some(value);
+        json::read(&body).map_err(|error| response::not_json(&error))
     }
 
     /// The body as JSON of one form, which `form` shows to a caller that sent another.

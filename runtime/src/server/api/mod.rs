@@ -85,14 +85,35 @@ pub(super) async fn answer(
 ) -> HandlerResult {
     let Some(role) = route.permit.role() else {
         let (caller, tenant) = (Caller::nobody(), TenantId::default_tenant());
-        let call =
-            &mut Call { state, head, payload, route, places, caller, tenant, target: None, detail: None };
+        let call = &mut Call {
+            state,
+            head,
+            payload,
+            route,
+            places,
+            caller,
+            tenant,
+            target: None,
+            detail: None,
+            value: None,
+        };
         return (route.handler)(call).await;
     };
     let Admission { caller, tenant, entry } =
         admission::admit(state, remote, head, route, role, places).await?;
     let conceals = caller.role == Role::Viewer;
-    let call = &mut Call { state, head, payload, route, places, caller, tenant, target: None, detail: None };
+    let call = &mut Call {
+        state,
+        head,
+        payload,
+        route,
+        places,
+        caller,
+        tenant,
+        target: None,
+        detail: None,
+        value: None,
+    };
     let result = (route.handler)(call).await;
     if let Some(entry) = entry {
         let (target, detail) = (call.target.take(), call.detail.take());

@@ -1,0 +1,210 @@
+//! What a tenant, a viewer or a stranger may do to the host and to other tenants: nothing. Each test names the limit that
+//! ends the attack. While it lasts, the host says that it is well and another tenant's webhook is answered.
+//!
+//! What that costs the other tenant in time is measured by the benchmark, case G: a test that asserts a time fails on a busy
+//! machine.
+
+use flowcell_tests::{Answer, Call, Server, Setup, probe, until};
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::FLOWCELL;
+use crate::documents::{flow, hook, together};
+
+/// Two tenants: `default`, whose webhook must be answered whatever happens, and `mallory`.
+struct House {
+    server: Server,
+    honest: String,
+}
+
+/// What the configuration says beside the tenants' names.
+#[derive(Default)]
+struct Limits<'a> {
+    host: &'a str,
+    mallory: &'a str,
+}
+
+impl House {
+    async fn open(Limits { host, mallory }: Limits<'_>) -> Self {
+        let config = format!(
+            "{host}\n[[tenant]]\nname = \"default\"\n[[tenant]]\nname = \"mallory\"\n[tenant.quota]\n{mallory}\n"
+        );
+        let documents = together(&[
+            &flow("honest", "- give: { set: { got: '${ .body }' } }"),
+            &hook("in", "honest", "{ respond: { from: flow, within: PT60S } }"),
+        ]);
+        let setup: Setup = FLOWCELL.serve().config(config).file("honest.yaml", documents);
+        let mut server = setup.start().await;
+        let honest = server.hook("shop/in").await;
+        Self { server, honest }
+    }
+
+    fn as_mallory(&self, method: &str, path: &str) -> Call {
+        self.server.call(method, path).header("flowcell-tenant", "mallory")
+    }
+
+    /// Mallory has the misbehaving guest, and a flow for one of its actions.
+    async fn give_guest(&self, action: &str) {
+        let wasm = std::fs::read(probe()).expect("the probe is built");
+        let install = self.as_mallory("POST", "/api/v1/plugins").body("application/wasm", wasm);
+        assert!([200, 201].contains(&install.send().await.status), "the guest is not installed");
+        let tasks = format!("- probe: {{ call: flowcell-probe.{action}:1.0.0@default, with: '${{ . }}' }}");
+        let deploy = self.as_mallory("PUT", &format!("/api/v1/flows/shop/{action}"));
+        deploy.body("application/yaml", flow(action, &tasks)).send().await.is(201);
+    }
+
+    /// The address of a webhook of Mallory's that starts a run with what is sent.
+    async fn give_hook(&self) -> String {
+        let deploy = self.as_mallory("PUT", "/api/v1/flows/shop/take");
+        deploy.body("application/yaml", flow("take", "- rest: { wait: PT1H }")).send().await.is(201);
+        let deploy = self.as_mallory("PUT", "/api/v1/triggers/shop/in");
+        let trigger = deploy.body("application/yaml", hook("in", "take", "{}")).send().await.is(201).json();
+        trigger["url"].as_str().unwrap_or_else(|| panic!("a trigger has an address: {trigger}")).to_owned()
+    }
+
+    /// The host says that it is well, and the other tenant is served.
+    async fn is_well(&self) {
+        Call::get(format!("{}/healthz", self.server.url())).send().await.is(200);
+        let answer = Call::post(&self.honest, &json!({ "n": 7 })).send().await.is(200);
+        assert_eq!(answer.json(), json!({ "got": { "n": 7 } }));
+    }
+
+    /// How many bytes the host holds for Mallory.
+    async fn held(&self) -> u64 {
+        let metrics = self.server.get("/metrics").await.is(200).text();
+        let name = "flowcell_memory_held_bytes{tenant=\"mallory\"} ";
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("no {name} in {metrics}")).parse().expect("a number")
+    }
+}
+
+/// The problem of a refusal that says when to come again.
+fn refused(answer: Answer, status: u16) -> Value {
+    assert!(answer.header("retry-after").parse::<u64>().is_ok(), "{answer}");
+    answer.problem(status)
+}
+
+/// H7. Limit: turns. Guests compute in as many places as there are cores, and tenants take turns by what they used.
+#[tokio::test]
+async fn two_hundred_guests_that_spin_stop_nobody_else() {
+    let house =
+        House::open(Limits { mallory: "cpu = \"1m\"\nstep_time = \"10m\"", ..Limits::default() }).await;
+    house.give_guest("spin").await;
+    for _ in 0..200 {
+        let begin = house.as_mallory("POST", "/api/v1/flows/shop/spin/runs").json(&json!({}));
+        begin.send().await.is(202);
+    }
+    for _ in 0..20 {
+        house.is_well().await;
+    }
+    let spinning =
+        house.as_mallory("GET", "/api/v1/runs?status=running&limit=200").send().await.is(200).json();
+    assert_eq!(spinning["items"].as_array().map(Vec::len), Some(200), "the attack is over");
+}
+
+/// H4. Limit: places are shares. Quota `concurrent_runs` is above the host's places here.
+#[tokio::test]
+async fn guests_that_sleep_leave_places_for_others() {
+    let mallory = "concurrent_runs = 5000\nstep_time = \"10m\"\nrequests_per_second = 100000";
+    let house = House::open(Limits { mallory, ..Limits::default() }).await;
+    house.give_guest("sleep-until").await;
+    let hour = json!({ "millis": 3_600_000 });
+    for _ in 0..50 {
+        let mut begins = JoinSet::new();
+        for _ in 0..44 {
+            let begin = house.as_mallory("POST", "/api/v1/flows/shop/sleep-until/runs").json(&hour);
+            begins.spawn(begin.send());
+        }
+        for begun in begins.join_all().await {
+            begun.is(202);
+        }
+    }
+    for _ in 0..5 {
+        house.is_well().await;
+    }
+}
+
+/// H3. Limit: `memory`. A body is read when its announced length has room in the share of its tenant.
+#[tokio::test]
+async fn bodies_that_come_slowly_take_a_share_and_give_it_back() {
+    let house = House::open(Limits { host: "memory = \"64MiB\"", ..Limits::default() }).await;
+    let hook = house.give_hook().await;
+    let address = hook.trim_start_matches("http://").split('/').next().unwrap().to_owned();
+    let path = &hook[hook.find("/hooks/").unwrap()..];
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9900000\r\n\r\n["
+    );
+    let mut connections = vec![];
+    for _ in 0..120 {
+        let mut connection = TcpStream::connect(&address).await.unwrap();
+        connection.write_all(head.as_bytes()).await.unwrap();
+        connections.push(connection);
+    }
+    // Three have room in half of 64 MiB; the others are refused.
+    let mut waiting = vec![];
+    let mut refusals = 0;
+    until("117 refusals", async || {
+        for mut connection in std::mem::take(&mut connections) {
+            let mut start = [0; 12];
+            match connection.try_read(&mut start) {
+                Ok(12) => {
+                    assert_eq!(&start, b"HTTP/1.1 429");
+                    refusals += 1;
+                    waiting.push(connection);
+                }
+                _ => connections.push(connection),
+            }
+        }
+        (refusals == 117).then_some(())
+    })
+    .await;
+    assert_eq!(house.held().await, 3 * 9_900_000);
+    house.is_well().await;
+    drop((connections, waiting));
+    until("the memory back", async || (house.held().await == 0).then_some(())).await;
+}
+
+/// H3. Limits: JSON is weighed before it is read; the trigger's guest has its `cpu`.
+#[tokio::test]
+async fn json_that_is_small_as_text_and_large_as_a_value_is_not_read() {
+    let mut house = House::open(Limits::default()).await;
+    let hook = house.give_hook().await;
+    let before = house.server.process().peak_memory_mib();
+    let bomb = format!("[{}0]", r#"{"":0},"#.repeat(1_400_000));
+    let mut senders = JoinSet::new();
+    for _ in 0..5 {
+        let begin = house.as_mallory("POST", "/api/v1/flows/shop/take/runs");
+        senders.spawn(begin.body("application/json", bomb.clone()).send());
+        senders.spawn(Call::new("POST", &hook).body("application/json", bomb.clone()).send());
+    }
+    house.is_well().await;
+    for answer in senders.join_all().await {
+        assert!(answer.status >= 400, "{answer}");
+        // The trigger's guest may come to its end before the host looks at what it made.
+        let text = answer.text();
+        assert!(text.contains("memory") || text.contains("tenant.quota.cpu"), "{text}");
+    }
+    until("the memory back", async || (house.held().await == 0).then_some(())).await;
+    let more = house.server.process().peak_memory_mib() - before;
+    assert!(more < 300, "{more} MiB more");
+}
+
+/// Medium. Limit: `requests_per_second` counts the API as well.
+#[tokio::test]
+async fn runs_that_are_started_by_the_api_count_as_requests() {
+    let house = House::open(Limits { mallory: "requests_per_second = 5", ..Limits::default() }).await;
+    let mut senders = JoinSet::new();
+    for _ in 0..40 {
+        senders.spawn(house.as_mallory("GET", "/api/v1/flows").send());
+    }
+    let answers = senders.join_all().await;
+    let too_many: Vec<_> = answers.into_iter().filter(|answer| answer.status != 200).collect();
+    assert!(!too_many.is_empty());
+    for answer in too_many {
+        let problem = refused(answer, 429);
+        assert!(problem.to_string().contains("requests_per_second"), "{problem}");
+    }
+    house.is_well().await;
+}
