@@ -12,6 +12,7 @@ mod capability;
 mod cli;
 mod clock;
 mod config;
+mod descriptors;
 mod engine;
 mod flow;
 mod host;
@@ -22,6 +23,7 @@ mod memory;
 pub mod problem;
 mod redact;
 mod server;
+mod shares;
 
 pub use cli::main;
 pub use clock::Clock;

@@ -3,7 +3,7 @@
 //! Everything whose size a tenant or a stranger decides is held in the [`Account`] of a tenant: bodies, JSON, the memory of
 //! sandboxes. A tenant may hold as much as is free for everyone. One that takes all it can get has half of the host's memory,
 //! two have a third each. That is the dynamic threshold of shared-memory switches (Choudhury and Hahne, 1998); places are
-//! shared in the same way (`host::shares`).
+//! shared in the same way (`shares`).
 //!
 //! What holds memory is told before it takes it: a body before it is read, a guest before its memory grows.
 

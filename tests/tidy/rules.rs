@@ -38,6 +38,12 @@ pub const PARTS: &[Part] = &[
         never_crates: &["tokio", "hyper", "wasmtime", "rusqlite"],
     },
     Part {
+        module: "descriptors",
+        uses: AllBut(EVERYTHING),
+        never_crates: &["tokio", "hyper", "wasmtime", "rusqlite"],
+    },
+    Part { module: "shares", uses: AllBut(EVERYTHING), never_crates: &["hyper", "wasmtime", "rusqlite"] },
+    Part {
         module: "memory",
         uses: AllBut(EVERYTHING),
         never_crates: &["tokio", "hyper", "wasmtime", "rusqlite"],
@@ -76,7 +82,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         module: "server",
-        uses: PublicAnd(&["json", "memory", "redact"]),
+        uses: PublicAnd(&["descriptors", "json", "memory", "redact", "shares"]),
         never_crates: &["wasmtime", "wasmtime_wasi", "rusqlite"],
     },
     Part {

@@ -6,7 +6,7 @@
 //!
 //! Invariants: a sandbox is never shared by two calls (the expression guest's excepted, within one tenant and flow);
 //! no call runs without a limit on memory, CPU and time; an interrupted or trapped sandbox is dropped; no tenant takes the last
-//! places of the host (`shares`), and none computes while others wait that have computed less (`turns`).
+//! places of the host (`crate::shares`), and none computes while others wait that have computed less (`turns`).
 
 mod bindings;
 mod cache;
@@ -22,7 +22,6 @@ mod measure;
 mod plugin;
 mod reach;
 mod sandbox;
-mod shares;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -45,11 +44,11 @@ pub(crate) use self::plugin::{Action, Plugin};
 pub use self::reach::Inbound;
 pub(crate) use self::reach::{Arrival, Expressions, Grants, Reach, StepContext, SwitchContext};
 use self::sandbox::Sandbox;
-use self::shares::Shares;
 use self::store::CallState;
 use self::turns::Turns;
 use crate::capability::wasi;
 use crate::id::TenantId;
+use crate::shares::Shares;
 
 /// How much room guests have on this host, all tenants together.
 #[derive(Clone, Debug)]
@@ -133,11 +132,11 @@ impl Host {
         &self.0.sandbox.engine
     }
 
-    fn calls(&self) -> &Shares {
+    fn calls(&self) -> &Shares<TenantId> {
         &self.0.sandbox.calls
     }
 
-    fn evaluations(&self) -> &Shares {
+    fn evaluations(&self) -> &Shares<TenantId> {
         &self.0.sandbox.evaluations
     }
 

@@ -11,8 +11,9 @@ use wasmtime::{
 };
 
 use super::limits::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES, TURN, fuel_costs};
-use super::shares::Shares;
 use super::turns::Turns;
+use crate::id::TenantId;
+use crate::shares::Shares;
 
 /// Stack for the guest's own frames.
 const WASM_STACK: usize = 1024 * 1024;
@@ -47,10 +48,10 @@ const IDLE_TURN: Duration = Duration::from_millis(20);
 pub(super) struct Sandbox {
     pub(super) engine: Engine,
     /// One place for each guest that may run or wait at the same time.
-    pub(super) calls: Shares,
+    pub(super) calls: Shares<TenantId>,
     /// One place for each evaluation that may run at the same time. Apart from the others: a guest that waits for one
     /// has a place already, and must not wait for those that wait as it does.
-    pub(super) evaluations: Shares,
+    pub(super) evaluations: Shares<TenantId>,
     /// Who computes next, of those that have a place.
     pub(super) turns: Turns,
 }
@@ -126,7 +127,7 @@ fn base() -> Config {
 }
 
 /// Moves the epoch on until the engine is gone.
-fn tick(engine: &Engine, places: [Shares; 2]) -> std::io::Result<()> {
+fn tick(engine: &Engine, places: [Shares<TenantId>; 2]) -> std::io::Result<()> {
     let engine = engine.weak();
     let run = move || {
         while let Some(engine) = engine.upgrade() {

@@ -12,11 +12,11 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::limits::{CallLimits, HAND_OVER_BYTES, Meter, fuel};
 use super::reach::Reach;
-use super::shares::{Place, Shares};
 use super::{Host, HostError};
 use crate::capability::log::StepLog;
 use crate::capability::wasi;
 use crate::id::TenantId;
+use crate::shares::{Place, Shares};
 
 /// What a store holds for one call.
 pub(super) struct CallState {
@@ -89,6 +89,10 @@ pub(super) fn store(host: &Host, state: CallState, cpu: Duration) -> Result<Stor
 }
 
 /// A place for a call of this tenant, as soon as there is one.
-pub(super) async fn place(shares: &Shares, tenant: &TenantId, deadline: Instant) -> Result<Place, HostError> {
+pub(super) async fn place(
+    shares: &Shares<TenantId>,
+    tenant: &TenantId,
+    deadline: Instant,
+) -> Result<Place<TenantId>, HostError> {
     timeout_at(deadline, shares.take(tenant)).await.map_err(|_| HostError::Busy)
 }

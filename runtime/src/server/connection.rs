@@ -1,7 +1,7 @@
 //! From a bound listener to connections, and from a signal to a drained server.
 
 use std::future::pending;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -13,13 +13,15 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 
 use super::metrics::Metrics;
 use super::{Access, Listener, State, limits, request};
 use crate::Runtime;
+use crate::descriptors::connections_in;
+use crate::shares::Shares;
 
 type Protocol = auto::Builder<TokioExecutor>;
 
@@ -56,17 +58,16 @@ async fn accept(
     shutdown: impl Future<Output = ()>,
 ) {
     let protocol = Arc::new(protocol());
-    let places = Arc::new(Semaphore::new(limits::CONNECTIONS));
+    let places = Shares::new(connections_in());
     let mut shutdown = pin!(shutdown);
     loop {
-        // The place is taken before the connection is: at the limit the kernel's queue holds the rest.
-        let taken = async {
-            let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
-            (place, listener.accept().await)
-        };
-        let (place, (tcp, remote)) = tokio::select! {
-            taken = taken => taken,
+        let (tcp, remote) = tokio::select! {
+            accepted = listener.accept() => accepted,
             () = &mut shutdown => return,
+        };
+        let Some(place) = places.try_take(&client(remote)) else {
+            tracing::warn!(%remote, "too many connections from one address: this one is closed");
+            continue;
         };
         let (state, protocol, tls, watcher) =
             (state.clone(), protocol.clone(), listener.tls(), open.watcher());
@@ -85,6 +86,14 @@ async fn accept(
             }
             drop(place);
         });
+    }
+}
+
+/// Whose connection it is. A network of IPv6 is one client: whoever has one address of it has all.
+fn client(remote: SocketAddr) -> IpAddr {
+    match remote.ip().to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
+        ip => ip,
     }
 }
 
@@ -188,6 +197,14 @@ mod tests {
         let error = near.write_all(&[7; 64]).await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
         assert_eq!(begun.elapsed().as_secs(), limits::WRITE_WITHIN.as_secs());
+    }
+
+    #[test]
+    fn a_client_is_an_address_or_a_network_of_ipv6() {
+        let client = |remote: &str| client(remote.parse().unwrap()).to_string();
+        assert_eq!(client("192.0.2.7:80"), "192.0.2.7");
+        assert_eq!(client("[::ffff:192.0.2.7]:80"), "192.0.2.7");
+        assert_eq!(client("[2001:db8:1:2:3:4:5:6]:80"), "2001:db8:1:2::");
     }
 
     #[tokio::test]

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-/// Open connections; more wait in the kernel's queue until one is closed.
-pub(super) const CONNECTIONS: usize = 10_000;
 /// The time from the opened connection, or from the answer before, to the last byte of a request's headers.
 pub(super) const HEADERS_WITHIN: Duration = Duration::from_secs(20);
 /// A whole TLS handshake.

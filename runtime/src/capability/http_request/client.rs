@@ -13,6 +13,7 @@ use super::account::{Account, Counts};
 use super::answer;
 use super::authorize::Attachments;
 use super::body::Progress;
+use super::connect::Means;
 use super::cookies::Cookies;
 use super::error::{Code, Failure, HttpError};
 use super::headers;
@@ -32,7 +33,7 @@ use crate::redact::Redactor;
 pub(crate) struct Egress {
     pub(super) account: Account,
     pub(super) shared: Arc<Shared>,
-    lookups: Arc<Semaphore>,
+    means: Means,
     trusted: Trusted,
     generation: RwLock<Arc<Generation>>,
 }
@@ -67,10 +68,11 @@ impl Egress {
         trusted: Trusted,
     ) -> Self {
         let lookups = Arc::new(Semaphore::new(shared.limits.lookups));
+        let means = Means { tenant: tenant.clone(), lookups };
         Self {
             account: Account::new(tenant, quota),
-            generation: RwLock::new(Generation::new(rules, &shared, &lookups, &trusted)),
-            lookups,
+            generation: RwLock::new(Generation::new(rules, &shared, &means, &trusted)),
+            means,
             shared,
             trusted,
         }
@@ -79,7 +81,7 @@ impl Egress {
     /// Other rules from now on. What is under way ends under the old ones; no connection of theirs is used again.
     #[allow(dead_code, reason = "rules come with the start: no command changes those of a running host")]
     pub(crate) fn set_rules(&self, rules: &[AllowRule]) {
-        let generation = Generation::new(rules, &self.shared, &self.lookups, &self.trusted);
+        let generation = Generation::new(rules, &self.shared, &self.means, &self.trusted);
         *self.generation.write().unwrap_or_else(PoisonError::into_inner) = generation;
     }
 

@@ -27,6 +27,8 @@ use super::pool::Shared;
 use super::proxy::ProxyWay;
 use super::tls::Trusted;
 use crate::capability::vault::Identity;
+use crate::id::TenantId;
+use crate::shares::Place;
 
 /// Why there is no connection. Nothing of a request has been sent then.
 #[derive(Debug)]
@@ -68,6 +70,13 @@ pub(super) enum Names {
     Scripted(std::sync::Mutex<Vec<Vec<std::net::IpAddr>>>),
 }
 
+/// What opening connections takes of the host, for one tenant.
+#[derive(Clone)]
+pub(super) struct Means {
+    pub tenant: TenantId,
+    pub lookups: Arc<Semaphore>,
+}
+
 /// Opens connections for one tenant under one generation of its policy.
 pub(super) struct Dialer {
     pub policy: Arc<Policy>,
@@ -75,7 +84,7 @@ pub(super) struct Dialer {
     identity: Option<Arc<Identity>>,
     trusted: Trusted,
     tls: OnceCell<TlsConnector>,
-    lookups: Arc<Semaphore>,
+    means: Means,
     begun: AtomicU64,
 }
 
@@ -84,10 +93,10 @@ impl Dialer {
     pub(super) fn new(
         policy: Arc<Policy>,
         shared: Arc<Shared>,
-        lookups: Arc<Semaphore>,
+        means: Means,
         (identity, trusted): (Option<Arc<Identity>>, Trusted),
     ) -> Self {
-        Self { policy, shared, identity, trusted, tls: OnceCell::new(), lookups, begun: AtomicU64::new(0) }
+        Self { policy, shared, identity, trusted, tls: OnceCell::new(), means, begun: AtomicU64::new(0) }
     }
 
     /// How many connections have been begun: as long as it stays the same, a request used an older one.
@@ -101,7 +110,7 @@ impl Dialer {
         host: Host<&str>,
         port: u16,
         access: Access,
-    ) -> Result<Stream, ConnectError> {
+    ) -> Result<Wire, ConnectError> {
         let https = to.scheme_str() == Some("https");
         let addresses = self.reachable(&host, port, access).await?;
         if let Some(way) = self.shared.proxy.as_ref().and_then(|proxy| proxy.way(to)) {
@@ -111,9 +120,9 @@ impl Dialer {
         // A request is written at once; waiting for more of it only costs time.
         let _ = stream.set_nodelay(true);
         if !https {
-            return Ok(Stream::Plain(stream));
+            return Ok(Wire::Plain(stream));
         }
-        self.handshake(host, stream).await.map(|stream| Stream::Tls(Box::new(stream)))
+        self.handshake(host, stream).await.map(|stream| Wire::Tls(Box::new(stream)))
     }
 
     async fn through(
@@ -122,11 +131,11 @@ impl Dialer {
         (host, port): (Host<&str>, u16),
         addresses: &[SocketAddr],
         https: bool,
-    ) -> Result<Stream, ConnectError> {
+    ) -> Result<Wire, ConnectError> {
         let limit = self.shared.limits.connect_timeout;
         let failed = |reason: String| ConnectError::Proxy { proxy: way.shown(), reason };
         if !https && !way.by_address {
-            return way.connect(limit).await.map(Stream::Proxy).map_err(|error| failed(error.to_string()));
+            return way.connect(limit).await.map(Wire::Proxy).map_err(|error| failed(error.to_string()));
         }
         let asked = match way.by_address {
             true => addresses.iter().map(SocketAddr::to_string).collect(),
@@ -141,9 +150,9 @@ impl Dialer {
         }
         let stream = tunnel.map_err(failed)?;
         if !https {
-            return Ok(Stream::Plain(stream));
+            return Ok(Wire::Plain(stream));
         }
-        self.handshake(host, stream).await.map(|stream| Stream::Tls(Box::new(stream)))
+        self.handshake(host, stream).await.map(|stream| Wire::Tls(Box::new(stream)))
     }
 
     async fn reachable(
@@ -196,7 +205,7 @@ impl Dialer {
             let answer = if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() };
             return Ok(answer.into_iter().map(|ip| SocketAddr::new(ip, port)).collect());
         }
-        let permit = self.lookups.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let permit = self.means.lookups.clone().acquire_owned().await.expect("the semaphore is never closed");
         let name = name.to_owned();
         // The system's resolver cannot be interrupted, so the permit stays with the thread and not with who waits.
         let lookup = tokio::task::spawn_blocking(move || {
@@ -284,13 +293,22 @@ impl tower_service::Service<Uri> for Connector {
                 Host::Ipv4(address) => Host::Ipv4(*address),
                 Host::Ipv6(address) => Host::Ipv6(*address),
             };
-            dialer.connect(&to, host, port, access).await.map(TokioIo::new)
+            // Waits where the tenant has its share. The request that wants it has a time of its own.
+            let place = dialer.shared.connections.take(&dialer.means.tenant).await;
+            let wire = dialer.connect(&to, host, port, access).await?;
+            Ok(TokioIo::new(Stream { wire, _place: place }))
         })
     }
 }
 
-/// A connection, with TLS or without.
-pub(super) enum Stream {
+/// A connection, and its place among those of the host.
+pub(super) struct Stream {
+    wire: Wire,
+    _place: Place<TenantId>,
+}
+
+/// With TLS or without.
+enum Wire {
     Plain(TcpStream),
     /// With the operator's proxy, which is told the whole address.
     Proxy(TcpStream),
@@ -299,11 +317,11 @@ pub(super) enum Stream {
 
 impl Connection for Stream {
     fn connected(&self) -> Connected {
-        match self {
-            Self::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+        match &self.wire {
+            Wire::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
                 Connected::new().negotiated_h2()
             }
-            Self::Proxy(_) => Connected::new().proxy(true),
+            Wire::Proxy(_) => Connected::new().proxy(true),
             _ => Connected::new(),
         }
     }
@@ -311,32 +329,32 @@ impl Connection for Stream {
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) | Self::Proxy(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        match &mut self.get_mut().wire {
+            Wire::Plain(stream) | Wire::Proxy(stream) => Pin::new(stream).poll_read(cx, buf),
+            Wire::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) | Self::Proxy(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        match &mut self.get_mut().wire {
+            Wire::Plain(stream) | Wire::Proxy(stream) => Pin::new(stream).poll_write(cx, buf),
+            Wire::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) | Self::Proxy(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        match &mut self.get_mut().wire {
+            Wire::Plain(stream) | Wire::Proxy(stream) => Pin::new(stream).poll_flush(cx),
+            Wire::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) | Self::Proxy(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        match &mut self.get_mut().wire {
+            Wire::Plain(stream) | Wire::Proxy(stream) => Pin::new(stream).poll_shutdown(cx),
+            Wire::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 
@@ -345,16 +363,16 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) | Self::Proxy(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        match &mut self.get_mut().wire {
+            Wire::Plain(stream) | Wire::Proxy(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Wire::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) | Self::Proxy(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
+        match &self.wire {
+            Wire::Plain(stream) | Wire::Proxy(stream) => stream.is_write_vectored(),
+            Wire::Tls(stream) => stream.is_write_vectored(),
         }
     }
 }

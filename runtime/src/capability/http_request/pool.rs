@@ -11,23 +11,27 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::sync::Semaphore;
 
 use super::body::OutgoingBody;
-use super::connect::{ConnectError, Connector, Dialer};
+use super::connect::{ConnectError, Connector, Dialer, Means};
 use super::policy::{Access, Denial, Policy};
 use super::proxy::Proxy;
 use super::tls::{Roots, Trusted};
 use crate::capability::vault::{Connection, Identity};
 use crate::config::{AllowRule, Limits, ProxyConfig};
+use crate::descriptors;
+use crate::id::TenantId;
+use crate::shares::Shares;
 
 /// What all tenants of a host have in common.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Shared {
     pub(super) limits: Limits,
     pub(super) listeners: Vec<SocketAddr>,
     pub(super) roots: Roots,
     pub(super) proxy: Option<Proxy>,
+    /// Connections that may be open at the same time.
+    pub(super) connections: Shares<TenantId>,
     #[cfg(test)]
     pub(super) names: super::connect::Names,
 }
@@ -40,6 +44,20 @@ impl Shared {
     }
 }
 
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            listeners: vec![],
+            roots: Roots::default(),
+            proxy: None,
+            connections: Shares::new(descriptors::connections_out()),
+            #[cfg(test)]
+            names: super::connect::Names::default(),
+        }
+    }
+}
+
 /// The rules as they are at one time, and the connections that were judged by them.
 pub(super) struct Generation {
     /// Connections of nobody in particular.
@@ -47,7 +65,7 @@ pub(super) struct Generation {
     /// Connections of clients that are known by a certificate, by the name of the tenant's connection.
     known: Mutex<HashMap<String, IdentityLane>>,
     shared: Arc<Shared>,
-    lookups: Arc<Semaphore>,
+    means: Means,
     trusted: Trusted,
 }
 
@@ -66,13 +84,13 @@ impl Generation {
     pub(super) fn new(
         rules: &[AllowRule],
         shared: &Arc<Shared>,
-        lookups: &Arc<Semaphore>,
+        means: &Means,
         trusted: &Trusted,
     ) -> Arc<Self> {
         let policy = Arc::new(Policy::new(rules, &shared.listeners));
-        let dialer = Dialer::new(policy, shared.clone(), lookups.clone(), (None, trusted.clone()));
-        let (shared, lookups, trusted) = (shared.clone(), lookups.clone(), trusted.clone());
-        Arc::new(Self { anonymous: Lane::new(dialer), known: Mutex::default(), shared, lookups, trusted })
+        let dialer = Dialer::new(policy, shared.clone(), means.clone(), (None, trusted.clone()));
+        let (shared, means, trusted) = (shared.clone(), means.clone(), trusted.clone());
+        Arc::new(Self { anonymous: Lane::new(dialer), known: Mutex::default(), shared, means, trusted })
     }
 
     /// The rules.
@@ -95,7 +113,7 @@ impl Generation {
         }
         let (policy, shared) = (self.anonymous.dialer.policy.clone(), self.shared.clone());
         let trust = (Some(identity.clone()), self.trusted.clone());
-        let lane = Lane::new(Dialer::new(policy, shared, self.lookups.clone(), trust));
+        let lane = Lane::new(Dialer::new(policy, shared, self.means.clone(), trust));
         known.insert(name.clone(), (identity.clone(), lane.clone()));
         lane
     }

@@ -1,70 +1,91 @@
 //! Places that nobody can take all of.
 //!
-//! A host has so many places for calls, and so many for evaluations. A tenant takes a place as long as it has fewer than are
-//! free for everyone. One that takes all it can get has half of them, two have a third each, and a place is left for the
-//! next. That is the dynamic threshold of shared-memory switches (Choudhury and Hahne, 1998): it needs no setting.
+//! A host has so many places for calls, for evaluations and for connections. Whoever wants a place has it as long as they have
+//! fewer than are free for everyone. One that takes all it can get has half of them, two have a third each, and a place is
+//! left for the next. That is the dynamic threshold of shared-memory switches (Choudhury and Hahne, 1998): it needs no setting.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use crate::id::TenantId;
+/// Who takes places: tenants, addresses.
+pub(crate) trait Taker: Clone + Eq + Hash {}
+
+impl<T: Clone + Eq + Hash> Taker for T {}
 
 /// Places, and who has them. A clone is the same places.
-#[derive(Clone)]
-pub(super) struct Shares(Arc<Mutex<State>>);
+#[derive(Clone, Debug)]
+pub(crate) struct Shares<T: Taker>(Arc<Mutex<State<T>>>);
 
-struct State {
+#[derive(Debug)]
+struct State<T: Taker> {
     all: u32,
     free: u32,
-    tenants: HashMap<TenantId, Share>,
-    /// Tenants of which somebody waits, in the order in which they are served.
-    waiting: VecDeque<TenantId>,
+    takers: HashMap<T, Share<T>>,
+    /// Those of which somebody waits, in the order in which they are served.
+    waiting: VecDeque<T>,
 }
 
-#[derive(Default)]
-struct Share {
+#[derive(Debug)]
+struct Share<T: Taker> {
     taken: u32,
-    waiting: VecDeque<oneshot::Sender<Place>>,
+    waiting: VecDeque<oneshot::Sender<Place<T>>>,
+}
+
+impl<T: Taker> Default for Share<T> {
+    fn default() -> Self {
+        Self { taken: 0, waiting: VecDeque::new() }
+    }
 }
 
 /// A place that is taken until it is dropped.
-pub(super) struct Place(Option<(Shares, TenantId)>);
+#[derive(Debug)]
+pub(crate) struct Place<T: Taker>(Option<(Shares<T>, T)>);
 
-impl Shares {
-    pub(super) fn new(places: u32) -> Self {
-        let (tenants, waiting) = (HashMap::new(), VecDeque::new());
-        Self(Arc::new(Mutex::new(State { all: places, free: places, tenants, waiting })))
+impl<T: Taker> Shares<T> {
+    pub(crate) fn new(places: u32) -> Self {
+        let (takers, waiting) = (HashMap::new(), VecDeque::new());
+        Self(Arc::new(Mutex::new(State { all: places, free: places, takers, waiting })))
     }
 
-    /// A place, as soon as there is one for this tenant.
-    pub(super) async fn take(&self, tenant: &TenantId) -> Place {
+    /// A place, if there is one for this taker now.
+    pub(crate) fn try_take(&self, taker: &T) -> Option<Place<T>> {
+        let mut state = self.state();
+        state.has_room(taker).then(|| {
+            state.take(taker);
+            self.place(taker)
+        })
+    }
+
+    /// A place, as soon as there is one for this taker.
+    pub(crate) async fn take(&self, taker: &T) -> Place<T> {
         let called = {
             let mut state = self.state();
-            if state.has_room(tenant) {
-                state.take(tenant);
-                return self.place(tenant);
+            if state.has_room(taker) {
+                state.take(taker);
+                return self.place(taker);
             }
-            state.wait(tenant)
+            state.wait(taker)
         };
         called.await.expect("nobody forgets who waits")
     }
 
     /// Whether nobody has a place.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         let state = self.state();
         state.free == state.all
     }
 
-    fn place(&self, tenant: &TenantId) -> Place {
-        Place(Some((self.clone(), tenant.clone())))
+    fn place(&self, taker: &T) -> Place<T> {
+        Place(Some((self.clone(), taker.clone())))
     }
 
-    fn give_back(&self, tenant: &TenantId) {
+    fn give_back(&self, taker: &T) {
         let mut state = self.state();
-        state.put_back(tenant);
-        // As many rounds as there are tenants without a place for anyone: all have their share.
+        state.put_back(taker);
+        // Until each that waits was asked and has no room: all have their share.
         let mut without = 0;
         while without < state.waiting.len() {
             let Some(next) = state.waiting.pop_front() else { return };
@@ -74,7 +95,7 @@ impl Shares {
                 continue;
             }
             without = 0;
-            let share = state.tenants.entry(next.clone()).or_default();
+            let share = state.takers.entry(next.clone()).or_default();
             let Some(called) = share.waiting.pop_front() else { continue };
             if !share.waiting.is_empty() {
                 state.waiting.push_back(next.clone());
@@ -88,50 +109,50 @@ impl Shares {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn has_room(&self, tenant: &TenantId) -> bool {
-        self.tenants.get(tenant).map_or(0, |share| share.taken) < self.free
+impl<T: Taker> State<T> {
+    fn has_room(&self, taker: &T) -> bool {
+        self.takers.get(taker).map_or(0, |share| share.taken) < self.free
     }
 
-    fn take(&mut self, tenant: &TenantId) {
+    fn take(&mut self, taker: &T) {
         self.free -= 1;
-        match self.tenants.get_mut(tenant) {
+        match self.takers.get_mut(taker) {
             Some(share) => share.taken += 1,
-            None => drop(self.tenants.insert(tenant.clone(), Share { taken: 1, waiting: VecDeque::new() })),
+            None => drop(self.takers.insert(taker.clone(), Share { taken: 1, waiting: VecDeque::new() })),
         }
     }
 
-    fn put_back(&mut self, tenant: &TenantId) {
+    fn put_back(&mut self, taker: &T) {
         self.free += 1;
-        let share = self.tenants.get_mut(tenant).expect("who has a place has a share");
+        let share = self.takers.get_mut(taker).expect("who has a place has a share");
         share.taken -= 1;
         if share.taken == 0 && share.waiting.is_empty() {
-            self.tenants.remove(tenant);
+            self.takers.remove(taker);
         }
     }
 
-    fn wait(&mut self, tenant: &TenantId) -> oneshot::Receiver<Place> {
+    fn wait(&mut self, taker: &T) -> oneshot::Receiver<Place<T>> {
         let (call, called) = oneshot::channel();
-        let share = self.tenants.entry(tenant.clone()).or_default();
+        let share = self.takers.entry(taker.clone()).or_default();
         // Those that gave up make no queue.
         share.waiting.retain(|other| !other.is_closed());
         share.waiting.push_back(call);
-        if !self.waiting.contains(tenant) {
-            self.waiting.push_back(tenant.clone());
+        if !self.waiting.contains(taker) {
+            self.waiting.push_back(taker.clone());
         }
         called
     }
 }
 
-impl Drop for Place {
+impl<T: Taker> Drop for Place<T> {
     fn drop(&mut self) {
-        if let Some((shares, tenant)) = self.0.take() {
-            shares.give_back(&tenant);
+        if let Some((shares, taker)) = self.0.take() {
+            shares.give_back(&taker);
         }
     }
 }
@@ -141,13 +162,14 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
+    use crate::id::TenantId;
 
     fn tenant(name: &str) -> TenantId {
         TenantId::from(name)
     }
 
     /// As many places as a tenant can get.
-    fn all_it_can(shares: &Shares, name: &str) -> Vec<Place> {
+    fn all_it_can(shares: &Shares<TenantId>, name: &str) -> Vec<Place<TenantId>> {
         std::iter::from_fn(|| shares.take(&tenant(name)).now_or_never()).collect()
     }
 
@@ -193,6 +215,6 @@ mod tests {
         two.clear();
         two.push(third.now_or_never().expect("two are free, and it has none"));
         drop((one, two));
-        assert!(shares.is_idle() && shares.state().tenants.is_empty());
+        assert!(shares.is_idle() && shares.state().takers.is_empty());
     }
 }
