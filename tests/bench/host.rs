@@ -19,6 +19,13 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// The id of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
 impl Drop for Peer {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -57,6 +64,13 @@ impl Flowcell {
         // Whatever it prints from here on must not fill the pipe.
         std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
         Self { child, folder, durable, volatile }
+    }
+}
+
+impl Flowcell {
+    /// The id of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 }
 

@@ -17,6 +17,8 @@ const BODY: &[u8] =
 pub struct Target {
     pub name: &'static str,
     pub url: String,
+    /// The process that answers.
+    pub process: u32,
 }
 
 /// What one side did: medians over its rounds.
@@ -24,6 +26,8 @@ pub struct Seen {
     pub per_second: f64,
     pub p50_ms: f64,
     pub p99_ms: f64,
+    /// What the process that answers spends of the processor for each request, kernel included, in µs.
+    pub cpu_us: f64,
 }
 
 /// The targets in turn, A B C A B C …, after one round each that is not counted: a drift of the machine meets them all.
@@ -36,7 +40,7 @@ pub async fn in_turn<const N: usize>(
     let mut seen: [Vec<Seen>; N] = std::array::from_fn(|_| vec![]);
     for counted in 0..=rounds {
         for (target, rounds) in targets.iter().zip(&mut seen) {
-            let one = one_round(&target.url, connections, round).await;
+            let one = one_round(target, connections, round).await;
             if counted > 0 {
                 rounds.push(one);
             }
@@ -46,11 +50,13 @@ pub async fn in_turn<const N: usize>(
         per_second: median(rounds.iter().map(|round| round.per_second)),
         p50_ms: median(rounds.iter().map(|round| round.p50_ms)),
         p99_ms: median(rounds.iter().map(|round| round.p99_ms)),
+        cpu_us: median(rounds.iter().map(|round| round.cpu_us)),
     })
 }
 
-async fn one_round(url: &str, connections: usize, round: Duration) -> Seen {
-    let uri: Uri = url.parse().expect("a URL");
+async fn one_round(target: &Target, connections: usize, round: Duration) -> Seen {
+    let uri: Uri = target.url.parse().expect("a URL");
+    let before = cpu_us(target.process);
     let end = Instant::now() + round;
     let mut clients = JoinSet::new();
     for _ in 0..connections {
@@ -59,7 +65,25 @@ async fn one_round(url: &str, connections: usize, round: Duration) -> Seen {
     let mut times: Vec<f64> = clients.join_all().await.into_iter().flatten().collect();
     times.sort_by(f64::total_cmp);
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
-    Seen { per_second: times.len() as f64 / round.as_secs_f64(), p50_ms: at(0.5), p99_ms: at(0.99) }
+    Seen {
+        per_second: times.len() as f64 / round.as_secs_f64(),
+        p50_ms: at(0.5),
+        p99_ms: at(0.99),
+        cpu_us: (cpu_us(target.process) - before) / times.len() as f64,
+    }
+}
+
+/// What a process has spent of the processor so far, in µs; not a number where the kernel does not tell.
+fn cpu_us(process: u32) -> f64 {
+    const US_IN_TICK: f64 = 10_000.0;
+    let spent = || {
+        let text = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        // The second field is a name in parentheses, which may hold anything.
+        let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+        let ticks = |at: usize| fields.get(at)?.parse::<f64>().ok();
+        Some((ticks(11)? + ticks(12)?) * US_IN_TICK)
+    };
+    spent().unwrap_or(f64::NAN)
 }
 
 /// The milliseconds of each request.

@@ -8,11 +8,12 @@
 //! | C | one call of a fresh sandbox | the same guest in an instance that is kept |
 //! | D | durable runs of one step that calls nobody | SQLite, given the same bytes in as many rows and transactions |
 //! | E | a million suspended runs: memory, and ten thousand due at once | a host without any |
+//! | G | the 99th percentile of nine tenants while a tenth spins | the same nine alone |
 //!
 //! Load generator, proxy or host, and upstream are processes of their own, for both sides alike, and all of them run
 //! under `SCHED_BATCH` where there is a `chrt`: on few cores a peer that is woken would otherwise push the measured
 //! process from its core in the middle of a request, which peers on machines of their own do not. `--quick` takes a
-//! second per round instead of four; `--waiting` is case E alone; `--record` writes recorded.json; without it a ratio that fell by more than a
+//! second per round instead of four; `--waiting` is case E alone, `--tenants` case G; `--record` writes recorded.json; without it a ratio that fell by more than a
 //! third below the recorded one ends the run with exit code 1.
 
 #![allow(clippy::print_stdout, reason = "printing is what a benchmark is for")]
@@ -22,6 +23,7 @@ mod load;
 mod peers;
 mod record;
 mod runs;
+mod tenants;
 mod waiting;
 
 use std::process::ExitCode;
@@ -79,6 +81,17 @@ fn run_in_batch(_: &[String]) -> std::io::Error {
 
 async fn measure(arguments: &[String]) -> ExitCode {
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    if has("--tenants") {
+        let round = if has("--quick") { 4 } else { 16 };
+        let seen = tenants::measure(Duration::from_secs(round)).await;
+        println!(
+            "p99 {:.2} ms alone, {:.2} ms while a tenth spins: {:.2}",
+            seen.alone_ms,
+            seen.beside_ms,
+            seen.beside_ms / seen.alone_ms
+        );
+        return ExitCode::SUCCESS;
+    }
     if has("--waiting") {
         waiting::measure(if has("--quick") { 100_000 } else { 1_000_000 }).print();
         return ExitCode::SUCCESS;
@@ -89,9 +102,13 @@ async fn measure(arguments: &[String]) -> ExitCode {
     let proxy = host::Peer::spawn(&["proxy", &upstream.address.to_string()]);
     let flowcell = host::Flowcell::spawn(upstream.address);
     let targets = [
-        load::Target { name: "bare hyper proxy", url: format!("http://{}/", proxy.address) },
-        load::Target { name: "A: durable", url: flowcell.durable.clone() },
-        load::Target { name: "B: in memory", url: flowcell.volatile.clone() },
+        load::Target {
+            name: "bare hyper proxy",
+            url: format!("http://{}/", proxy.address),
+            process: proxy.id(),
+        },
+        load::Target { name: "A: durable", url: flowcell.durable.clone(), process: flowcell.id() },
+        load::Target { name: "B: in memory", url: flowcell.volatile.clone(), process: flowcell.id() },
     ];
     let mut record = record::Record::default();
     for connections in [1, 64] {
@@ -99,13 +116,14 @@ async fn measure(arguments: &[String]) -> ExitCode {
         println!("\n{connections} connection(s), POST of 90 bytes, {ROUNDS} rounds of {round:?} each");
         for (target, seen) in targets.iter().zip([&bare, &durable, &volatile]) {
             println!(
-                "  {:<18} {:>8.0}/s   p50 {:>7.3} ms   p99 {:>7.3} ms",
-                target.name, seen.per_second, seen.p50_ms, seen.p99_ms
+                "  {:<18} {:>8.0}/s   p50 {:>7.3} ms   p99 {:>7.3} ms   {:>5.0} µs of CPU a request",
+                target.name, seen.per_second, seen.p50_ms, seen.p99_ms, seen.cpu_us
             );
         }
         if connections == 64 {
             record.a = durable.per_second / bare.per_second;
             record.b = volatile.per_second / bare.per_second;
+            (record.a_cpu_us, record.b_cpu_us) = (durable.cpu_us, volatile.cpu_us);
         }
     }
     let (fresh, reused) = host::sandbox_in_child();
@@ -122,6 +140,12 @@ async fn measure(arguments: &[String]) -> ExitCode {
     let waiting = waiting::measure(if has("--quick") { 100_000 } else { 1_000_000 });
     waiting.print();
     (record.e_mib, record.e_wake_s) = (waiting.mib, waiting.wake_s);
+    let tenants = tenants::measure(round * 4).await;
+    println!(
+        "\nnine tenants, 20 requests a second each: p99 {:.2} ms alone, {:.2} ms while a tenth spins",
+        tenants.alone_ms, tenants.beside_ms
+    );
+    record.g = tenants.beside_ms / tenants.alone_ms;
     println!("\nratios");
     println!("  A  {:.2} of the proxy's requests per second (aim 0.50)", record.a);
     println!("  B  {:.2} of the proxy's requests per second (aim 0.60)", record.b);
@@ -131,6 +155,7 @@ async fn measure(arguments: &[String]) -> ExitCode {
     );
     println!("  D  {:.2} of SQLite's runs per second (aim 0.40)", record.d);
     println!("  E  {:.1} MiB (aim 50), {:.2} s (aim 2)", record.e_mib, record.e_wake_s);
+    println!("  G  {:.2} times the p99 alone (aim 1.5)", record.g);
     if has("--record") {
         record.write();
         return ExitCode::SUCCESS;

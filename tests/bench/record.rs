@@ -14,6 +14,11 @@ pub struct Record {
     pub a: f64,
     /// Requests per second of case B over the proxy's.
     pub b: f64,
+    /// µs of the host's CPU for a request of case A, and of case B.
+    #[serde(default)]
+    pub a_cpu_us: f64,
+    #[serde(default)]
+    pub b_cpu_us: f64,
     /// A fresh sandbox's call over a kept instance's.
     pub c: f64,
     pub c_fresh_over_reused_us: f64,
@@ -26,6 +31,9 @@ pub struct Record {
     /// Seconds until ten thousand of them that were due at once have ended.
     #[serde(default)]
     pub e_wake_s: f64,
+    /// The 99th percentile of nine tenants beside one that spins, over theirs alone.
+    #[serde(default)]
+    pub g: f64,
 }
 
 impl Record {
