@@ -4,6 +4,7 @@
 //! first, the state is made anew from the log, and the host takes its own event again on top of it. What the entries ask
 //! for is done by one host alone, the owner of the run.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -30,6 +31,8 @@ pub(super) struct Ledger {
     committed: u64,
     /// Events that were taken and are not in the journal yet.
     uncommitted: Vec<Entry>,
+    /// Which question each answer among them is to, by the number of its entry.
+    answered: HashMap<u64, Effect>,
     /// Timers that fired and are still rows.
     fired: Vec<TimerId>,
     /// What the run has asked for so far may have been begun by a host that is gone.
@@ -93,6 +96,7 @@ impl Ledger {
             state,
             committed,
             uncommitted: vec![],
+            answered: HashMap::new(),
             fired: vec![],
             inherited: committed > 0,
             refused: None,
@@ -298,7 +302,7 @@ impl Ledger {
                 has_rested |= !self.state.has_work();
             }
         }
-        let own = std::mem::take(&mut self.uncommitted);
+        let (own, answered) = (std::mem::take(&mut self.uncommitted), std::mem::take(&mut self.answered));
         let new = entries.get(known as usize..).unwrap_or_default();
         // The store had them when it said that it had failed.
         let has_own = !own.is_empty() && new.starts_with(&own);
@@ -311,17 +315,20 @@ impl Ledger {
             return Ok(asked);
         }
         let at = self.runs.lifecycle.clock.now();
-        for event in own.iter().filter_map(|entry| entries::parse(entry).ok()) {
-            if self.still_fits(&event) {
+        for entry in &own {
+            let Ok(event) = entries::parse(entry) else { continue };
+            if self.still_fits(&event, answered.get(&entry.seq)) {
                 asked.by_own.extend(self.advance(at, event));
             }
         }
         Ok(asked)
     }
 
-    /// What another host was quicker with is not taken again.
-    fn still_fits(&mut self, event: &Event) -> bool {
+    /// What another host was quicker with is not taken again. `answered`: the question that an answer is to.
+    fn still_fits(&mut self, event: &Event, answered: Option<&Effect>) -> bool {
         match event {
+            // Questions are numbered as they are asked: what another host has appended may have asked one of this number.
+            Event::Evaluated { id, .. } => self.state.question(*id).as_ref() == answered,
             Event::Fired { timer: fired } => {
                 let armed = |effect: &Effect| matches!(effect, Effect::Timer { timer, .. } if timer == fired);
                 self.state.outstanding().iter().any(armed)
@@ -349,6 +356,11 @@ impl Ledger {
         let body = serde_json::to_string(&event).expect("events are made of JSON values");
         self.held.add(json::weight(body.as_bytes()) as u64);
         let seq = self.committed + self.uncommitted.len() as u64;
+        if let Event::Evaluated { id, .. } = event
+            && let Some(question) = self.state.question(id)
+        {
+            self.answered.insert(seq, question);
+        }
         self.uncommitted.push(Entry { seq, at, body });
         self.state.advance(at, event)
     }
@@ -356,6 +368,7 @@ impl Ledger {
     fn is_committed(&mut self) {
         self.committed += self.uncommitted.len() as u64;
         self.uncommitted.clear();
+        self.answered.clear();
     }
 
     /// The entries, the timers, the new status; and the head of the run after them.

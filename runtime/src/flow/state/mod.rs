@@ -222,6 +222,12 @@ impl RunState {
         evaluations.chain(calls).chain(undoing).chain(timers).collect()
     }
 
+    /// The question of that number, while it has no answer.
+    pub(crate) fn question(&self, id: EvaluationId) -> Option<Effect> {
+        let asking = self.branches.iter().find(|branch| branch.asks(id))?;
+        asking.pending.as_ref().map(GuestQuestion::effect)
+    }
+
     /// Whether a call of another step is begun and has not ended.
     pub(crate) fn is_busy_beside(&self, step: StepId) -> bool {
         let begun = |leaf: &Frame| matches!(&leaf.body, Body::Call(call) if call.attempt > 0);
