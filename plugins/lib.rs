@@ -26,7 +26,7 @@ impl std::fmt::Debug for Bundled {
 ///
 /// ```
 /// let names: Vec<_> = flowcell_plugins::bundled().iter().map(|plugin| plugin.name).collect();
-/// assert_eq!(names, ["http-request", "http-webhook", "webhook", "jq"]);
+/// assert_eq!(names, ["curl", "http-request", "http-webhook", "webhook", "jq"]);
 /// ```
 pub fn bundled() -> &'static [Bundled] {
     const BUNDLED: &[Bundled] = include!(concat!(env!("OUT_DIR"), "/bundle.rs"));

@@ -22,8 +22,6 @@ use crate::problem::Problem;
 pub trait Action {
     /// The name by which flows call it.
     const NAME: &'static str;
-    /// The formats of the texts that it makes steps of; see [`Importing`](crate::Importing).
-    const IMPORTS: &'static [&'static str] = &[];
 
     /// What the descriptor says of it.
     fn describe() -> ActionDescriptor;

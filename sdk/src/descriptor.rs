@@ -7,7 +7,7 @@ use schemars::generate::SchemaSettings;
 use serde::Serialize;
 use serde_json::Value;
 
-/// A plugin, its actions and its triggers.
+/// A plugin, its actions, its triggers and its imports.
 #[derive(Debug, Serialize)]
 pub struct Descriptor {
     /// The name by which flows refer to it.
@@ -26,6 +26,9 @@ pub struct Descriptor {
     pub actions: Vec<ActionDescriptor>,
     /// What trigger documents may use.
     pub triggers: Vec<TriggerDescriptor>,
+    /// The formats of the texts that it makes steps of.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub imports: &'static [&'static str],
 }
 
 /// An action.
@@ -47,9 +50,6 @@ pub struct ActionDescriptor {
     pub wants: Vec<Want>,
     /// Inputs as they may be written.
     pub examples: Vec<Value>,
-    /// The formats of the texts that it makes steps of.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub imports: &'static [&'static str],
 }
 
 /// A trigger.

@@ -77,8 +77,8 @@ impl<P: Exports> checks::Guest for Exported<P> {
 }
 
 impl<P: Exports> importing::Guest for Exported<P> {
-    fn from_text(name: String, format: String, text: String) -> Result<String, String> {
-        P::import(&name, &format, &text, &mut context())
+    fn from_text(format: String, text: String) -> Result<String, String> {
+        P::import(&format, &text, &mut context())
     }
 }
 

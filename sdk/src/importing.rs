@@ -1,4 +1,4 @@
-//! What people have already, as parts of a flow: a text as a step (`imports(format = function)` of `#[action]`), a sample of
+//! What people have already, as parts of a flow: a text as a step (`imports: [format = function]` of `plugin!`), a sample of
 //! a request as variables (`sample = function` of `#[trigger]`). The interfaces are wit/importing.wit and wit/sampling.wit.
 
 use std::collections::BTreeMap;
@@ -6,19 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::action::Action;
 use crate::context::Context;
 use crate::trigger::Trigger;
-
-/// An action that makes steps of texts, as `imports(format = function)` makes it.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` imports nothing",
-    label = "its attribute names no function for a format: `#[flowcell_sdk::action(imports(curl = from_curl))]`"
-)]
-pub trait Importing: Action {
-    /// A step, JSON text. The error is a sentence for whoever has the text.
-    fn from_text(format: &str, text: &str, ctx: &mut Context) -> Result<String, String>;
-}
 
 /// A trigger that reads samples, as `sample = function` makes it.
 #[diagnostic::on_unimplemented(
@@ -37,25 +26,16 @@ pub trait Sampling: Trigger {
 /// use flowcell_sdk::testing::MockHost;
 /// use flowcell_sdk::Import;
 ///
-/// #[derive(Deserialize, JsonSchema)]
-/// struct Input { city: String }
-///
-/// /// Temperature.
-/// #[flowcell_sdk::action(imports(postcard = from_postcard))]
-/// fn temperature(input: Input, _ctx: &mut Context) -> Result<u32, Problem> {
-///     Ok(input.city.len() as u32)
-/// }
-///
 /// fn from_postcard(text: &str, _ctx: &mut Context) -> Result<Import, String> {
 ///     let city = text.strip_prefix("Greetings from ").ok_or("it does not say where it is from")?;
 ///     let step = json!({ "read": { "call": "weather.temperature:1.0.0@default", "with": { "city": city } } });
 ///     Ok(Import { step, warnings: vec![] })
 /// }
 ///
-/// flowcell_sdk::plugin! { actions: [temperature], importing: [temperature] }
+/// flowcell_sdk::plugin! { imports: [postcard = from_postcard] }
 ///
 /// # fn main() {
-/// let import = |text: &str| MockHost::new().import::<Plugin>("temperature", "postcard", text);
+/// let import = |text: &str| MockHost::new().import::<Plugin>("postcard", text);
 /// assert_eq!(import("Greetings from Delft").unwrap()["step"]["read"]["with"]["city"], "Delft");
 /// assert_eq!(import("Dear all"), Err("it does not say where it is from".to_owned()));
 /// # }
@@ -104,6 +84,27 @@ pub struct Sample {
     pub body: Option<Value>,
 }
 
+/// What makes a step of a text.
+type Importer = fn(&str, &mut Context) -> Result<Import, String>;
+
+/// Has the text read by the function of its format.
+#[doc(hidden)]
+#[cold]
+pub fn import(
+    format: &str,
+    (text, ctx): (&str, &mut Context),
+    importers: &[(&str, Importer)],
+) -> Result<String, String> {
+    if let Some((_, importer)) = importers.iter().find(|(known, _)| *known == format) {
+        return to_text(importer(text, ctx));
+    }
+    let known = match importers {
+        [] => "none".to_owned(),
+        importers => importers.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(", "),
+    };
+    Err(format!("`{format}` is no format that can be imported; known here: {known}"))
+}
+
 /// What an author's function gave, as it crosses the border.
 #[doc(hidden)]
 pub fn to_text(result: Result<impl Serialize, String>) -> Result<String, String> {
@@ -116,11 +117,4 @@ pub fn sample<'g, T: Deserialize<'g>>(given: &'g str) -> Result<T, String> {
     serde_json::from_str(given).map_err(|error| {
         format!("a sample is {{\"url\", \"headers\", \"body\"}}, each where there is one: {error}")
     })
-}
-
-/// The answer to a format that an action does not read.
-#[doc(hidden)]
-#[cold]
-pub fn unknown_format(format: &str, known: &[&str]) -> String {
-    format!("`{format}` is no format that can be imported; known here: {}", known.join(", "))
 }

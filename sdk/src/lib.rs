@@ -79,7 +79,7 @@ pub use context::{Context, Level};
 pub use descriptor::{ActionDescriptor, Descriptor, TriggerDescriptor, Want};
 pub use expression::Expression;
 pub use http::HttpError;
-pub use importing::{Import, Importing, Sample, Sampling};
+pub use importing::{Import, Sample, Sampling};
 pub use json_schema::JsonSchemaDocument;
 pub use plugin::Exports;
 pub use problem::Problem;
@@ -114,7 +114,7 @@ pub mod __private {
     pub use crate::descriptor::{
         ActionDescriptor, Descriptor, TriggerDescriptor, Want, example, plugin_name, schema_in, schema_out,
     };
-    pub use crate::importing::{sample, to_text, unknown_format};
+    pub use crate::importing::{import, sample, to_text};
     pub use crate::input::{parse, state};
     pub use crate::plugin::{check, unknown};
     use crate::{Context, Inbound, Problem, Verdict};

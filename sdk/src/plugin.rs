@@ -15,7 +15,7 @@ pub trait Exports {
     /// What is to be said about what was written, JSON text as wit/checks.wit has it.
     fn check(name: &str, written: &str, ctx: &mut Context) -> Vec<Finding>;
     /// A step out of a text, JSON text. The error is a sentence for whoever has the text.
-    fn import(name: &str, format: &str, text: &str, ctx: &mut Context) -> Result<String, String>;
+    fn import(format: &str, text: &str, ctx: &mut Context) -> Result<String, String>;
     /// What a trigger could take out of a request like this one, JSON text both. The error as above.
     fn sample(name: &str, given: &str, ctx: &mut Context) -> Result<String, String>;
 

@@ -2,7 +2,7 @@
 
 use flowcell_sdk::prelude::*;
 use flowcell_sdk::testing::{MockHost, answer, request};
-use flowcell_sdk::{Exports, Outcome};
+use flowcell_sdk::{Exports, Import, Outcome};
 
 #[derive(Serialize, Deserialize)]
 struct Subscription {
@@ -88,8 +88,15 @@ fn has_expressions(draft: &Draft, _: &mut Context) -> Vec<Finding> {
     draft.expressions("").map(|one| Finding::warning(&*one.at, format!("`{}` decides", one.text))).collect()
 }
 
+fn from_plain_text(text: &str, _: &mut Context) -> Result<Import, String> {
+    let number: u32 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
+    let step = json!({ "double": { "call": "sample.double-it:1.0.0@default", "with": number } });
+    Ok(Import { step, warnings: vec![] })
+}
+
 flowcell_sdk::plugin! {
-    actions: [await_callback, double_it, limits], triggers: [changes, limited], name: "sample", title: "Sample",
+    actions: [await_callback, double_it, limits], triggers: [changes, limited], imports: [plain_text = from_plain_text],
+    name: "sample", title: "Sample",
 }
 
 #[test]
@@ -175,6 +182,15 @@ fn an_action_and_a_trigger_of_one_name_are_checked_each_by_its_own() {
 }
 
 #[test]
+fn a_text_is_read_by_the_function_of_its_format() {
+    let import = |format, text| MockHost::new().import::<Plugin>(format, text);
+    assert_eq!(import("plain-text", "2").unwrap()["step"]["double"]["with"], 2);
+    assert_eq!(import("plain-text", "two"), Err("`two` is no number".to_owned()));
+    let unknown = "`curl` is no format that can be imported; known here: plain-text";
+    assert_eq!(import("curl", "2"), Err(unknown.to_owned()));
+}
+
+#[test]
 fn documentation_and_keys_become_the_descriptor() {
     let descriptor: Value = serde_json::from_str(&Plugin::describe()).unwrap();
     let action = &descriptor["actions"][0];
@@ -186,6 +202,7 @@ fn documentation_and_keys_become_the_descriptor() {
     assert_eq!((&action["idempotent"], &action["examples"]), (&json!(true), &json!([2])));
     assert_eq!((&descriptor["name"], &descriptor["licence"]), (&json!("sample"), &json!("Apache-2.0")));
     assert_eq!(descriptor["triggers"][0]["event"]["type"], "integer");
+    assert_eq!(descriptor["imports"], json!(["plain-text"]));
 }
 
 #[test]

@@ -117,6 +117,9 @@ async fn expressions_that_do_not_parse_are_refused() {
 async fn unknown_plugins_and_versions_are_refused() {
     refused(&[
         (flow("NAME", "- one: { call: nowhere:1.0.0@default }"), &["nowhere"]),
+        // What no document can use is not proposed.
+        (flow("NAME", "- one: { call: curls:1.0.0@default }"), &["installed are http-request:1.0.0"]),
+        (flow("NAME", "- one: { call: curl:1.0.0@default }"), &["plugin `curl` has no actions"]),
         (
             flow("NAME", "- one: { call: http-request:1.0.0@default, with: { urll: 'http://a.example' } }"),
             &["there is no `urll`: did you mean `url`?"],

@@ -114,7 +114,7 @@ async fn a_trigger_is_put_disabled_enabled_and_deleted_under_one_address() {
 async fn plugins_are_listed_with_what_they_take() {
     let server = serve(&[&echo()]).await;
     let list = server.get("/api/v1/plugins").await.is(200).json();
-    for name in ["http-request", "webhook"] {
+    for name in ["http-request", "webhook", "curl"] {
         let plugin =
             list["items"].as_array().and_then(|items| items.iter().find(|item| item["name"] == name));
         let plugin = plugin.unwrap_or_else(|| panic!("no {name}: {list}"));

@@ -10,7 +10,7 @@ use flowcell::{Clock, Config, Data, Options, PluginView, Runtime, TenantId};
 use serde_json::Value;
 
 /// The plugins in the order in which people look for them.
-const PLUGINS: [&str; 3] = ["http-request", "webhook", "http-webhook"];
+const PLUGINS: [&str; 4] = ["http-request", "webhook", "http-webhook", "curl"];
 
 #[tokio::test]
 async fn the_reference_says_what_the_descriptors_say() {
@@ -61,6 +61,10 @@ fn reference(plugins: &[PluginView]) -> String {
             for item in plugin.descriptor[list].as_array().into_iter().flatten() {
                 write_item(&mut text, kind, item, schemas);
             }
+        }
+        let formats = plugin.descriptor["imports"].as_array().into_iter().flatten();
+        for format in formats.filter_map(Value::as_str) {
+            let _ = write!(text, "\n### Import `{format}`\n\nMakes a step of a text in this format.\n");
         }
     }
     text

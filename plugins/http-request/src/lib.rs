@@ -1,9 +1,8 @@
 //! HTTP requests as steps of a flow: the action `http-request`, and `http`, which the language's `call: http` uses.
 //!
 //! Both read what the flow wrote, make a request of it, and make a value of the answer, with what `plugins/http` has for
-//! that. [`curl`] makes a step of a command line. Policy, redirects, time and decompression are the host's.
+//! that. Policy, redirects, time and decompression are the host's.
 
-mod curl;
 mod dsl;
 
 use flowcell_plugin_http::answer::Output;
@@ -25,7 +24,6 @@ use flowcell_sdk::problem::kind::VALIDATION;
     name = "http-request",
     resume = asked_again,
     check = check,
-    imports(curl = curl::step),
     wants(http = "the hosts that the flow names: sends the flow's requests"),
     example = r#"{"url": "https://api.example.com/orders", "method": "POST", "body": {"id": 7}}"#
 )]
@@ -110,7 +108,6 @@ use dsl::http;
 
 flowcell_sdk::plugin! {
     actions: [http_request, http],
-    importing: [http_request],
     title: "HTTP request",
     summary: "Requests to HTTP servers, under the tenant's policy.",
 }

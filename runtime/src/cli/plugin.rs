@@ -151,6 +151,8 @@ fn described(plugin: &PluginView) -> String {
             lines.extend(fields(item));
         }
     }
+    let formats = plugin.descriptor["imports"].as_array().into_iter().flatten();
+    lines.extend(formats.filter_map(Value::as_str).map(|format| format!("import {format}")));
     lines.push(asked_for(&plugin.descriptor));
     let lines: Vec<_> = lines.iter().map(|line| terminal::harmless(line).trim_end().to_owned()).collect();
     lines.join("\n")
@@ -217,12 +219,12 @@ mod tests {
                 "name": "temperature", "title": "Current temperature",
                 "input": { "required": ["city"], "properties": { "city": { "description": "Which\none" }, "unit": {} } },
                 "wants": [{ "http": "api.example.com", "reason": "reads the weather" }],
-            }] }),
+            }], "imports": ["postcard"] }),
         };
         assert_eq!(
             described(&plugin),
             "weather:1.0.0  Weather\ndigest abc\n  Asks a public service.\naction temperature  Current temperature\n  \
-             * city  Which\n    unit\nwants http api.example.com, reason reads the weather"
+             * city  Which\n    unit\nimport postcard\nwants http api.example.com, reason reads the weather"
         );
     }
 }

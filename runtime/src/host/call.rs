@@ -23,7 +23,7 @@ use crate::problem::Problem;
 /// A call in the making.
 pub(crate) struct Call<'c> {
     pub plugin: &'c Plugin,
-    /// Which of the plugin's actions or triggers.
+    /// Which of the plugin's actions or triggers; empty where the plugin as a whole is meant.
     pub name: &'c str,
     pub reach: Reach,
     pub limits: CallLimits,
@@ -127,8 +127,8 @@ impl Host {
         format: &str,
         text: &str,
     ) -> Result<Called<Result<String, String>>, HostError> {
-        let (name, export) = (call.name, call.plugin.exports.import()?);
-        self.call(call, export, (name, format, text)).await
+        let export = call.plugin.exports.import()?;
+        self.call(call, export, (format, text)).await
     }
 
     /// Variables out of a sample of a request, JSON text both; see wit/sampling.wit.

@@ -30,6 +30,8 @@ pub(crate) struct Descriptor {
     pub actions: Vec<ActionDescriptor>,
     /// What it can start runs with.
     pub triggers: Vec<TriggerDescriptor>,
+    /// The formats of the texts that it makes steps of.
+    pub imports: Vec<String>,
     /// As the plugin wrote it.
     pub raw: Value,
 }
@@ -62,9 +64,6 @@ pub(crate) struct ActionDescriptor {
     /// Whether a repeat does no harm.
     #[serde(default)]
     pub idempotent: bool,
-    /// The formats of the texts that it makes steps of.
-    #[serde(default)]
-    pub imports: Vec<String>,
 }
 
 /// One trigger.
@@ -112,6 +111,8 @@ struct Written {
     actions: Vec<ActionDescriptor>,
     #[serde(default)]
     triggers: Vec<TriggerDescriptor>,
+    #[serde(default)]
+    imports: Vec<String>,
 }
 
 fn anything() -> Value {
@@ -139,6 +140,7 @@ impl Descriptor {
             summary: written.summary,
             actions: written.actions,
             triggers: written.triggers,
+            imports: written.imports,
             raw,
         })
     }

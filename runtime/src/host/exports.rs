@@ -122,7 +122,7 @@ impl Exports {
             compare::<(&str, &str), Vec<Remark>>(instance, store, export, "check")?;
         }
         if let Some(export) = &self.import {
-            compare::<(&str, &str, &str), Result<String, String>>(instance, store, export, "from-text")?;
+            compare::<(&str, &str), Result<String, String>>(instance, store, export, "from-text")?;
         }
         if let Some(export) = &self.sample {
             compare::<(&str, &str), Result<String, String>>(instance, store, export, "sample")?;

@@ -101,11 +101,12 @@ pub(super) async fn install(
             ))),
             false => Ok(()),
         };
+    let (name, imports) = (&descriptor.name, !descriptor.imports.is_empty());
+    promised(imports, exports.import().is_ok(), name, "imports texts", IMPORTING)?;
     let actions = descriptor.actions.iter().map(|action| {
-        let (name, imports) = (action.name.clone(), action.imports.clone());
-        promised(!imports.is_empty(), exports.import().is_ok(), &name, "imports texts", IMPORTING)?;
+        let name = action.name.clone();
         let input = schema(&action.input, "input", &name)?;
-        Ok(Action { name, imports, input })
+        Ok(Action { name, input })
     });
     let triggers = descriptor.triggers.iter().map(|trigger| {
         let (name, samples) = (trigger.name.clone(), trigger.samples);

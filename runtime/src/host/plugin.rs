@@ -33,8 +33,6 @@ pub(crate) struct Plugin {
 pub(crate) struct Action {
     /// Its name in the plugin.
     pub name: String,
-    /// The formats of the texts that it makes steps of.
-    pub imports: Vec<String>,
     pub(super) input: Schema,
 }
 
@@ -82,9 +80,9 @@ impl Trigger {
 }
 
 impl Plugin {
-    /// The action that makes steps of texts in this format.
-    pub(crate) fn importer(&self, format: &str) -> Option<&Action> {
-        self.actions.iter().find(|action| action.imports.iter().any(|known| known == format))
+    /// Whether it makes steps of texts in this format.
+    pub(crate) fn imports(&self, format: &str) -> bool {
+        self.descriptor.imports.iter().any(|known| known == format)
     }
 
     /// The trigger that reads samples of requests.

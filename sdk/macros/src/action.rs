@@ -5,11 +5,11 @@ use quote::{quote, quote_spanned};
 use syn::Result;
 use syn::spanned::Spanned;
 
-use crate::attribute::{Attribute, Format};
+use crate::attribute::Attribute;
 use crate::documentation::Documentation;
 use crate::signature::{Shape, Signature};
 
-const KEYS: &[&str] = &["name", "idempotent", "wants", "example", "resume", "cancel", "check", "imports"];
+const KEYS: &[&str] = &["name", "idempotent", "wants", "example", "resume", "cancel", "check"];
 const SHAPE: Shape = Shape {
     what: "an action",
     parameters: &["input: Input", "ctx: &mut Context"],
@@ -26,8 +26,6 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
     let (idempotent, wants, examples) = (attribute.idempotent, attribute.wants(), attribute.examples());
     let answer = quote_spanned!(output.span()=> <#output as ::flowcell_sdk::__private::Answer>);
     let (waiting, check) = (waiting(&attribute), check(&attribute));
-    let formats = attribute.imports.iter().map(|format| &format.name);
-    let importing = importing(&attribute, ident);
     Ok(quote! {
         #function
 
@@ -37,7 +35,6 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
 
         impl ::flowcell_sdk::Action for #ident {
             const NAME: &'static str = #name;
-            const IMPORTS: &'static [&'static str] = &[#(#formats),*];
 
             fn describe() -> ::flowcell_sdk::__private::ActionDescriptor {
                 ::flowcell_sdk::__private::ActionDescriptor {
@@ -49,7 +46,6 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
                     idempotent: #idempotent,
                     wants: #wants,
                     examples: #examples,
-                    imports: <Self as ::flowcell_sdk::Action>::IMPORTS,
                 }
             }
 
@@ -65,8 +61,6 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
 
             #check
         }
-
-        #importing
     })
 }
 
@@ -79,33 +73,6 @@ fn check(attribute: &Attribute) -> Option<TokenStream> {
             ctx: &mut ::flowcell_sdk::Context,
         ) -> ::std::vec::Vec<::flowcell_sdk::Finding> {
             #function(draft, ctx)
-        }
-    })
-}
-
-/// The implementation of `Importing` where the attribute names a function for a format.
-fn importing(attribute: &Attribute, ident: &syn::Ident) -> Option<TokenStream> {
-    if attribute.imports.is_empty() {
-        return None;
-    }
-    let arms = attribute.imports.iter().map(|Format { name, function }| {
-        quote_spanned!(function.span()=> #name => ::flowcell_sdk::__private::to_text(#function(text, ctx)),)
-    });
-    Some(quote! {
-        impl ::flowcell_sdk::Importing for #ident {
-            fn from_text(
-                format: &str,
-                text: &str,
-                ctx: &mut ::flowcell_sdk::Context,
-            ) -> ::core::result::Result<::std::string::String, ::std::string::String> {
-                match format {
-                    #(#arms)*
-                    other => ::core::result::Result::Err(::flowcell_sdk::__private::unknown_format(
-                        other,
-                        <Self as ::flowcell_sdk::Action>::IMPORTS,
-                    )),
-                }
-            }
         }
     })
 }

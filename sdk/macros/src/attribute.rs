@@ -19,14 +19,7 @@ pub struct Attribute {
     pub disable: Option<Path>,
     pub event: Option<Type>,
     pub check: Option<Path>,
-    pub imports: Vec<Format>,
     pub sample: Option<Path>,
-}
-
-/// A format of texts, and the function that makes steps of them.
-pub struct Format {
-    pub name: String,
-    pub function: Path,
 }
 
 /// A capability that is asked for.
@@ -74,11 +67,6 @@ impl Attribute {
             "enable" => self.enable = Some(meta.value()?.parse()?),
             "disable" => self.disable = Some(meta.value()?.parse()?),
             "check" => self.check = Some(meta.value()?.parse()?),
-            "imports" => meta.parse_nested_meta(|format| {
-                let name = format.path.require_ident()?.to_string().replace('_', "-");
-                self.imports.push(Format { name, function: format.value()?.parse()? });
-                Ok(())
-            })?,
             "sample" => self.sample = Some(meta.value()?.parse()?),
             _ => self.event = Some(meta.value()?.parse()?),
         }
@@ -89,7 +77,7 @@ impl Attribute {
     pub fn name(&self, function: &syn::Ident) -> String {
         match &self.name {
             Some(name) => name.value(),
-            None => function.to_string().trim_start_matches("r#").replace('_', "-"),
+            None => kebab(function),
         }
     }
 
@@ -121,6 +109,11 @@ impl Want {
             )),
         }
     }
+}
+
+/// A name as flows and descriptors have it.
+pub fn kebab(name: &syn::Ident) -> String {
+    name.to_string().trim_start_matches("r#").replace('_', "-")
 }
 
 fn check_name(name: &LitStr) -> Result<()> {

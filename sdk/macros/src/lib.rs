@@ -27,7 +27,6 @@ use proc_macro::TokenStream;
 /// | `resume = function` | `fn(state: State, wake: Wake, ctx: &mut Context)`, returning what the action returns |
 /// | `cancel = function` | `fn(state: State, reason: &str, ctx: &mut Context) -> Result<(), Problem>` |
 /// | `check = function` | `fn(draft: &Draft, ctx: &mut Context) -> Vec<Finding>`: what no schema says of an input |
-/// | `imports(curl = function)` | `fn(text: &str, ctx: &mut Context) -> Result<Import, String>`: a step out of a text |
 #[proc_macro_attribute]
 pub fn action(attribute: TokenStream, item: TokenStream) -> TokenStream {
     action::expand(attribute.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
@@ -54,13 +53,17 @@ pub fn trigger(attribute: TokenStream, item: TokenStream) -> TokenStream {
     trigger::expand(attribute.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
-/// Makes a component of actions and triggers; once per crate, at its root.
+/// Makes a component of actions, triggers and imports; once per crate, at its root.
 ///
 /// `plugin!(temperature)`, or with everything said:
 /// `plugin! { actions: [temperature], triggers: [storm], name: "weather", title: "Weather", summary: "…" }`.
 /// Without `name` the plugin has the name of its package, without the prefix `flowcell-plugin-`; without `title` it
-/// has the package's description. Version, licence and source are the package's. Actions with `imports(…)` are listed under
-/// `importing` as well, triggers with `sample` under `sampling`.
+/// has the package's description. Version, licence and source are the package's. Triggers with `sample` are listed under
+/// `sampling` as well.
+///
+/// `imports: [post_card = function]` makes steps of texts in the format `post-card`: the function is
+/// `fn(text: &str, ctx: &mut Context) -> Result<Import, String>`. A plugin on the path of requests is better off without:
+/// each of its sandboxes would carry the code. One that only imports is `plugin! { imports: [post_card = function] }`.
 ///
 /// Functions in modules are named by their path, `plugin!(weather::temperature)`: the type beside the function has its
 /// name, so importing it into a module that has a `mod` of that name is a conflict.

@@ -6,15 +6,37 @@ use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Error, Ident, LitStr, Path, Result, Token, bracketed};
 
+use crate::attribute::kebab;
+
 #[derive(Default)]
 struct Plugin {
     actions: Vec<Path>,
     triggers: Vec<Path>,
-    importing: Vec<Path>,
+    imports: Vec<Format>,
     sampling: Vec<Path>,
     name: Option<LitStr>,
     title: Option<LitStr>,
     summary: Option<LitStr>,
+}
+
+/// A format of texts, and the function that makes steps of them.
+struct Format {
+    name: String,
+    function: Path,
+}
+
+impl Parse for Format {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let name: Ident = input.parse()?;
+        if !input.peek(Token![=]) {
+            return Err(Error::new(
+                name.span(),
+                format!("say which function reads this format: `imports: [{name} = my_function]`"),
+            ));
+        }
+        input.parse::<Token![=]>()?;
+        Ok(Self { name: kebab(&name), function: input.parse()? })
+    }
 }
 
 impl Parse for Plugin {
@@ -23,10 +45,10 @@ impl Parse for Plugin {
         if input.peek(Ident) && input.peek2(Token![:]) && !input.peek2(Token![::]) {
             plugin.keys(input)?;
         } else {
-            plugin.actions = paths(input)?;
+            plugin.actions = entries(input)?;
         }
-        match plugin.actions.is_empty() && plugin.triggers.is_empty() {
-            true => Err(input.error("a plugin has an action or a trigger: `plugin!(my_action)`")),
+        match plugin.actions.is_empty() && plugin.triggers.is_empty() && plugin.imports.is_empty() {
+            true => Err(input.error("a plugin has an action, a trigger or an import: `plugin!(my_action)`")),
             false => Ok(plugin),
         }
     }
@@ -40,13 +62,13 @@ impl Plugin {
             match key.to_string().as_str() {
                 "actions" => self.actions = list(input)?,
                 "triggers" => self.triggers = list(input)?,
-                "importing" => self.importing = list(input)?,
+                "imports" => self.imports = list(input)?,
                 "sampling" => self.sampling = list(input)?,
                 "name" => self.name = Some(input.parse()?),
                 "title" => self.title = Some(input.parse()?),
                 "summary" => self.summary = Some(input.parse()?),
                 other => {
-                    let known = "`actions`, `triggers`, `importing`, `sampling`, `name`, `title`, `summary`";
+                    let known = "`actions`, `triggers`, `imports`, `sampling`, `name`, `title`, `summary`";
                     return Err(Error::new(
                         key.span(),
                         format!("`plugin!` has no key `{other}`; it knows {known}"),
@@ -61,14 +83,14 @@ impl Plugin {
     }
 }
 
-fn list(input: ParseStream<'_>) -> Result<Vec<Path>> {
+fn list<T: Parse>(input: ParseStream<'_>) -> Result<Vec<T>> {
     let content;
     bracketed!(content in input);
-    paths(&content)
+    entries(&content)
 }
 
-fn paths(input: ParseStream<'_>) -> Result<Vec<Path>> {
-    Ok(Punctuated::<Path, Token![,]>::parse_terminated(input)?.into_iter().collect())
+fn entries<T: Parse>(input: ParseStream<'_>) -> Result<Vec<T>> {
+    Ok(Punctuated::<T, Token![,]>::parse_terminated(input)?.into_iter().collect())
 }
 
 /// The type `Plugin` with its table, and the exports of the component.
@@ -77,9 +99,7 @@ pub fn expand(input: TokenStream) -> Result<TokenStream> {
     let descriptor = descriptor(&plugin);
     let (actions, triggers) = (&plugin.actions, &plugin.triggers);
     let check = check(&plugin);
-    let import = optional("Importing", &plugin.importing, "from_text", &["format", "text"]);
-    let sample = optional("Sampling", &plugin.sampling, "sample", &["given"]);
-    let listed = listed(&plugin);
+    let (import, sample, listed) = (import(&plugin), sample(&plugin), listed(&plugin));
     let start = table("action", actions, "start", &["input"]);
     let resume = table("action", actions, "resume", &["state", "event"]);
     let cancel = table("action", actions, "cancel", &["state", "reason"]);
@@ -97,7 +117,7 @@ pub fn expand(input: TokenStream) -> Result<TokenStream> {
 
             fn check(name: &str, written: &str, ctx: &mut ::flowcell_sdk::Context)
                 -> ::std::vec::Vec<::flowcell_sdk::Finding> { #check }
-            fn import(name: &str, format: &str, text: &str, ctx: &mut ::flowcell_sdk::Context)
+            fn import(format: &str, text: &str, ctx: &mut ::flowcell_sdk::Context)
                 -> ::core::result::Result<::std::string::String, ::std::string::String> { #import }
             fn sample(name: &str, given: &str, ctx: &mut ::flowcell_sdk::Context)
                 -> ::core::result::Result<::std::string::String, ::std::string::String> { #sample }
@@ -135,20 +155,20 @@ fn check(plugin: &Plugin) -> TokenStream {
     }
 }
 
-/// The body of an export that not every entry has.
-fn optional(of: &str, entries: &[Path], export: &str, arguments: &[&str]) -> TokenStream {
-    let name = match of {
-        "Importing" => quote!(::flowcell_sdk::Action),
-        _ => quote!(::flowcell_sdk::Trigger),
-    };
-    let (of, export) = (format_ident!("{of}"), format_ident!("{export}"));
-    let arguments = arguments.iter().map(|argument| format_ident!("{argument}"));
-    let arguments = quote!(#(#arguments,)* ctx);
+/// Who makes a step of a text: by its format.
+fn import(plugin: &Plugin) -> TokenStream {
+    let importers = plugin.imports.iter().map(|Format { name, function }| quote!((#name, #function)));
+    quote!(::flowcell_sdk::__private::import(format, (text, ctx), &[#(#importers),*]))
+}
+
+/// Who reads samples, which not every trigger does.
+fn sample(plugin: &Plugin) -> TokenStream {
+    let sampling = &plugin.sampling;
     quote! {
-        #(if name == <#entries as #name>::NAME {
-            return <#entries as ::flowcell_sdk::#of>::#export(#arguments);
+        #(if name == <#sampling as ::flowcell_sdk::Trigger>::NAME {
+            return <#sampling as ::flowcell_sdk::Sampling>::sample(given, ctx);
         })*
-        let _ = (#arguments);
+        let _ = (given, ctx);
         ::core::result::Result::Err(::std::format!("`{name}` of this plugin cannot do that"))
     }
 }
@@ -156,16 +176,12 @@ fn optional(of: &str, entries: &[Path], export: &str, arguments: &[&str]) -> Tok
 /// What an attribute names and `plugin!` does not list would never be exported.
 fn listed(plugin: &Plugin) -> TokenStream {
     let text = |path: &Path| path.to_token_stream().to_string();
-    let is_in = |list: &[Path], entry: &Path| list.iter().any(|other| text(other) == text(entry));
-    let importing = plugin.actions.iter().filter(|action| !is_in(&plugin.importing, action));
-    let sampling = plugin.triggers.iter().filter(|trigger| !is_in(&plugin.sampling, trigger));
-    let (import, sample) = (
-        "an action with `imports(…)` stands under `importing` as well: `plugin! { actions: [a], importing: [a] }`",
-        "a trigger with `sample` stands under `sampling` as well: `plugin! { triggers: [a], sampling: [a] }`",
-    );
+    let is_listed = |trigger: &Path| plugin.sampling.iter().any(|other| text(other) == text(trigger));
+    let unlisted = plugin.triggers.iter().filter(|trigger| !is_listed(trigger));
+    let why =
+        "a trigger with `sample` stands under `sampling` as well: `plugin! { triggers: [a], sampling: [a] }`";
     quote! {
-        #(const _: () = assert!(<#importing as ::flowcell_sdk::Action>::IMPORTS.is_empty(), "{}", #import);)*
-        #(const _: () = assert!(!<#sampling as ::flowcell_sdk::Trigger>::SAMPLES, "{}", #sample);)*
+        #(const _: () = assert!(!<#unlisted as ::flowcell_sdk::Trigger>::SAMPLES, "{}", #why);)*
     }
 }
 
@@ -180,6 +196,7 @@ fn descriptor(plugin: &Plugin) -> TokenStream {
     };
     let summary = plugin.summary.as_ref().map_or_else(|| quote!(""), |summary| quote!(#summary));
     let (actions, triggers) = (&plugin.actions, &plugin.triggers);
+    let imports = plugin.imports.iter().map(|format| &format.name);
     quote! {
         fn descriptor() -> ::flowcell_sdk::Descriptor {
             ::flowcell_sdk::Descriptor {
@@ -191,6 +208,7 @@ fn descriptor(plugin: &Plugin) -> TokenStream {
                 source: env!("CARGO_PKG_REPOSITORY"),
                 actions: ::std::vec![#(<#actions as ::flowcell_sdk::Action>::describe()),*],
                 triggers: ::std::vec![#(<#triggers as ::flowcell_sdk::Trigger>::describe()),*],
+                imports: &[#(#imports),*],
             }
         }
     }
@@ -216,13 +234,14 @@ fn table(what: &str, entries: &[Path], export: &str, arguments: &[&str]) -> Toke
 
 /// The exports, on wasm32 only: natively the crate is a library with tests.
 fn component(plugin: &Plugin) -> TokenStream {
-    let action = (!plugin.actions.is_empty()).then(|| {
+    // A plugin that only imports describes itself there.
+    let action = (!plugin.actions.is_empty() || plugin.triggers.is_empty()).then(|| {
         quote!(::flowcell_sdk::bindings::action::export_action!(Exported with_types_in ::flowcell_sdk::bindings::action);)
     });
     let trigger = (!plugin.triggers.is_empty()).then(|| {
         quote!(::flowcell_sdk::bindings::trigger::export_trigger!(Exported with_types_in ::flowcell_sdk::bindings::trigger);)
     });
-    let importing = (!plugin.importing.is_empty()).then(|| {
+    let importing = (!plugin.imports.is_empty()).then(|| {
         quote!(::flowcell_sdk::bindings::importing::export_importing!(Exported with_types_in ::flowcell_sdk::bindings::importing);)
     });
     let sampling = (!plugin.sampling.is_empty()).then(|| {

@@ -290,12 +290,12 @@ impl MockHost {
         P::check(trigger, &draft::of_trigger(with, &url).to_string(), &mut self.context())
     }
 
-    /// Has an action make a step of a text; `{"step", "warnings"}`.
+    /// Has a plugin make a step of a text; `{"step", "warnings"}`.
     ///
     /// # Panics
     /// When what it gives is not JSON, which the SDK rules out.
-    pub fn import<P: Exports>(&self, action: &str, format: &str, text: &str) -> Result<Value, String> {
-        let import = P::import(action, format, text, &mut self.context())?;
+    pub fn import<P: Exports>(&self, format: &str, text: &str) -> Result<Value, String> {
+        let import = P::import(format, text, &mut self.context())?;
         Ok(serde_json::from_str(&import).expect("an import is JSON"))
     }
 

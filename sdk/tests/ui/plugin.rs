@@ -20,23 +20,11 @@ mod trigger_among_actions {
     flowcell_sdk::plugin!(hook);
 }
 
-mod import_that_is_not_listed {
-    use flowcell_sdk::Import;
-    use flowcell_sdk::prelude::*;
-
-    #[flowcell_sdk::action(imports(curl = from_curl))]
-    fn asks(input: Value, _ctx: &mut Context) -> Result<Value, Problem> {
-        Ok(input)
-    }
-
-    fn from_curl(_text: &str, _ctx: &mut Context) -> Result<Import, String> {
-        Err("it is no command line".to_owned())
-    }
-
-    flowcell_sdk::plugin!(asks);
+mod import_without_function {
+    flowcell_sdk::plugin! { imports: [curl] }
 }
 
-mod import_that_is_not_there {
+mod import_by_an_action {
     use flowcell_sdk::prelude::*;
 
     #[flowcell_sdk::action]
@@ -44,7 +32,24 @@ mod import_that_is_not_there {
         Ok(input)
     }
 
-    flowcell_sdk::plugin! { actions: [asks], importing: [asks] }
+    flowcell_sdk::plugin! { actions: [asks], imports: [curl = asks] }
+}
+
+mod sample_that_is_not_listed {
+    use flowcell_sdk::Sample;
+    use flowcell_sdk::prelude::*;
+
+    #[flowcell_sdk::trigger(sample = variables)]
+    fn hook(config: Value, request: Inbound, ctx: &mut Context) -> Result<Verdict, Problem> {
+        let _ = (request, ctx);
+        Ok(Verdict::start(config))
+    }
+
+    fn variables(_sample: Sample, _ctx: &mut Context) -> Result<Vec<Value>, String> {
+        Ok(vec![])
+    }
+
+    flowcell_sdk::plugin! { triggers: [hook] }
 }
 
 #[flowcell_sdk::action]

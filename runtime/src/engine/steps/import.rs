@@ -23,8 +23,8 @@ pub struct Imported {
 }
 
 impl Runtime {
-    /// A step out of a text in a format such as `curl`, by whichever of the tenant's plugins knows it. The error says what
-    /// is wrong with the text.
+    /// A step out of a text, by whichever of the tenant's plugins knows its format. The error says what is wrong with the
+    /// text.
     pub async fn import(&self, tenant: &TenantId, format: &str, text: &str) -> Result<Imported, Problem> {
         import(&self.rooms.sandboxes, self.tenant(tenant)?, format, text).await
     }
@@ -42,10 +42,9 @@ async fn import(
     format: &str,
     text: &str,
 ) -> Result<Imported, Problem> {
-    let plugin = sandboxes.plugins.first(&tenant.id, |plugin| plugin.importer(format).is_some());
+    let plugin = sandboxes.plugins.first(&tenant.id, |plugin| plugin.imports(format));
     let plugin = plugin.ok_or_else(|| nobody(format!("no plugin makes steps of the format `{format}`")))?;
-    let action = plugin.importer(format).expect("that is why it was chosen");
-    let call = reading(sandboxes, tenant, &plugin, &action.name);
+    let call = reading(sandboxes, tenant, &plugin, "");
     let imported: Imported = result(sandboxes.host.import(call, format, text).await)?;
     match expression(&imported.step) {
         Some(place) => Err(refused(format!(

@@ -135,10 +135,10 @@ impl Plugins {
         }
         let installed = self.installed.read().expect("no panic while held");
         let seen =
-            || installed.keys().filter(|(owner, ..)| owner.as_ref().is_none_or(|owner| owner == tenant));
+            || installed.iter().filter(|((owner, ..), _)| owner.as_ref().is_none_or(|owner| owner == tenant));
         let versions: Vec<_> = seen()
-            .filter(|(_, name, _)| *name == wanted.name)
-            .map(|(_, _, version)| version.to_string())
+            .filter(|((_, name, _), _)| *name == wanted.name)
+            .map(|((_, _, version), _)| version.to_string())
             .collect();
         if !versions.is_empty() {
             return Err(format!(
@@ -148,8 +148,13 @@ impl Plugins {
                 versions.join(", ")
             ));
         }
-        let nearest = seen()
-            .map(|(_, name, version)| (strsim::damerau_levenshtein(name, &wanted.name), name, version))
+        // What only imports cannot stand in a document.
+        let usable = || {
+            let usable = seen().filter(|(_, one)| !one.actions.is_empty() || !one.triggers.is_empty());
+            usable.map(|((_, name, version), _)| (name, version))
+        };
+        let nearest = usable()
+            .map(|(name, version)| (strsim::damerau_levenshtein(name, &wanted.name), name, version))
             .filter(|(distance, ..)| *distance <= 3)
             .min_by_key(|(distance, ..)| *distance);
         Err(match nearest {
@@ -159,7 +164,7 @@ impl Plugins {
             None => format!(
                 "unknown plugin `{}`: installed are {}; install a component by putting its .wasm file beside the flow",
                 wanted.name,
-                seen().map(|(_, name, version)| format!("{name}:{version}")).collect::<Vec<_>>().join(", ")
+                usable().map(|(name, version)| format!("{name}:{version}")).collect::<Vec<_>>().join(", ")
             ),
         })
     }

@@ -16,8 +16,7 @@ fn reader() -> Guest {
           (i32.store (i32.const 64) (i32.const 256)) (i32.store (i32.const 68) (i32.const 1))
           (i32.const 64))
         (func (export "flowcell:plugin/importing@0.1.0#from-text")
-          (param $name i32) (param $name_len i32) (param $format i32) (param $format_len i32)
-          (param $text i32) (param $text_len i32) (result i32)
+          (param $format i32) (param $format_len i32) (param $text i32) (param $text_len i32) (result i32)
           (i32.store (i32.const 64) (i32.const 0))
           (i32.store (i32.const 68) (local.get $text)) (i32.store (i32.const 72) (local.get $text_len))
           (i32.const 64))
@@ -36,7 +35,7 @@ fn reader() -> Guest {
 /// A descriptor of a plugin that imports and samples.
 fn promises() -> String {
     DESCRIPTOR
-        .replace(r#""name":"act","#, r#""name":"act","imports":["curl"],"#)
+        .replace(r#""name":"probe","#, r#""name":"probe","imports":["curl"],"#)
         .replace(r#""name":"hook""#, r#""name":"hook","samples":true"#)
 }
 
@@ -53,9 +52,8 @@ async fn what_was_written_is_read_by_the_plugin_that_says_it_can() {
     let remarks = host.check(reading(&host, &plugin, "act").await, "{}").await.unwrap().result.unwrap();
     let [remark] = &remarks[..] else { panic!("{remarks:?}") };
     assert!(remark.refuses() && remark.at.is_empty() && remark.says == "{}", "{remark:?}");
-    assert_eq!(plugin.importer("curl").unwrap().name, "act");
-    assert!(plugin.importer("postman").is_none());
-    let imported = host.import(reading(&host, &plugin, "act").await, "curl", "text").await.unwrap();
+    assert!(plugin.imports("curl") && !plugin.imports("postman"));
+    let imported = host.import(reading(&host, &plugin, "").await, "curl", "text").await.unwrap();
     assert_eq!(imported.result.unwrap(), Ok("text".to_owned()));
     assert_eq!(plugin.sampler().unwrap().name, "hook");
     let sampled = host.sample(reading(&host, &plugin, "hook").await, "{}").await.unwrap();
@@ -68,8 +66,8 @@ async fn a_plugin_may_do_without() {
     let plain = plugin(&host, &Guest::action("unreachable").wasm()).await;
     let checked = host.check(reading(&host, &plain, "act").await, "{}").await.unwrap();
     assert!(checked.result.unwrap().is_empty());
-    assert!(plain.importer("curl").is_none() && plain.sampler().is_none());
-    let error = host.import(reading(&host, &plain, "act").await, "curl", "").await.unwrap_err();
+    assert!(!plain.imports("curl") && plain.sampler().is_none());
+    let error = host.import(reading(&host, &plain, "").await, "curl", "").await.unwrap_err();
     assert!(matches!(error, HostError::NoExport(_)), "{error}");
 }
 
@@ -77,5 +75,5 @@ async fn a_plugin_may_do_without() {
 async fn what_a_descriptor_promises_is_exported() {
     let empty = Guest { descriptor: promises(), ..Guest::action("unreachable") };
     let error = super::install(&host(), &empty.wasm()).await.unwrap_err().to_string();
-    assert!(error.contains("`act` imports texts, but the component does not export"), "{error}");
+    assert!(error.contains("`probe` imports texts, but the component does not export"), "{error}");
 }

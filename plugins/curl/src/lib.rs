@@ -1,5 +1,7 @@
-//! A command line of curl as a step. What it means is curl's manual; what has no meaning for a step is said as a warning,
-//! and what would change the request is refused.
+//! Command lines of curl as steps of a flow, which call the action `http-request`. What one means is curl's manual; what has
+//! no meaning for a step is said as a warning, and what would change the request is refused.
+//!
+//! A plugin of its own: no request needs it, and each sandbox of `http-request` would carry it.
 
 mod shell;
 
@@ -7,6 +9,8 @@ use flowcell_sdk::prelude::*;
 use flowcell_sdk::{Import, urlencoded};
 use serde_json::Map;
 
+/// What the steps call. The test of the product that runs an imported step finds a version that is no longer there.
+const CALL: &str = "http-request:1.0.0@default";
 /// The longest command line.
 const BYTES: usize = 1 << 20;
 
@@ -38,8 +42,14 @@ struct Command {
 ///
 /// What follows is a step's own way: an answer other than 2xx fails it, what may succeed later is sent again, and JSON is
 /// written anew.
-pub fn step(text: &str, _: &mut Context) -> Result<Import, String> {
+fn step(text: &str, _: &mut Context) -> Result<Import, String> {
     read(text)?.step()
+}
+
+flowcell_sdk::plugin! {
+    imports: [curl = step],
+    title: "Command lines of curl",
+    summary: "A command line of curl becomes a step that calls `http-request`: `flowcell import curl '…'`.",
 }
 
 fn read(text: &str) -> Result<Command, String> {
@@ -312,8 +322,7 @@ impl Command {
                     .to_owned(),
             );
         }
-        let call = concat!("http-request:", env!("CARGO_PKG_VERSION"), "@default");
-        let step = json!({ "request": { "call": call, "with": with } });
+        let step = json!({ "request": { "call": CALL, "with": with } });
         Ok(Import { step, warnings: self.warnings })
     }
 
