@@ -16,6 +16,9 @@ pub struct Bundled {
 /// The name of the one that evaluates expressions. No flow calls it.
 pub const EXPRESSIONS: &str = "jq";
 
+/// The name of the one that compares values with JSON Schemas. No flow calls it.
+pub const SCHEMAS: &str = "json-schema";
+
 impl std::fmt::Debug for Bundled {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({} bytes)", self.name, self.wasm.len())
@@ -26,7 +29,7 @@ impl std::fmt::Debug for Bundled {
 ///
 /// ```
 /// let names: Vec<_> = flowcell_plugins::bundled().iter().map(|plugin| plugin.name).collect();
-/// assert_eq!(names, ["curl", "http-request", "http-webhook", "webhook", "jq"]);
+/// assert_eq!(names, ["curl", "http-request", "http-webhook", "webhook", "jq", "json-schema"]);
 /// ```
 pub fn bundled() -> &'static [Bundled] {
     const BUNDLED: &[Bundled] = include!(concat!(env!("OUT_DIR"), "/bundle.rs"));

@@ -161,7 +161,7 @@ impl<'a> Field<'a> {
 }
 
 /// The key that was probably meant.
-pub(crate) fn nearest<'k>(key: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+fn nearest<'k>(key: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let right = known.min_by_key(|right| strsim::damerau_levenshtein(key, right))?;
     (strsim::damerau_levenshtein(key, right) <= right.len().max(key.len()) / 2).then_some(right)
 }

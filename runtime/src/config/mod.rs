@@ -20,7 +20,6 @@ use url::Url;
 
 pub use allow::{AllowRule, HostPattern, HostRule, METHODS, PathPattern, Ports};
 pub use document::ConfigError;
-pub(crate) use document::nearest;
 pub(crate) use unit::show_size;
 
 use document::{Field, Section, Source};

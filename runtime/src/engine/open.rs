@@ -101,20 +101,20 @@ pub(super) async fn sandboxes(
     let host = Host::new(HostSettings { cache, max_memory_bytes, ..usual })
         .map_err(|error| OpenError::Host(error.to_string()))?;
     let plugins = Plugins::default();
-    let mut evaluator = None;
+    let (mut evaluator, mut schemas) = (None, None);
     for part in flowcell_plugins::bundled() {
-        if part.name == flowcell_plugins::EXPRESSIONS {
-            evaluator =
-                Some(host.evaluator(part.wasm).await.map_err(|error| plugin_error(part.name, error))?);
-        } else {
-            // Nobody else is there yet whose places it could take.
-            let plugin = host.install(&TenantId::default_tenant(), part.wasm).await;
-            let plugin = plugin.map_err(|error| plugin_error(part.name, error))?;
-            plugins.add(None, plugin);
+        let failed = |error| plugin_error(part.name, error);
+        match part.name {
+            flowcell_plugins::EXPRESSIONS => {
+                evaluator = Some(host.evaluator(part.wasm).await.map_err(failed)?);
+            }
+            flowcell_plugins::SCHEMAS => schemas = Some(host.schemas(part.wasm).await.map_err(failed)?),
+            _ => plugins.add(None, host.install_bundled(part.wasm).await.map_err(failed)?),
         }
     }
     let evaluator = evaluator.expect("the bundle holds the expression guest");
-    Ok(Arc::new(Sandboxes { host, evaluator, plugins, clock, addresses, observers }))
+    let schemas = schemas.expect("the bundle holds the schema guest");
+    Ok(Arc::new(Sandboxes { host, evaluator, schemas, plugins, clock, addresses, observers }))
 }
 
 /// The certificates that a tenant trusts beside the machine's.

@@ -16,7 +16,9 @@ use super::finding::Finding;
 use super::needs::Needs;
 use super::node::{Node, Place};
 use super::reachable;
-use super::reader::{AFTER, Fields, ForeignExpression, Keys, NAME_RULE, Reader, is_name, nearest};
+use super::reader::{
+    AFTER, Fields, ForeignExpression, ForeignSchema, Found, Keys, NAME_RULE, Reader, is_name, nearest,
+};
 use super::schedule::{self, Schedule};
 use super::schema::Schema;
 use super::task::call::Function;
@@ -75,6 +77,7 @@ pub struct Flow {
     pub(crate) lists: Vec<Vec<TaskIndex>>,
     pub(crate) tasks: Vec<Task>,
     foreign: Vec<ForeignExpression>,
+    schemas: Vec<ForeignSchema>,
     /// The document as it was written, as long as nobody has said which plugins there are.
     pub(super) written: Option<Node>,
 }
@@ -140,6 +143,11 @@ impl Flow {
         &self.foreign
     }
 
+    /// Every schema that is not plain: the schema guest must compile it before the flow is deployed.
+    pub(crate) fn foreign_schemas(&self) -> &[ForeignSchema] {
+        &self.schemas
+    }
+
     /// `namespace/name`.
     pub fn qualified_name(&self) -> String {
         format!("{}/{}", self.id.namespace, self.id.name)
@@ -198,10 +206,10 @@ pub(crate) fn read(root: &Node, file: &str, contracts: Option<&dyn Contracts>) -
         reachable::warn(&tasks, &lists, &mut reader);
     }
     let needs = std::mem::take(&mut reader.needing).finish();
-    let (findings, foreign) = reader.finish();
+    let Found { findings, expressions: foreign, schemas } = reader.finish();
     match flow {
         Some(flow) if !findings.iter().any(Finding::is_error) => {
-            Ok(Flow { warnings: findings, foreign, needs: needs.into(), tasks, lists, ..flow })
+            Ok(Flow { warnings: findings, foreign, schemas, needs: needs.into(), tasks, lists, ..flow })
         }
         _ => Err(findings),
     }
@@ -261,6 +269,7 @@ impl Builder<'_> {
             lists: Vec::new(),
             tasks: Vec::new(),
             foreign: Vec::new(),
+            schemas: Vec::new(),
             written: self.contracts.is_none().then(|| root.clone()),
         })
     }

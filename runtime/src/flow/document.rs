@@ -114,5 +114,5 @@ fn document(root: &Node, file: &str, contracts: Option<&dyn Contracts>) -> Resul
             ),
         }
     }
-    Err(reader.finish().0)
+    Err(reader.finish().findings)
 }

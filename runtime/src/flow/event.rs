@@ -34,11 +34,12 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         base_url: Option<Arc<str>>,
     },
-    /// The expression guest answered an [`Effect::Evaluate`].
+    /// The expression guest answered an [`Effect::Evaluate`], or the schema guest an [`Effect::Validate`].
     Evaluated {
         /// Which one.
         id: EvaluationId,
-        /// The value, or a sentence for the author of the expression.
+        /// The value, or a sentence for the author of the expression. Of a schema: what is wrong with the value, a list of
+        /// `{path, message}`, or a sentence for the author of the schema.
         result: Result<Value, String>,
     },
     /// A plugin answered an [`Effect::Call`].
@@ -160,6 +161,15 @@ pub enum Effect {
         /// Variable names without `$`, and their values.
         variables: Variables,
     },
+    /// Compare a value with a JSON Schema and come back with [`Event::Evaluated`].
+    Validate {
+        /// Names it in the answer, as an evaluation.
+        id: EvaluationId,
+        /// JSON text.
+        schema: Arc<str>,
+        /// What is compared with it.
+        value: Arc<Value>,
+    },
     /// Call a plugin's action and come back with [`Event::Answered`].
     Call {
         /// The step.
@@ -215,7 +225,15 @@ pub enum Effect {
 impl Effect {
     /// Whether it is under way until it comes back with an event of its own.
     pub(crate) fn is_answered(&self) -> bool {
-        matches!(self, Self::Call { .. } | Self::Undo { .. } | Self::Evaluate { .. })
+        matches!(self, Self::Call { .. } | Self::Undo { .. }) || self.evaluation().is_some()
+    }
+
+    /// The question that a guest of the host's own is asked. It touches nothing outside.
+    pub(crate) fn evaluation(&self) -> Option<EvaluationId> {
+        match self {
+            Self::Evaluate { id, .. } | Self::Validate { id, .. } => Some(*id),
+            _ => None,
+        }
     }
 }
 

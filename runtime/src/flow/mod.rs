@@ -44,6 +44,7 @@ pub(crate) use mask::{Mask, MaskedTexts};
 pub(crate) use needs::Needs;
 pub use paths::{Place, paths};
 pub(crate) use schedule::Schedule;
+pub(crate) use schema::violations;
 pub use state::RunState;
 pub(crate) use state::{CallbackNow, admit};
 pub(crate) use task::reply::is_json;

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use flowcell_plugin_json_schema::ROOM;
 use serde_json::Value;
 
 use super::contract::Contract;
@@ -34,6 +35,27 @@ pub struct ForeignExpression {
     pub program: String,
     /// The names, without `$`, that are in scope there.
     pub variables: Vec<String>,
+}
+
+/// A schema of which only the schema guest can say what is wrong with it.
+#[derive(Clone, Debug)]
+pub(crate) struct ForeignSchema {
+    /// Where it stands, from 1.
+    pub line: u64,
+    /// Where it stands, from 1.
+    pub column: u64,
+    /// JSON text.
+    pub text: Arc<str>,
+}
+
+/// What a reader found.
+pub(crate) struct Found {
+    /// In the order of the text.
+    pub findings: Vec<Finding>,
+    /// What the expression guest must check.
+    pub expressions: Vec<ForeignExpression>,
+    /// What the schema guest must check.
+    pub schemas: Vec<ForeignSchema>,
 }
 
 /// The keys that a map may have.
@@ -65,6 +87,9 @@ pub(crate) struct Reader<'a> {
     file: &'a str,
     findings: Vec<Finding>,
     foreign: Vec<ForeignExpression>,
+    schemas: Vec<ForeignSchema>,
+    /// How many parts the plain schemas that follow may have.
+    schema_room: usize,
     /// Names of caught errors, in scope inside `catch`.
     caught: Vec<String>,
     /// What the document needs of the vault, as far as it is read.
@@ -77,6 +102,8 @@ impl<'a> Reader<'a> {
             file,
             findings: Vec::new(),
             foreign: Vec::new(),
+            schemas: Vec::new(),
+            schema_room: ROOM,
             caught: Vec::new(),
             needing: Needing::default(),
         }
@@ -86,10 +113,9 @@ impl<'a> Reader<'a> {
         self.file
     }
 
-    /// What was found, in the order of the text, and the expressions that a guest must check.
-    pub(crate) fn finish(mut self) -> (Vec<Finding>, Vec<ForeignExpression>) {
+    pub(crate) fn finish(mut self) -> Found {
         self.findings.sort_by_key(|finding| (finding.line, finding.column));
-        (self.findings, self.foreign)
+        Found { findings: self.findings, expressions: self.foreign, schemas: self.schemas }
     }
 
     pub(crate) fn has_errors(&self) -> bool {
@@ -241,8 +267,14 @@ impl<'a> Reader<'a> {
             }
             return None;
         };
-        match Schema::compile(document.to_value()) {
-            Ok(schema) => Some(schema),
+        match Schema::read(&document.to_value(), &mut self.schema_room) {
+            Ok(schema) => {
+                if schema.is_foreign() {
+                    let Place { line, column, .. } = document.at;
+                    self.schemas.push(ForeignSchema { line, column, text: schema.text().clone() });
+                }
+                Some(schema)
+            }
             Err(message) => {
                 self.error(document.at, message);
                 None

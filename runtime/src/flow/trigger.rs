@@ -135,7 +135,7 @@ pub(crate) fn read(
     let mut reader = Reader::new(file);
     let trigger = trigger(&mut reader, root, contracts);
     let needs = std::mem::take(&mut reader.needing).finish();
-    let (findings, _) = reader.finish();
+    let findings = reader.finish().findings;
     match trigger {
         Some(trigger) if !findings.iter().any(Finding::is_error) => {
             Ok(TriggerDocument { warnings: findings, needs: needs.into(), ..trigger })

@@ -6,15 +6,16 @@
 
 use std::sync::Arc;
 
+use flowcell_plugin_json_schema::{Finding, sentences};
 use serde_json::Value;
 use tokio::time::Instant;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower};
 
-use super::evaluator::{self, Evaluator};
 use super::http;
 use super::limits::{CallLimits, HOST_CALL_FUEL, cpu_time};
 use super::reach::{Arrival, Errand, Expressions, StepContext};
+use super::schemas;
 use super::store::CallState;
 use crate::capability::log::Level;
 use crate::capability::vault::{self, Secret, SignatureOptions};
@@ -33,6 +34,8 @@ pub(super) const IMPORTING: &str = "flowcell:plugin/importing@0.1.0";
 pub(super) const SAMPLING: &str = "flowcell:plugin/sampling@0.1.0";
 /// The export of the expression guest.
 pub(super) const EXPRESSION: &str = "flowcell:plugin/expression@0.1.0";
+/// The export of the schema guest.
+pub(super) const SCHEMA: &str = "flowcell:plugin/schema@0.1.0";
 
 const CONTEXT: &str = "flowcell:plugin/context@0.1.0";
 const EVALUATE: &str = "flowcell:plugin/evaluate@0.1.0";
@@ -95,6 +98,21 @@ impl Remark {
     /// Whether such a document is not deployed.
     pub(crate) fn refuses(&self) -> bool {
         self.level == "error"
+    }
+}
+
+/// Something that the schema guest finds wrong with a value.
+#[derive(Clone, Debug, ComponentType, Lift, Lower)]
+#[component(record)]
+pub(super) struct GuestFinding {
+    at: String,
+    says: String,
+}
+
+impl From<GuestFinding> for Finding {
+    fn from(guest: GuestFinding) -> Self {
+        let GuestFinding { at, says } = guest;
+        Self { at, says }
     }
 }
 
@@ -214,58 +232,54 @@ fn link_evaluate(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
             Box::new(async move {
                 charge(&mut cx, program.len() + input.len())?;
                 let started = Instant::now();
-                let (judge, key, limits) = judge(&cx, &program)?;
-                let (result, spent) = judge.evaluate_counted(&key, (&program, &input, "{}"), limits).await;
+                let (Expressions { evaluator, tenant, .. }, limits) = judge(&cx)?;
+                let key = schemas::key(&tenant, &program);
+                let (result, spent) =
+                    evaluator.evaluate_counted(&key, (&program, &input, "{}"), limits).await;
                 spend(&mut cx, started, spent)?;
                 Ok((result,))
             })
         },
     )?;
-    evaluate.func_wrap(
+    evaluate.func_wrap_async(
         "validate",
         |mut cx: StoreContextMut<'_, CallState>, (schema, input): (String, String)| {
-            charge(&mut cx, schema.len() + input.len())?;
-            let (judge, ..) = judge(&cx, "")?;
-            // Paid before: what runs here, no fuel ends.
-            let cost = validation_fuel(schema.len(), input.len());
-            let left = cx.get_fuel()?;
-            if cost > left {
-                let why = "the schema and the value are too large to be compared within the call's CPU time";
-                return Ok((Err(why.to_owned()),));
-            }
-            cx.set_fuel(left - cost)?;
-            Ok((judge.validate(&schema, &input),))
+            Box::new(async move {
+                charge(&mut cx, schema.len() + input.len())?;
+                let started = Instant::now();
+                let (Expressions { schemas, tenant, .. }, limits) = judge(&cx)?;
+                let key = schemas::key(&tenant, &schema);
+                let (result, spent) = schemas.validate_counted(&key, (&schema, &input), limits).await;
+                spend(&mut cx, started, spent)?;
+                Ok((result.map(|findings| sentences(&findings)),))
+            })
         },
     )?;
     evaluate.func_wrap_async("check", |mut cx: StoreContextMut<'_, CallState>, (program,): (String,)| {
         Box::new(async move {
             charge(&mut cx, program.len())?;
             let started = Instant::now();
-            let (judge, key, limits) = judge(&cx, &program)?;
-            let (result, spent) = judge.check_counted(&key, &program, limits).await;
+            let (Expressions { evaluator, tenant, .. }, limits) = judge(&cx)?;
+            let key = schemas::key(&tenant, &program);
+            let (result, spent) = evaluator.check_counted(&key, &program, limits).await;
             spend(&mut cx, started, spent)?;
             Ok((result,))
         })
     })
 }
 
-/// What judges an expression for this call, within what is left of the call's CPU time and time.
-fn judge(
-    cx: &StoreContextMut<'_, CallState>,
-    program: &str,
-) -> wasmtime::Result<(Evaluator, evaluator::Key, CallLimits)> {
+/// What judges expressions and schemas for this call, and what is left for it of the call's CPU time and time.
+fn judge(cx: &StoreContextMut<'_, CallState>) -> wasmtime::Result<(Expressions, CallLimits)> {
     let missing = Misplaced(
         "`evaluate` is there in a step, in a trigger's `receive`, `enable` and `disable`, and where a text is read",
     );
-    let Expressions { evaluator, tenant } = cx.data().reach.expressions().cloned().ok_or(missing)?;
+    let expressions = cx.data().reach.expressions().cloned().ok_or(missing)?;
     let left = CallLimits {
         memory_bytes: cx.data().meter.memory_limit() as u64,
         cpu: cpu_time(cx.get_fuel()?),
         wall: cx.data().deadline.saturating_duration_since(Instant::now()),
     };
-    // Of its own: what was compiled for one expression is kept for the next time, and for nobody else.
-    let key = (tenant, blake3::hash(program.as_bytes()).to_hex().to_string());
-    Ok((evaluator, key, left))
+    Ok((expressions, left))
 }
 
 /// Puts an evaluation on the guest's account.
@@ -351,16 +365,6 @@ fn link_inbound(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
 
 fn arrival<'a>(cx: &'a StoreContextMut<'_, CallState>) -> Result<&'a Arrival, Misplaced> {
     cx.data().reach.arrival().ok_or(Misplaced("`inbound` is there in a trigger's `receive`, nowhere else"))
-}
-
-/// What validating costs at most, about: each part of the schema meets each part of the value once, since a schema of
-/// [`Evaluator::validate`] refers to nothing.
-fn validation_fuel(schema: usize, value: usize) -> u64 {
-    const BYTES_A_PART: u64 = 16;
-    const FUEL_A_MEETING: u64 = 40;
-    let parts = |bytes: usize| bytes as u64 / BYTES_A_PART + 1;
-    // A text meets a pattern byte by byte.
-    parts(schema) * parts(value) * FUEL_A_MEETING + value as u64
 }
 
 /// What checking a signature costs, beside its bytes: the elliptic curve takes some fifty microseconds.

@@ -6,7 +6,7 @@ use wasmtime::{AsContextMut, Store};
 
 use super::HostError;
 use super::bindings::{
-    ACTION, CHECKS, EXPRESSION, GuestOutcome, IMPORTING, Remark, Returned, SAMPLING, TRIGGER,
+    ACTION, CHECKS, EXPRESSION, GuestOutcome, IMPORTING, Remark, Returned, SAMPLING, SCHEMA, TRIGGER,
 };
 use super::install::InstallError;
 use super::store::CallState;
@@ -172,16 +172,31 @@ where
     }
 }
 
-/// The two functions of the expression guest.
+/// `evaluate` and `check` of the expression guest.
 pub(super) fn expression(
     component: &Component,
 ) -> Result<(ComponentExportIndex, ComponentExportIndex), InstallError> {
+    two(component, EXPRESSION, ["evaluate", "check"])
+}
+
+/// `validate` and `check` of the schema guest.
+pub(super) fn schema(
+    component: &Component,
+) -> Result<(ComponentExportIndex, ComponentExportIndex), InstallError> {
+    two(component, SCHEMA, ["validate", "check"])
+}
+
+fn two(
+    component: &Component,
+    interface: &str,
+    [one, other]: [&str; 2],
+) -> Result<(ComponentExportIndex, ComponentExportIndex), InstallError> {
     let find = || {
-        let expression = component.get_export_index(None, EXPRESSION)?;
-        let function = |name| component.get_export_index(Some(&expression), name);
-        Some((function("evaluate")?, function("check")?))
+        let found = component.get_export_index(None, interface)?;
+        let function = |name| component.get_export_index(Some(&found), name);
+        Some((function(one)?, function(other)?))
     };
     find().ok_or_else(|| {
-        InstallError::WrongExport(format!("there is no `{EXPRESSION}` with `evaluate` and `check`"))
+        InstallError::WrongExport(format!("there is no `{interface}` with `{one}` and `{other}`"))
     })
 }

@@ -5,15 +5,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use flowcell_plugin_json_schema::ROOM;
 use tokio::time::{Instant, timeout_at};
 use wasmtime::component::{Component, InstancePre};
 
 use super::bindings::{self, ACTION, IMPORTING, SAMPLING, TRIGGER};
-use super::descriptor::{Descriptor, Schema};
+use super::descriptor::Descriptor;
 use super::exports::{Exports, WrongExport};
 use super::limits::CallLimits;
 use super::plugin::{Action, Plugin, Trigger};
 use super::reach::Reach;
+use super::schema::{Author, Schema};
 use super::store::{self, CallState};
 use super::{Host, HostError, cache, call};
 use crate::capability::wasi;
@@ -90,6 +92,7 @@ pub(super) async fn install(
     host: &Host,
     tenant: &TenantId,
     wasm: &[u8],
+    author: Author,
 ) -> Result<Arc<Plugin>, InstallError> {
     let Linked { component, pre, digest } = link(host, wasm).await?;
     let exports = Exports::find(&component)?;
@@ -103,19 +106,23 @@ pub(super) async fn install(
         };
     let (name, imports) = (&descriptor.name, !descriptor.imports.is_empty());
     promised(imports, exports.import().is_ok(), name, "imports texts", IMPORTING)?;
+    let mut room = ROOM;
+    let mut schema = |schema, what: &str, of: &str| {
+        Schema::compile(schema, author, &mut room).map_err(|why| wrong_schema(what, of, &why))
+    };
     let actions = descriptor.actions.iter().map(|action| {
         let name = action.name.clone();
         let input = schema(&action.input, "input", &name)?;
         Ok(Action { name, input })
     });
+    let actions = actions.collect::<Result<Vec<_>, InstallError>>()?;
     let triggers = descriptor.triggers.iter().map(|trigger| {
         let (name, samples) = (trigger.name.clone(), trigger.samples);
         promised(samples, exports.sample().is_ok(), &name, "reads samples", SAMPLING)?;
         let config = schema(&trigger.config, "config", &name)?;
         Ok(Trigger { name, subscribes: trigger.subscribes, samples, config })
     });
-    let (actions, triggers): (Vec<_>, Vec<_>) =
-        (actions.collect::<Result<_, InstallError>>()?, triggers.collect::<Result<_, InstallError>>()?);
+    let triggers = triggers.collect::<Result<Vec<_>, InstallError>>()?;
     Ok(Arc::new(Plugin {
         actions,
         triggers,
@@ -230,8 +237,6 @@ async fn describe(
     Descriptor::parse(&text).map_err(InstallError::Descriptor)
 }
 
-fn schema(schema: &serde_json::Value, what: &str, of: &str) -> Result<Schema, InstallError> {
-    Schema::compile(schema).map_err(|reason| {
-        InstallError::Descriptor(format!("the {what} schema of `{of}` is not a JSON Schema: {reason}"))
-    })
+pub(super) fn wrong_schema(what: &str, of: &str, why: &str) -> InstallError {
+    InstallError::Descriptor(format!("the {what} schema of `{of}` cannot be used: {why}"))
 }

@@ -45,12 +45,10 @@ pub fn measure_sandbox(calls: u32) -> Result<SandboxCost, String> {
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     runtime.block_on(async {
         let host = Host::new(HostSettings::default()).map_err(|error| error.to_string())?;
-        let plugin = host
-            .install(&TenantId::default_tenant(), bundled(ACTION)?)
-            .await
-            .map_err(|error| error.to_string())?;
+        let plugin = host.install_bundled(bundled(ACTION)?).await.map_err(|error| error.to_string())?;
         let evaluator = host.evaluator(bundled("jq")?).await.map_err(|error| error.to_string())?;
-        let reach = reach(Expressions { evaluator, tenant: TenantId::default_tenant() });
+        let schemas = host.schemas(bundled("json-schema")?).await.map_err(|error| error.to_string())?;
+        let reach = reach(Expressions { evaluator, schemas, tenant: TenantId::default_tenant() });
         let each = (calls / ROUNDS).max(1);
         let (mut fresh, mut reused) = (vec![], vec![]);
         // One round of each warms up.

@@ -1,10 +1,10 @@
 //! Guests: from a component's bytes to one bounded call.
 //!
 //! [`Host::install`] makes a [`Plugin`] of a .wasm file; [`Host::start`], [`Host::receive`] and the others in [`call`] call
-//! it in a fresh sandbox, which reaches what its [`Reach`] says; [`Evaluator`] judges jq programs in kept ones. What
-//! reaching means is in `capability`; when a call is made, with whose quotas, and what its outcome means is the engine's.
+//! it in a fresh sandbox, which reaches what its [`Reach`] says; [`Evaluator`] judges jq programs and [`Schemas`] JSON Schemas
+//! in kept ones. What reaching means is in `capability`; when a call is made, with whose quotas, and what its outcome means is the engine's.
 //!
-//! Invariants: a sandbox is never shared by two calls (the expression guest's excepted, within one tenant and flow);
+//! Invariants: a sandbox is never shared by two calls (those of the host's own guests excepted, within one tenant and text);
 //! no call runs without a limit on memory, CPU and time; an interrupted or trapped sandbox is dropped; no tenant takes the last
 //! places of the host (`crate::shares`), and none computes while others wait that have computed less (`turns`).
 
@@ -17,11 +17,14 @@ mod exports;
 mod fault;
 mod http;
 mod install;
+mod kept;
 mod limits;
 mod measure;
 mod plugin;
 mod reach;
 mod sandbox;
+mod schema;
+mod schemas;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -38,12 +41,15 @@ pub(crate) use self::cache::CacheDir;
 pub(crate) use self::call::{Call, Called, Usage};
 pub(crate) use self::evaluator::Evaluator;
 pub(crate) use self::install::InstallError;
+use self::kept::Kept;
 pub(crate) use self::limits::CallLimits;
 pub use self::measure::{SandboxCost, measure_sandbox};
 pub(crate) use self::plugin::{Action, Plugin};
 pub use self::reach::Inbound;
 pub(crate) use self::reach::{Arrival, Expressions, Grants, Reach, StepContext, SwitchContext};
 use self::sandbox::Sandbox;
+use self::schema::Author;
+pub(crate) use self::schemas::{Account, Schemas};
 use self::store::CallState;
 use self::turns::Turns;
 use crate::capability::wasi;
@@ -57,7 +63,7 @@ pub(crate) struct HostSettings {
     pub cache: Option<CacheDir>,
     /// Calls at the same time, those that wait for a response included. The next one waits for a place.
     pub calls: u32,
-    /// Sandboxes of the expression guest that are kept between evaluations.
+    /// Sandboxes of the expression guest and the schema guest that are kept between calls.
     pub kept_evaluators: u32,
     /// The largest `memory_bytes` that a call may be given.
     pub max_memory_bytes: u64,
@@ -100,6 +106,7 @@ struct Inner {
     /// Everything a plugin may import.
     linker: Linker<CallState>,
     compiling: Mutex<()>,
+    kept: Kept,
     settings: HostSettings,
 }
 
@@ -113,19 +120,37 @@ impl Host {
             wasi::link(&mut bare)?;
             let mut linker = bare.clone();
             bindings::link(&mut linker)?;
-            Ok(Inner { sandbox, bare, linker, compiling: Mutex::new(()), settings: settings.clone() })
+            Ok(Inner {
+                sandbox,
+                bare,
+                linker,
+                compiling: Mutex::new(()),
+                kept: Kept::default(),
+                settings: settings.clone(),
+            })
         };
         make().map(|inner| Self(Arc::new(inner))).map_err(HostError::sandbox)
     }
 
-    /// Compiles, links and describes a component, on the tenant's account. The error is worded for its author.
+    /// Compiles, links and describes a tenant's component, on its account. The error is worded for its author. Schemas that are
+    /// not plain [`Plugin::check_schemas`] checks.
     pub(crate) async fn install(&self, tenant: &TenantId, wasm: &[u8]) -> Result<Arc<Plugin>, InstallError> {
-        install::install(self, tenant, wasm).await
+        install::install(self, tenant, wasm, Author::Tenant).await
+    }
+
+    /// The same for one that ships with the host: nobody else is there yet whose places it could take.
+    pub(crate) async fn install_bundled(&self, wasm: &[u8]) -> Result<Arc<Plugin>, InstallError> {
+        install::install(self, &TenantId::default_tenant(), wasm, Author::Host).await
     }
 
     /// The expression guest.
     pub(crate) async fn evaluator(&self, wasm: &[u8]) -> Result<Evaluator, InstallError> {
         Evaluator::new(self, wasm).await
+    }
+
+    /// The schema guest.
+    pub(crate) async fn schemas(&self, wasm: &[u8]) -> Result<Schemas, InstallError> {
+        Schemas::new(self, wasm).await
     }
 
     fn engine(&self) -> &Engine {
@@ -158,6 +183,10 @@ impl Host {
 
     fn cache(&self) -> Option<&CacheDir> {
         self.0.settings.cache.as_ref()
+    }
+
+    fn kept(&self) -> &Kept {
+        &self.0.kept
     }
 
     fn kept_evaluators(&self) -> usize {

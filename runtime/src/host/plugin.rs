@@ -4,12 +4,16 @@
 
 use std::fmt;
 
+use flowcell_plugin_json_schema::Finding;
 use semver::Version;
 use serde_json::Value;
 use wasmtime::component::InstancePre;
 
-use super::descriptor::{Descriptor, Schema};
+use super::descriptor::Descriptor;
 use super::exports::Exports;
+use super::install::{InstallError, wrong_schema};
+use super::schema::Schema;
+use super::schemas::Account;
 use super::store::CallState;
 
 /// An installed component.
@@ -37,20 +41,25 @@ pub(crate) struct Action {
 }
 
 impl Action {
-    /// What is wrong with an input: a JSON pointer and a sentence each.
-    pub(crate) fn validate(&self, input: &Value) -> Result<(), Vec<(String, String)>> {
-        self.input.validate(input)
+    /// What is wrong with an input.
+    pub(crate) async fn validate(&self, account: &Account, input: &Value) -> Vec<Finding> {
+        self.input.findings(account, input, &[]).await
     }
 
     /// The same for an input whose expressions are not evaluated yet: `known` has null where they stand, at the
     /// JSON pointers `expressions`, and nothing is said about what they decide.
-    pub(crate) fn check(&self, known: &Value, expressions: &[String]) -> Vec<(String, String)> {
-        self.input.check(known, expressions)
+    pub(crate) async fn check(
+        &self,
+        account: &Account,
+        known: &Value,
+        expressions: &[String],
+    ) -> Vec<Finding> {
+        self.input.findings(account, known, expressions).await
     }
 
-    /// The schemas of an input that the plugin cannot judge by later: a JSON pointer and the reason each.
-    pub(crate) fn wrong_schemas(&self, known: &Value) -> Vec<(String, String)> {
-        self.input.wrong_schemas(known)
+    /// The schemas of an input that the plugin cannot judge by later.
+    pub(crate) async fn wrong_schemas(&self, account: &Account, known: &Value) -> Vec<Finding> {
+        self.input.wrong_schemas(account, known).await
     }
 }
 
@@ -67,19 +76,33 @@ pub(crate) struct Trigger {
 }
 
 impl Trigger {
-    /// What is wrong with a configuration: a JSON pointer and a sentence each. `known` and `expressions` as for
-    /// [`Action::check`].
-    pub(crate) fn check(&self, known: &Value, expressions: &[String]) -> Vec<(String, String)> {
-        self.config.check(known, expressions)
+    /// What is wrong with a configuration. `known` and `expressions` as for [`Action::check`].
+    pub(crate) async fn check(
+        &self,
+        account: &Account,
+        known: &Value,
+        expressions: &[String],
+    ) -> Vec<Finding> {
+        self.config.findings(account, known, expressions).await
     }
 
     /// As [`Action::wrong_schemas`].
-    pub(crate) fn wrong_schemas(&self, known: &Value) -> Vec<(String, String)> {
-        self.config.wrong_schemas(known)
+    pub(crate) async fn wrong_schemas(&self, account: &Account, known: &Value) -> Vec<Finding> {
+        self.config.wrong_schemas(account, known).await
     }
 }
 
 impl Plugin {
+    /// Whether its schemas can be judged by, those that are not judged here. The error is worded for its author.
+    pub(crate) async fn check_schemas(&self, account: &Account) -> Result<(), InstallError> {
+        let inputs = self.actions.iter().map(|action| ("input", &action.name, &action.input));
+        let configs = self.triggers.iter().map(|trigger| ("config", &trigger.name, &trigger.config));
+        for (what, name, schema) in inputs.chain(configs) {
+            schema.check(account).await.map_err(|why| wrong_schema(what, name, &why))?;
+        }
+        Ok(())
+    }
+
     /// Whether it makes steps of texts in this format.
     pub(crate) fn imports(&self, format: &str) -> bool {
         self.descriptor.imports.iter().any(|known| known == format)

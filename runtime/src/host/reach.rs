@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::evaluator::Evaluator;
+use super::schemas::Schemas;
 use crate::capability::http_request::Egress;
 use crate::capability::vault::Credentials;
 use crate::id::{CallbackAddress, RunId, TenantId};
@@ -46,10 +47,11 @@ pub(crate) struct Grants {
     pub credentials: Credentials,
 }
 
-/// What judges expressions for a call, and for whom.
+/// What judges expressions and schemas for a call, and for whom.
 #[derive(Clone)]
 pub(crate) struct Expressions {
     pub evaluator: Evaluator,
+    pub schemas: Schemas,
     pub tenant: TenantId,
 }
 

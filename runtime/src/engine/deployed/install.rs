@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::Deployer;
 use crate::engine::Runtime;
 use crate::engine::steps::{PluginView, Steps as _, plugin_view};
+use crate::engine::tenant::Tenant;
 use crate::flow::Document;
 use crate::id::TenantId;
 use crate::journal::{PluginRow, Write};
@@ -13,18 +14,21 @@ use crate::problem::{Problem, kind};
 impl Runtime {
     /// Installs a component for a tenant; the same bytes again are nothing new.
     pub async fn install_plugin(&self, tenant: &TenantId, wasm: &[u8]) -> Result<PluginView, Problem> {
-        self.rooms.deployer.install(tenant, wasm).await
+        self.rooms.deployer.install(self.tenant(tenant)?, wasm).await
     }
 }
 
 impl Deployer {
-    async fn install(&self, tenant: &TenantId, wasm: &[u8]) -> Result<PluginView, Problem> {
+    async fn install(&self, tenant: &Tenant, wasm: &[u8]) -> Result<PluginView, Problem> {
         let refused = |reason: String| {
             Problem::new(kind::VALIDATION, "the component cannot be installed", 400).detail(reason)
         };
         let plugins = &self.sandboxes.plugins;
-        let plugin =
-            self.sandboxes.host.install(tenant, wasm).await.map_err(|error| refused(error.to_string()))?;
+        let installed = self.sandboxes.host.install(&tenant.id, wasm).await;
+        let plugin = installed.map_err(|error| refused(error.to_string()))?;
+        let checked = plugin.check_schemas(&self.sandboxes.account(tenant)).await;
+        checked.map_err(|error| refused(error.to_string()))?;
+        let tenant = &tenant.id;
         if plugins.is_bundled(&plugin.name) {
             return Err(refused(format!(
                 "the name `{}` belongs to a plugin of the host: choose another one",

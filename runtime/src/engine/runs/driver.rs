@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
-use futures_util::future::{AbortHandle, Abortable, Aborted};
+use futures_util::future::{AbortHandle, Abortable, Aborted, BoxFuture};
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -22,7 +22,7 @@ use super::ledger::{Gone, Ledger};
 use super::registry::{Delivery, Inbox};
 use super::{Runs, view};
 use crate::engine::observers::{RunChange, RunSummary};
-use crate::engine::steps::{Attempt, GuestExpression, Places};
+use crate::engine::steps::{Attempt, GuestExpression, GuestSchema, Places};
 use crate::engine::tenant::Tenant;
 use crate::flow::{CallbackNow, Effect, End, Event, Status, StepId};
 use crate::id::PluginRef;
@@ -186,7 +186,7 @@ impl Driver {
             Completion::In(event) => Input::Delivery(Delivery::Event(event)),
             Completion::Aborted => Input::Nothing,
             Completion::Evaluated { edition, question, result } => {
-                let Effect::Evaluate { id, .. } = question else { return Input::Nothing };
+                let Some(id) = question.evaluation() else { return Input::Nothing };
                 // What another host has appended may have made another question of that number.
                 let is_asked =
                     edition == self.ledger.edition() || self.ledger.state().outstanding().contains(&question);
@@ -260,13 +260,13 @@ impl Driver {
                 let (program, input, variables) = (program.clone(), input.clone(), variables.clone());
                 let evaluation = GuestExpression { flow_digest, program, input, variables };
                 let result = self.runs.steps.clone().evaluate(self.tenant.clone(), evaluation);
-                let (edition, result) = (self.ledger.edition(), self.in_place(result));
-                self.begin(async move {
-                    match result.await {
-                        Some(result) => Completion::Evaluated { edition, question: effect, result },
-                        None => Completion::Aborted,
-                    }
-                });
+                self.ask(effect, result);
+            }
+            Effect::Validate { ref schema, ref value, .. } => {
+                let flow_digest = self.ledger.row().flow.digest.clone();
+                let validation = GuestSchema { flow_digest, schema: schema.clone(), value: value.clone() };
+                let result = self.runs.steps.clone().validate(self.tenant.clone(), validation);
+                self.ask(effect, result);
             }
             Effect::Call { step, attempt, plugin, ask } => {
                 let this = self.attempt(step, attempt, plugin);
@@ -313,6 +313,17 @@ impl Driver {
     {
         let claim = self.ledger.claim();
         self.places.clone().work(async move { if claim.holds() { Some(work.await) } else { None } })
+    }
+
+    /// A guest of the host's own answers the question.
+    fn ask(&mut self, question: Effect, result: BoxFuture<'static, Result<Value, String>>) {
+        let (edition, result) = (self.ledger.edition(), self.in_place(result));
+        self.begin(async move {
+            match result.await {
+                Some(result) => Completion::Evaluated { edition, question, result },
+                None => Completion::Aborted,
+            }
+        });
     }
 
     /// Where there are branches, each thing under way is a task of its own, which goes on while another's answer is

@@ -197,7 +197,7 @@ impl Ledger {
         let effects = self.advance(at, event);
         // An evaluation touches nothing outside; its entries ride with the next commit.
         let only_evaluates =
-            !effects.is_empty() && effects.iter().all(|effect| matches!(effect, Effect::Evaluate { .. }));
+            !effects.is_empty() && effects.iter().all(|effect| effect.evaluation().is_some());
         if only_evaluates && self.is_own() {
             return Ok(effects);
         }

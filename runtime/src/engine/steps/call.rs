@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use flowcell_plugin_json_schema::Finding;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::GuestExpression;
 use super::sandboxes::Sandboxes;
+use super::{GuestExpression, GuestSchema};
 use crate::capability::log::LogLine;
 use crate::capability::vault::Credentials;
 use crate::engine::observers::RunChange;
 use crate::engine::tenant::Tenant;
-use crate::flow::{Ask, Mask, MaskedTexts, Needs, Outcome, Suspension};
+use crate::flow::{self, Ask, Mask, MaskedTexts, Needs, Outcome, Suspension};
 use crate::host::{self, Action, Call, CallLimits, Grants, HostError, Plugin, Reach, StepContext};
 use crate::id::{PluginRef, RunId};
 use crate::json::{self, ReadError};
@@ -82,7 +83,10 @@ async fn carry_out(
     let host = &sandboxes.host;
     let ended = match ask {
         Ask::Start { input } => {
-            action.validate(&input).map_err(|findings| invalid_input(&attempt.plugin, findings))?;
+            let findings = action.validate(&sandboxes.account(tenant), &input).await;
+            if !findings.is_empty() {
+                return Err(invalid_input(&attempt.plugin, &findings));
+            }
             host.start(call, &json_text(&input)).await
         }
         Ask::Resume { state, event } => host.resume(call, &left(&state)?, &json_text(&event)).await,
@@ -239,6 +243,19 @@ pub(super) async fn evaluate(
     })
 }
 
+/// Compares a value with a schema in the schema guest. The error is a sentence for the author of the schema.
+pub(super) async fn validate(
+    sandboxes: &Sandboxes,
+    tenant: &Tenant,
+    validation: GuestSchema,
+) -> Result<Value, String> {
+    let GuestSchema { flow_digest, schema, value } = validation;
+    let key = (tenant.id.clone(), flow_digest);
+    let value = json_text(&value);
+    let findings = sandboxes.schemas.validate(&key, &schema, &value, &[], limits(tenant)).await?;
+    Ok(flow::violations(&findings))
+}
+
 /// The variables as a JSON object.
 fn variables_text(variables: &[(String, Arc<Value>)]) -> String {
     let all: BTreeMap<&str, &Value> =
@@ -251,10 +268,10 @@ pub(in crate::engine) fn json_text(value: &Value) -> String {
     serde_json::to_string(value).expect("a value is JSON")
 }
 
-fn invalid_input(plugin: &PluginRef, findings: Vec<(String, String)>) -> Problem {
+fn invalid_input(plugin: &PluginRef, findings: &[Finding]) -> Problem {
     let sentences: Vec<_> = findings
         .iter()
-        .map(|(pointer, sentence)| format!("with{}: {sentence}", pointer.replace('/', ".")))
+        .map(|finding| format!("with{}: {}", finding.at.replace('/', "."), finding.says))
         .collect();
     Problem::new(kind::VALIDATION, "the step's input does not fit the plugin", 400)
         .detail(format!("{plugin}: {}", sentences.join("; ")))

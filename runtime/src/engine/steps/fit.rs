@@ -2,6 +2,7 @@
 //! compile, and the plugins themselves have nothing to say against what was written. What documents mean to each other is
 //! checked where they are deployed.
 
+use flowcell_plugin_json_schema::Finding as Said;
 use serde_json::{Value, json};
 
 use super::call::{limits, reading};
@@ -36,6 +37,7 @@ impl Sandboxes {
                     findings.extend(check_call(self, tenant, flow, &call).await);
                 }
                 findings.extend(check_expressions(self, tenant, flow).await);
+                findings.extend(check_schemas(self, tenant, flow).await);
                 findings
             }
             Document::Trigger(trigger) => check_trigger(self, tenant, trigger).await,
@@ -59,14 +61,15 @@ async fn check_call(
     };
     // A `with` that is one expression has no shape before the run.
     let (known, expressions) = (call.with.skeleton(), call.with.expression_pointers());
-    let mut findings = action.check(&known, &expressions);
+    let account = sandboxes.account(tenant);
+    let mut findings = action.check(&account, &known, &expressions).await;
     let contract = sandboxes.plugins.contracts(&tenant.id).action(call.plugin);
     let later = contract.map(|contract| contract.expressions(&known)).unwrap_or_default();
     findings.extend(check_later(sandboxes, tenant, later).await);
-    findings.extend(action.wrong_schemas(&known));
-    let finding = |severity, (pointer, sentence): (String, String)| {
-        let message = format!("{}: {sentence}", spot("with", &pointer));
-        Finding { severity, ..error(&flow.file, call.place(&pointer), message) }
+    findings.extend(action.wrong_schemas(&account, &known).await);
+    let finding = |severity, Said { at, says }: Said| {
+        let message = format!("{}: {says}", spot("with", &at));
+        Finding { severity, ..error(&flow.file, call.place(&at), message) }
     };
     if !findings.is_empty() {
         return findings.into_iter().map(|said| finding(Severity::Error, said)).collect();
@@ -82,39 +85,40 @@ async fn check_trigger(sandboxes: &Sandboxes, tenant: &Tenant, document: &Trigge
         Ok(plugin) => check_config(sandboxes, tenant, &plugin, document)
             .await
             .into_iter()
-            .map(|(severity, (pointer, message))| Finding { severity, ..at(&pointer, message) })
+            .map(|(severity, said)| Finding { severity, ..at(&said.at, said.says) })
             .collect(),
         Err(reason) => vec![at("/uses", reason)],
     }
 }
 
-/// Pointers into the trigger document, and sentences.
+/// At pointers into the trigger document.
 async fn check_config(
     sandboxes: &Sandboxes,
     tenant: &Tenant,
     plugin: &Plugin,
     document: &TriggerDocument,
-) -> Vec<(Severity, (String, String))> {
-    let wrong = |pointer: String, message| (Severity::Error, (pointer, message));
+) -> Vec<(Severity, Said)> {
+    let wrong = |at: &str, says| (Severity::Error, Said { at: at.to_owned(), says });
     let trigger = match plugin.trigger(document.uses.action.as_deref()) {
-        Err(reason) => return vec![wrong("/uses".to_owned(), reason)],
+        Err(reason) => return vec![wrong("/uses", reason)],
         Ok(trigger) => trigger,
     };
     let (known, expressions) = document.skeleton();
-    let mut findings = trigger.check(&known, &expressions);
+    let account = sandboxes.account(tenant);
+    let mut findings = trigger.check(&account, &known, &expressions).await;
     let contract = sandboxes.plugins.contracts(&tenant.id).trigger(&document.uses);
     let later = contract.map(|contract| contract.expressions(&known)).unwrap_or_default();
     findings.extend(check_later(sandboxes, tenant, later).await);
-    findings.extend(trigger.wrong_schemas(&known));
-    let named = |(severity, (pointer, sentence)): (Severity, (String, String))| {
-        (severity, (format!("/with{pointer}"), format!("{}: {sentence}", spot("with", &pointer))))
+    findings.extend(trigger.wrong_schemas(&account, &known).await);
+    let named = |(severity, Said { at, says }): (Severity, Said)| {
+        (severity, Said { at: format!("/with{at}"), says: format!("{}: {says}", spot("with", &at)) })
     };
     if !findings.is_empty() {
         return findings.into_iter().map(|finding| named((Severity::Error, finding))).collect();
     }
     // At an address of the same shape: what an expression of a trigger gives, its address decides.
     let config = match document.config("https://hooks.example.com/hooks/token") {
-        Err(reason) => return vec![wrong("/with".to_owned(), reason)],
+        Err(reason) => return vec![wrong("/with", reason)],
         Ok(config) => config,
     };
     let expressions = placed(document.template());
@@ -137,6 +141,17 @@ async fn check_expressions(sandboxes: &Sandboxes, tenant: &Tenant, flow: &Flow) 
     findings
 }
 
+async fn check_schemas(sandboxes: &Sandboxes, tenant: &Tenant, flow: &Flow) -> Vec<Finding> {
+    let mut findings = vec![];
+    let key = (tenant.id.clone(), flow.id.digest.clone());
+    for schema in flow.foreign_schemas() {
+        if let Err(reason) = sandboxes.schemas.check(&key, &schema.text, limits(tenant)).await {
+            findings.push(error(&flow.file, (schema.line, schema.column), reason));
+        }
+    }
+    findings
+}
+
 /// Where expressions stand, and which, as wit/checks.wit has it.
 fn placed(with: &Template) -> Value {
     let pointers = with.expression_pointers().into_iter();
@@ -149,9 +164,9 @@ async fn remarks(
     tenant: &Tenant,
     (plugin, name): (&Plugin, &str),
     written: &Value,
-) -> Vec<(Severity, (String, String))> {
+) -> Vec<(Severity, Said)> {
     let call = reading(sandboxes, tenant, plugin, name);
-    let wrong = |why: String| vec![(Severity::Error, (String::new(), why))];
+    let wrong = |says: String| vec![(Severity::Error, Said { at: String::new(), says })];
     match sandboxes.host.check(call, &written.to_string()).await {
         Ok(Called { result: Ok(remarks), .. }) => {
             let severity = |remark: &Remark| match remark.refuses() {
@@ -159,7 +174,8 @@ async fn remarks(
                 false => Severity::Warning,
             };
             let remarks = remarks.into_iter().take(REMARKS);
-            remarks.map(|remark| (severity(&remark), (remark.at, remark.says))).collect()
+            let said = |remark: Remark| (severity(&remark), Said { at: remark.at, says: remark.says });
+            remarks.map(said).collect()
         }
         Ok(Called { result: Err(problem), .. }) => wrong(format!("the plugin cannot judge it: {problem}")),
         Err(error) => wrong(format!("the plugin cannot judge it: {error}")),
@@ -171,12 +187,12 @@ async fn check_later(
     sandboxes: &Sandboxes,
     tenant: &Tenant,
     expressions: Vec<(String, String)>,
-) -> Vec<(String, String)> {
+) -> Vec<Said> {
     let mut findings = vec![];
-    for (pointer, program) in expressions {
+    for (at, program) in expressions {
         let key = (tenant.id.clone(), "check".to_owned());
         if let Err(reason) = sandboxes.evaluator.check(&key, &program, &[], limits(tenant)).await {
-            findings.push((pointer, format!("the expression `{program}` is wrong: {reason}")));
+            findings.push(Said { at, says: format!("the expression `{program}` is wrong: {reason}") });
         }
     }
     findings

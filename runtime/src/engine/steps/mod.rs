@@ -44,6 +44,15 @@ pub(super) struct GuestExpression {
     pub variables: Variables,
 }
 
+/// A value to be compared with a schema that is not judged natively.
+pub(super) struct GuestSchema {
+    /// As for an expression.
+    pub flow_digest: String,
+    /// JSON text.
+    pub schema: Arc<str>,
+    pub value: Arc<Value>,
+}
+
 /// Each of these ends in an answer, whatever goes wrong. A future that is dropped leaves nothing running on this host.
 pub(super) trait Steps: Send + Sync {
     /// Reads the text of a tenant's flow, with what the plugins that it calls say of it.
@@ -80,5 +89,13 @@ pub(super) trait Steps: Send + Sync {
         self: Arc<Self>,
         tenant: Arc<Tenant>,
         evaluation: GuestExpression,
+    ) -> BoxFuture<'static, Result<Value, String>>;
+
+    /// What is wrong with a value by a schema, as [`violations`](crate::flow::violations) lists it. The error is a sentence
+    /// for the author of the schema.
+    fn validate(
+        self: Arc<Self>,
+        tenant: Arc<Tenant>,
+        validation: GuestSchema,
     ) -> BoxFuture<'static, Result<Value, String>>;
 }

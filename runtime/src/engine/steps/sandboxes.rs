@@ -9,13 +9,13 @@ use serde_json::Value;
 use super::call::{self, Attempt};
 use super::plugins::Plugins;
 use super::switch::{self, SubscribeError};
-use super::{GuestExpression, Steps};
+use super::{GuestExpression, GuestSchema, Steps};
 use crate::clock::Clock;
 use crate::engine::addresses::Addresses;
 use crate::engine::observers::Observers;
 use crate::engine::tenant::Tenant;
 use crate::flow::{Ask, Document, Finding, Outcome, read_with};
-use crate::host::{Evaluator, Expressions, Host};
+use crate::host::{Account, Evaluator, Expressions, Host, Schemas};
 use crate::id::TenantId;
 use crate::journal::SubscriptionRow;
 use crate::problem::Problem;
@@ -23,6 +23,7 @@ use crate::problem::Problem;
 pub(in crate::engine) struct Sandboxes {
     pub host: Host,
     pub evaluator: Evaluator,
+    pub schemas: Schemas,
     pub plugins: Plugins,
     pub clock: Clock,
     pub addresses: Addresses,
@@ -30,9 +31,16 @@ pub(in crate::engine) struct Sandboxes {
 }
 
 impl Sandboxes {
-    /// What judges the expressions of a tenant's calls.
+    /// What judges the expressions and schemas of a tenant's calls.
     pub fn expressions(&self, tenant: &Tenant) -> Expressions {
-        Expressions { evaluator: self.evaluator.clone(), tenant: tenant.id.clone() }
+        let (evaluator, schemas) = (self.evaluator.clone(), self.schemas.clone());
+        Expressions { evaluator, schemas, tenant: tenant.id.clone() }
+    }
+
+    /// On whose account the schemas of a tenant's plugins are judged.
+    pub fn account(&self, tenant: &Tenant) -> Account {
+        let (schemas, limits) = (self.schemas.clone(), call::limits(tenant));
+        Account { schemas, tenant: tenant.id.clone(), limits }
     }
 }
 
@@ -77,5 +85,13 @@ impl Steps for Sandboxes {
         evaluation: GuestExpression,
     ) -> BoxFuture<'static, Result<Value, String>> {
         Box::pin(async move { call::evaluate(&self, &tenant, evaluation).await })
+    }
+
+    fn validate(
+        self: Arc<Self>,
+        tenant: Arc<Tenant>,
+        validation: GuestSchema,
+    ) -> BoxFuture<'static, Result<Value, String>> {
+        Box::pin(async move { call::validate(&self, &tenant, validation).await })
     }
 }

@@ -12,7 +12,7 @@ use crate::flow::task::{Body, BranchEnd};
 use crate::problem::{Problem, kind};
 
 use super::frame::Frame;
-use super::scope::{GuestQuestion, VALUE_BYTES, admit, too_large};
+use super::scope::{GuestAnswer, GuestQuestion, VALUE_BYTES, admit, too_large};
 use super::{RunState, Stop, Turn};
 
 /// The ordinal of a branch in its run.
@@ -31,7 +31,7 @@ pub(super) struct Branch {
     pub frames: Vec<Frame>,
     pub pending: Option<GuestQuestion>,
     /// The answer to what was pending, until the stage that asked takes it.
-    pub answer: Option<Result<Value, String>>,
+    pub answer: Option<GuestAnswer>,
     /// Whether its last task was skipped.
     pub was_skipped: bool,
 }

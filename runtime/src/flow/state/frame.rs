@@ -29,10 +29,13 @@ pub(super) struct Frame {
     pub body: Body,
 }
 
-/// What comes next for a task. A stage may ask the expression guest once, and then starts over with the answer.
+/// What comes next for a task. A stage may ask the expression guest once, and then the schema guest. It starts over with
+/// each answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     Condition,
+    /// The raw input is compared with its schema.
+    Schema,
     Input,
     Body,
     Output,

@@ -16,6 +16,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use flowcell_plugin_json_schema::MEETINGS;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -61,6 +62,8 @@ const TASKS_PER_EVENT: u32 = 10_000;
 const BYTES_PER_EVENT: i64 = 256 * 1024 * 1024;
 /// How far one event may overdraw that. Schemas, records and variables charge it as well, and are not refused.
 const OVERDRAFT_PER_EVENT: i64 = 16 * BYTES_PER_EVENT;
+/// How often parts of plain schemas may meet parts of values for one event. Then the schema guest compares.
+const MEETINGS_PER_EVENT: usize = 8 * MEETINGS;
 /// The most tasks that a run may enter.
 const TASKS_PER_RUN: u32 = 100_000;
 
@@ -100,6 +103,8 @@ pub struct RunState {
 #[derive(Debug)]
 enum Phase {
     Pending,
+    /// Its raw input is compared with its schema.
+    Schema,
     Input,
     Tasks,
     Output(Arc<Value>),
@@ -150,6 +155,8 @@ pub(crate) struct Turn<'a> {
     effects: Vec<Effect>,
     entered: u32,
     budget: Budget,
+    /// How many are left of [`MEETINGS_PER_EVENT`].
+    meetings: usize,
     /// The value that was measured last, which the next task often hands on.
     measured: Option<(Arc<Value>, usize)>,
 }
@@ -201,6 +208,7 @@ impl RunState {
             effects: Vec::new(),
             entered: 0,
             budget: Budget::new(BYTES_PER_EVENT),
+            meetings: MEETINGS_PER_EVENT,
             measured: None,
         };
         if turn.take(event) {
@@ -208,7 +216,7 @@ impl RunState {
         }
         let mut effects = turn.effects;
         // A branch may have asked something before another branch cancelled it.
-        effects.retain(|effect| !matches!(effect, Effect::Evaluate { .. }) || self.awaits(effect));
+        effects.retain(|effect| effect.evaluation().is_none() || self.awaits(effect));
         effects
     }
 
@@ -237,7 +245,9 @@ impl RunState {
     /// Whether the run still waits for the answer to an effect.
     pub(crate) fn awaits(&self, effect: &Effect) -> bool {
         match effect {
-            Effect::Evaluate { id, .. } => self.branches.iter().any(|branch| branch.asks(*id)),
+            Effect::Evaluate { id, .. } | Effect::Validate { id, .. } => {
+                self.branches.iter().any(|branch| branch.asks(*id))
+            }
             // One attempt may ask several times: each time that its step is resumed.
             Effect::Call { step, .. } => {
                 self.leaf(*step).and_then(|leaf| self.running_call(leaf)).as_ref() == Some(effect)

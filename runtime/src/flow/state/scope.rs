@@ -1,5 +1,6 @@
 //! Expressions of a run, and the variables that they see. An expression is evaluated here where that is possible; else the
-//! guest is asked, one program at a time. A variable is made only when an expression names it.
+//! guest is asked, one program at a time. A variable is made only when an expression names it. Schemas of a run are judged
+//! alike.
 
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::flow::event::{Effect, EvaluationId, Variables};
 use crate::flow::needs;
+use crate::flow::schema::{self, Schema};
 use crate::flow::task::{Kind, try_};
 use crate::flow::template::{Evaluation, Scope, Template};
 use crate::problem::{Problem, kind};
@@ -20,24 +22,42 @@ pub(super) const VALUE_BYTES: usize = 32 * 1024 * 1024;
 /// The deepest value. The journal is JSON text, whose readers stop at 128 levels; an event adds some of its own.
 const VALUE_DEPTH: usize = 100;
 
-/// An expression that the guest was asked for.
+/// What a guest was asked for.
 #[derive(Debug)]
 pub(super) struct GuestQuestion {
     pub id: EvaluationId,
-    program: String,
-    input: Arc<Value>,
-    variables: Variables,
+    about: About,
     /// The context that an export was asked over. None for every other question.
     context: Option<Arc<Value>>,
 }
 
+#[derive(Debug)]
+enum About {
+    Expression { program: String, input: Arc<Value>, variables: Variables },
+    Schema { schema: Arc<str>, value: Arc<Value> },
+}
+
+/// What a guest said, until the stage that asked takes it.
+#[derive(Debug)]
+pub(super) enum GuestAnswer {
+    Evaluated(Result<Value, String>),
+    /// Of this value.
+    Validated(Arc<Value>, Result<Value, String>),
+}
+
 impl GuestQuestion {
     pub(super) fn effect(&self) -> Effect {
-        Effect::Evaluate {
-            id: self.id,
-            program: self.program.clone(),
-            input: Arc::clone(&self.input),
-            variables: Arc::clone(&self.variables),
+        let id = self.id;
+        match &self.about {
+            About::Expression { program, input, variables } => Effect::Evaluate {
+                id,
+                program: program.clone(),
+                input: Arc::clone(input),
+                variables: Arc::clone(variables),
+            },
+            About::Schema { schema, value } => {
+                Effect::Validate { id, schema: Arc::clone(schema), value: Arc::clone(value) }
+            }
         }
     }
 }
@@ -52,8 +72,8 @@ impl Turn<'_> {
     /// over and gets the answer here: a stage evaluates once.
     pub(crate) fn evaluate(&mut self, template: &Template, input: &Arc<Value>) -> Result<Value, Stop> {
         let value = match self.here_mut().answer.take() {
-            Some(answer) => answer.map_err(failed)?,
-            None => self.evaluate_or_ask(template, input)?,
+            Some(GuestAnswer::Evaluated(answer)) => answer.map_err(failed)?,
+            _ => self.evaluate_or_ask(template, input)?,
         };
         admit(&value)?;
         Ok(value)
@@ -73,25 +93,60 @@ impl Turn<'_> {
             Evaluation::Guest => {
                 let variables = bindings.iter().map(|(name, value)| ((*name).to_owned(), Arc::clone(value)));
                 let variables = variables.collect();
-                self.ask(template.program(), input, variables);
-                Err(Stop::Park)
+                let (program, input) = (template.program(), Arc::clone(input));
+                Err(self.ask(About::Expression { program, input, variables }))
             }
         }
     }
 
-    fn ask(&mut self, program: String, input: &Arc<Value>, variables: Variables) {
+    /// Compares a value with its schema, and parks the run where the guest must be asked; `what` names the value, as in `the
+    /// input`. A stage that made the value and starts over has it from [`Turn::validated`].
+    pub(crate) fn validate(
+        &mut self,
+        schema: Option<&Schema>,
+        value: &Arc<Value>,
+        what: &str,
+    ) -> Result<(), Stop> {
+        let Some(schema) = schema else { return Ok(()) };
+        let answer = self.here_mut().answer.take_if(|answer| matches!(answer, GuestAnswer::Validated(..)));
+        let violations = match answer {
+            Some(GuestAnswer::Validated(_, answer)) => {
+                answer.map_err(|reason| schema::not_judged(what, &reason))?
+            }
+            _ => match self.violations(schema, value) {
+                Some(violations) => violations,
+                None => {
+                    let (schema, value) = (Arc::clone(schema.text()), Arc::clone(value));
+                    return Err(self.ask(About::Schema { schema, value }));
+                }
+            },
+        };
+        Ok(schema::satisfied(what, violations)?)
+    }
+
+    /// What the guest has compared with a schema for the stage that starts over.
+    pub(crate) fn validated(&self) -> Option<Arc<Value>> {
+        match &self.here().answer {
+            Some(GuestAnswer::Validated(value, _)) => Some(Arc::clone(value)),
+            _ => None,
+        }
+    }
+
+    /// A schema looks at the whole of a value each time, which is charged to the event.
+    fn violations(&mut self, schema: &Schema, value: &Arc<Value>) -> Option<Value> {
+        let bytes = self.measure(value);
+        self.budget.charge(bytes);
+        schema.violations(value, &mut self.meetings)
+    }
+
+    fn ask(&mut self, about: About) -> Stop {
         let is_export = self.frame_stage() == Some(Stage::Export);
         let context = is_export.then(|| Arc::clone(&self.run.context));
-        let pending = GuestQuestion {
-            id: self.run.next_evaluation,
-            program,
-            input: Arc::clone(input),
-            variables,
-            context,
-        };
+        let pending = GuestQuestion { id: self.run.next_evaluation, about, context };
         self.run.next_evaluation += 1;
         self.effect(pending.effect());
         self.here_mut().pending = Some(pending);
+        Stop::Park
     }
 
     /// The guest answered. Returns false when no branch asks that question.
@@ -101,10 +156,15 @@ impl Turn<'_> {
         }
         let context = Arc::clone(&self.run.context);
         let branch = self.here_mut();
-        let asked_over = branch.pending.take().and_then(|pending| pending.context);
+        let Some(GuestQuestion { about, context: asked_over, .. }) = branch.pending.take() else {
+            return false;
+        };
         // Another branch has exported meanwhile. This export must not undo that one: the guest is asked anew.
         if asked_over.is_none_or(|asked_over| Arc::ptr_eq(&asked_over, &context)) {
-            branch.answer = Some(result);
+            branch.answer = Some(match about {
+                About::Expression { .. } => GuestAnswer::Evaluated(result),
+                About::Schema { value, .. } => GuestAnswer::Validated(value, result),
+            });
         }
         true
     }

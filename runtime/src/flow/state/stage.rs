@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::flow::definition::{Input, ListIndex, Output};
+use crate::flow::definition::{ListIndex, Output};
 use crate::flow::event::{End, Status, StepRecord};
-use crate::flow::schema::Schema;
 use crate::flow::task::Then;
 use crate::flow::template::Template;
 use crate::problem::{Problem, kind};
@@ -19,7 +18,7 @@ use super::{Body, Next, OVERDRAFT_PER_EVENT, Phase, Stop, TASKS_PER_EVENT, TASKS
 
 impl Turn<'_> {
     pub(super) fn start(&mut self, input: Value) {
-        self.run.phase = Phase::Input;
+        self.run.phase = Phase::Schema;
         self.run.started_at = self.at;
         self.run.raw = Arc::new(input);
         self.run.input = Arc::clone(&self.run.raw);
@@ -52,12 +51,18 @@ impl Turn<'_> {
     fn step_flow(&mut self) -> Result<(), Stop> {
         let flow = self.flow;
         match &self.run.phase {
-            Phase::Input => {
+            Phase::Schema => {
                 let raw = Arc::clone(&self.run.raw);
                 admit(&raw).map_err(|problem| problem.at("/input"))?;
-                let input = self
-                    .transform_input(&flow.input, &raw, "the run's input")
-                    .map_err(|stop| located(stop, "/input"))?;
+                let fits = self.validate(flow.input.schema.as_ref(), &raw, "the run's input");
+                fits.map_err(|stop| located(stop, "/input"))?;
+                self.run.phase = Phase::Input;
+                Ok(())
+            }
+            Phase::Input => {
+                let raw = Arc::clone(&self.run.raw);
+                let input =
+                    self.transform(flow.input.from.as_ref(), &raw).map_err(|stop| located(stop, "/input"))?;
                 self.run.input = Arc::clone(&input);
                 self.run.phase = Phase::Tasks;
                 self.enter(flow.root, 0, input)
@@ -91,23 +96,27 @@ impl Turn<'_> {
                     let step = self.top_step();
                     self.arm(step, Why::Timeout, timeout);
                 }
+                self.frame().stage = Stage::Schema;
+            }
+            Stage::Schema => {
+                let raw = Arc::clone(&self.frame().raw);
+                if task.kind.plugin().is_none() {
+                    self.mask_input(&raw);
+                }
+                self.validate(task.input.schema.as_ref(), &raw, "the task's input")?;
                 self.frame().stage = Stage::Input;
             }
             Stage::Input => {
                 let raw = Arc::clone(&self.frame().raw);
-                // The record of a call shows its `with` as its input.
-                let is_recorded = task.kind.plugin().is_none();
-                if is_recorded {
-                    self.mask_input(&raw);
-                }
-                let input = self.transform_input(&task.input, &raw, "the task's input")?;
+                let input = self.transform(task.input.from.as_ref(), &raw)?;
                 self.frame().input = Arc::clone(&input);
                 self.frame().stage = Stage::Body;
                 if !Arc::ptr_eq(&raw, &input) {
                     self.hold(Holder::Task, |turn| turn.measure(&input));
                     self.check_held()?;
                 }
-                if is_recorded {
+                // The record of a call shows its `with` as its input.
+                if task.kind.plugin().is_none() {
                     self.mask_input(&input);
                     self.record_input(&input);
                 }
@@ -133,9 +142,10 @@ impl Turn<'_> {
                 if task.export.as_.is_some() || task.export.schema.is_some() {
                     let output = Arc::clone(&self.frame().output);
                     let before = Arc::clone(&self.run.context);
-                    let context = match &task.export.as_ {
-                        Some(template) => Arc::new(self.evaluate(template, &output)?),
-                        None => before,
+                    let context = match (self.validated(), &task.export.as_) {
+                        (Some(context), _) => context,
+                        (None, Some(template)) => Arc::new(self.evaluate(template, &output)?),
+                        (None, None) => before,
                     };
                     self.validate(task.export.schema.as_ref(), &context, "the context")?;
                     self.run.context = context;
@@ -280,33 +290,18 @@ impl Turn<'_> {
         self.run.phase = Phase::Output(output);
     }
 
-    fn transform_input(&mut self, input: &Input, raw: &Arc<Value>, what: &str) -> Result<Arc<Value>, Stop> {
-        self.validate(input.schema.as_ref(), raw, what)?;
-        self.transform(input.from.as_ref(), raw)
-    }
-
     fn transform_output(
         &mut self,
         output: &Output,
         raw: &Arc<Value>,
         what: &str,
     ) -> Result<Arc<Value>, Stop> {
-        let value = self.transform(output.as_.as_ref(), raw)?;
+        let value = match self.validated() {
+            Some(value) => value,
+            None => self.transform(output.as_.as_ref(), raw)?,
+        };
         self.validate(output.schema.as_ref(), &value, what)?;
         Ok(value)
-    }
-
-    /// Checks a value. A schema looks at the whole of it each time, which is charged to the event.
-    pub(crate) fn validate(
-        &mut self,
-        schema: Option<&Schema>,
-        value: &Arc<Value>,
-        what: &str,
-    ) -> Result<(), Box<Problem>> {
-        let Some(schema) = schema else { return Ok(()) };
-        let bytes = self.measure(value);
-        self.budget.charge(bytes);
-        schema.validate(value, what)
     }
 
     fn transform(&mut self, template: Option<&Template>, value: &Arc<Value>) -> Result<Arc<Value>, Stop> {

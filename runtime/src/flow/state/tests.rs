@@ -92,6 +92,7 @@ impl Driver {
     fn line(&self, effect: &Effect) -> String {
         match effect {
             Effect::Evaluate { id, program, .. } => format!("evaluate {id} {program}"),
+            Effect::Validate { id, schema, .. } => format!("validate {id} {schema}"),
             Effect::Call { step, attempt, plugin, ask: Ask::Start { input } } => {
                 format!("call {step}.{attempt} {plugin} {input}")
             }

@@ -328,7 +328,10 @@ impl Call {
             return Ok(Arc::clone(value));
         }
         let input = turn.input();
-        let value = Arc::new(turn.evaluate(&arguments.value, &input)?);
+        let value = match turn.validated() {
+            Some(value) => value,
+            None => Arc::new(turn.evaluate(&arguments.value, &input)?),
+        };
         turn.validate(arguments.input.schema.as_ref(), &value, "the function's arguments")?;
         turn.hold(Holder::Task, |turn| turn.measure(&value));
         turn.check_held()?;

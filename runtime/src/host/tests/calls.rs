@@ -6,16 +6,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 
-use super::guest::{Guest, expression};
-use super::{host, limits, plugin};
+use super::guest::Guest;
+use super::{expressions, host, limits, plugin};
 use crate::capability::http_request::{Egress, Shared};
 use crate::capability::log::{Level, LogLine};
 use crate::capability::vault::Credentials;
 use crate::config::Quota;
 use crate::host::fault::Fault;
 use crate::host::{
-    Arrival, Call, CallLimits, Called, Evaluator, Expressions, Grants, GuestOutcome, Host, Inbound, Plugin,
-    Reach, StepContext,
+    Arrival, Call, CallLimits, Called, Expressions, Grants, GuestOutcome, Host, Inbound, Plugin, Reach,
+    StepContext,
 };
 use crate::id::{CallbackAddress, CallbackKey, RunId, TenantId};
 use crate::problem::{Problem, kind};
@@ -50,24 +50,19 @@ fn no_way_out() -> Arc<Egress> {
 }
 
 async fn start(host: &Host, plugin: &Plugin, input: &str, limits: CallLimits) -> Called<GuestOutcome> {
-    start_judged_by(&host.evaluator(&expression()).await.unwrap(), host, plugin, input, limits).await
+    start_judged_by(&expressions(host).await, host, plugin, input, limits).await
 }
 
 async fn start_judged_by(
-    evaluator: &Evaluator,
+    expressions: &Expressions,
     host: &Host,
     plugin: &Plugin,
     input: &str,
     limits: CallLimits,
 ) -> Called<GuestOutcome> {
-    let grants =
-        Grants { egress: no_way_out(), expressions: expressions(evaluator), credentials: no_secrets() };
+    let grants = Grants { egress: no_way_out(), expressions: expressions.clone(), credentials: no_secrets() };
     let call = Call { plugin, name: "act", reach: Reach::Step(step(), grants), limits };
     host.start(call, input).await.unwrap()
-}
-
-fn expressions(evaluator: &Evaluator) -> Expressions {
-    Expressions { evaluator: evaluator.clone(), tenant: TenantId::default_tenant() }
 }
 
 fn no_secrets() -> Credentials {
@@ -270,16 +265,16 @@ async fn a_trigger_reads_the_request_and_nothing_else() {
          (call $body (i32.const 128)) (call $verdict (i32.load (i32.const 128)) (i32.load (i32.const 132)))",
     );
     let judge = plugin(&host, &judge.wasm()).await;
-    let evaluator = host.evaluator(&expression()).await.unwrap();
+    let expressions = expressions(&host).await;
     let judge = async |config: &str| {
-        let call = Call { plugin: &judge, name: "hook", reach: judging(&evaluator), limits: limits() };
+        let call = Call { plugin: &judge, name: "hook", reach: judging(&expressions), limits: limits() };
         host.receive(call, config).await.unwrap().result
     };
     assert_eq!(judge("").await.unwrap(), "[1]");
     assert!(judge("{}").await.unwrap_err().detail.unwrap().contains("`context` is about a step"));
 }
 
-fn judging(evaluator: &Evaluator) -> Reach {
+fn judging(expressions: &Expressions) -> Reach {
     let request = Inbound {
         method: "POST".into(),
         path: "/".into(),
@@ -289,7 +284,7 @@ fn judging(evaluator: &Evaluator) -> Reach {
         remote: ([192, 0, 2, 1], 80).into(),
     };
     let arrival = Arrival { request, received_ms: 7, trigger: "shop/orders".into() };
-    Reach::Judge { arrival, expressions: expressions(evaluator), credentials: no_secrets() }
+    Reach::Judge { arrival, expressions: expressions.clone(), credentials: no_secrets() }
 }
 
 #[tokio::test]
@@ -328,11 +323,11 @@ async fn a_spinning_guest_gives_way_and_ends_at_its_deadline() {
 async fn more_calls_than_places_wait_for_one() {
     let host = host();
     let echo = plugin(&host, &Guest::action(ECHO).wasm()).await;
-    let evaluator = host.evaluator(&expression()).await.unwrap();
+    let expressions = expressions(&host).await;
     let calls = (0..100).map(|_| {
-        let (host, echo, evaluator) = (host.clone(), echo.clone(), evaluator.clone());
+        let (host, echo, expressions) = (host.clone(), echo.clone(), expressions.clone());
         tokio::spawn(async move {
-            assert_done(start_judged_by(&evaluator, &host, &echo, "{}", limits()).await, "{}");
+            assert_done(start_judged_by(&expressions, &host, &echo, "{}", limits()).await, "{}");
         })
     });
     for call in calls.collect::<Vec<_>>() {
@@ -354,10 +349,10 @@ fn asks() -> Guest {
 #[tokio::test]
 async fn guests_that_fill_the_host_and_ask_for_expressions_do_not_wait_for_each_other() {
     let host = host();
-    let evaluator = host.evaluator(&expression()).await.unwrap();
+    let expressions = expressions(&host).await;
     let plugin = plugin(&host, &asks().wasm()).await;
     let calls =
-        (0..super::CALLS * 2).map(|_| start_judged_by(&evaluator, &host, &plugin, r#"{"a":1}"#, limits()));
+        (0..super::CALLS * 2).map(|_| start_judged_by(&expressions, &host, &plugin, r#"{"a":1}"#, limits()));
     for ended in futures_util::future::join_all(calls).await {
         assert_done(ended, r#"{"a":1}"#);
     }
@@ -366,11 +361,11 @@ async fn guests_that_fill_the_host_and_ask_for_expressions_do_not_wait_for_each_
 #[tokio::test]
 async fn an_expression_is_on_the_account_of_the_guest_that_asks() {
     let host = host();
-    let evaluator = host.evaluator(&expression()).await.unwrap();
+    let expressions = expressions(&host).await;
     let plugin = plugin(&host, &asks().wasm()).await;
-    let cheap = start_judged_by(&evaluator, &host, &plugin, "{}", limits()).await;
+    let cheap = start_judged_by(&expressions, &host, &plugin, "{}", limits()).await;
     assert!(cheap.usage.fault.is_none() && cheap.usage.fuel > 0, "{cheap:?}");
-    let endless = start_judged_by(&evaluator, &host, &plugin, "loop", limits()).await;
+    let endless = start_judged_by(&expressions, &host, &plugin, "loop", limits()).await;
     assert!(endless.usage.fuel > 1000 * cheap.usage.fuel, "{endless:?}");
     let Ok(GuestOutcome::Done(said)) = endless.result else {
         panic!("it has the last microsecond for itself")
@@ -384,4 +379,31 @@ async fn an_expression_is_on_the_account_of_the_guest_that_asks() {
     };
     let problem = host.start(call, "{}").await.unwrap().result.unwrap_err();
     assert!(problem.detail.unwrap().contains("`evaluate` is there in a step"));
+}
+
+#[tokio::test]
+async fn a_schema_is_on_the_account_of_the_guest_that_asks() {
+    let host = host();
+    let expressions = expressions(&host).await;
+    // The first finding, or the error.
+    let validates = Guest {
+        imports: r#"(import "flowcell:plugin/evaluate@0.1.0" "validate" (func $validate (param i32 i32 i32 i32 i32)))"#,
+        ..Guest::action(
+            "(local $said i32)
+             (call $validate (local.get $input) (local.get $input_len) (local.get $input) (local.get $input_len)
+               (i32.const 96))
+             (local.set $said (select (i32.const 100) (i32.load (i32.const 100)) (i32.load (i32.const 96))))
+             (if (i32.eqz (i32.load (i32.const 104))) (then (local.set $said (i32.const 100))))
+             (call $done (i32.load (local.get $said)) (i32.load (i32.add (local.get $said) (i32.const 4))))",
+        )
+    };
+    let plugin = plugin(&host, &validates.wasm()).await;
+    let fits = start_judged_by(&expressions, &host, &plugin, "fits", limits()).await;
+    assert_done(fits, "");
+    assert_done(start_judged_by(&expressions, &host, &plugin, "wrong", limits()).await, "wrong");
+    let endless = start_judged_by(&expressions, &host, &plugin, "loop", limits()).await;
+    let Ok(GuestOutcome::Done(said)) = endless.result else {
+        panic!("it has the last microsecond for itself")
+    };
+    assert!(said.contains("the schema used up its CPU time"), "{said}");
 }

@@ -2,7 +2,7 @@
 
 use super::{guest, host, limits};
 use crate::host::Evaluator;
-use crate::host::evaluator::Key;
+use crate::host::kept::Key;
 use crate::id::TenantId;
 
 fn key(digest: &str) -> Key {

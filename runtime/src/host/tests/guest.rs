@@ -138,6 +138,31 @@ pub(super) fn expression() -> Vec<u8> {
     component("expression-plugin", &text)
 }
 
+/// A stand-in for the schema guest. The schema's first letter says what happens.
+pub(super) fn schema() -> Vec<u8> {
+    let text = format!(
+        r#"(module $schema
+          {ALLOCATOR}
+          (func $give (param $failed i32) (param $text i32) (param $len i32) (result i32)
+            (i32.store (i32.const 64) (local.get $failed))
+            (i32.store (i32.const 68) (local.get $text)) (i32.store (i32.const 72) (local.get $len))
+            (i32.const 64))
+          (func $validate (export "flowcell:plugin/schema@0.1.0#validate")
+            (param $schema i32) (param $schema_len i32) (param $value i32) (param $value_len i32) (param i32 i32)
+            (result i32) (local $letter i32)
+            (local.set $letter (i32.load8_u (local.get $schema)))
+            (if (i32.eq (local.get $letter) (i32.const 108)) (then (loop $for_ever (br $for_ever))))          ;; l
+            (if (i32.eq (local.get $letter) (i32.const 119)) (then                                            ;; w
+              (i32.store (i32.const 128) (i32.const 0)) (i32.store (i32.const 132) (i32.const 0))
+              (i32.store (i32.const 136) (local.get $value)) (i32.store (i32.const 140) (local.get $value_len))
+              (return (call $give (i32.const 0) (i32.const 128) (i32.const 1)))))
+            (call $give (i32.const 0) (i32.const 0) (i32.const 0)))
+          (func (export "flowcell:plugin/schema@0.1.0#check") (param $schema i32) (param $len i32) (result i32)
+            (call $give (i32.eq (i32.load8_u (local.get $schema)) (i32.const 101)) (local.get $schema) (local.get $len))))"#
+    );
+    component("schema-plugin", &text)
+}
+
 /// A component of this text with the exports of a world in wit/.
 pub(super) fn component(world: &str, text: &str) -> Vec<u8> {
     let mut module = wat::parse_str(text).unwrap();

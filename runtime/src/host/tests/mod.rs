@@ -8,13 +8,14 @@ mod calls;
 mod evaluated;
 mod guest;
 mod installed;
+mod judged;
 mod read;
 mod shared;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{CallLimits, Host, HostSettings, InstallError, Plugin};
+use super::{CallLimits, Expressions, Host, HostSettings, InstallError, Plugin};
 use crate::id::TenantId;
 
 /// Calls at the same time on [`host`].
@@ -40,4 +41,11 @@ async fn install(host: &Host, wasm: &[u8]) -> Result<Arc<Plugin>, InstallError> 
 
 async fn plugin(host: &Host, wasm: &[u8]) -> Arc<Plugin> {
     install(host, wasm).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What judges the expressions and schemas of a call: stand-ins.
+async fn expressions(host: &Host) -> Expressions {
+    let evaluator = host.evaluator(&guest::expression()).await.unwrap();
+    let schemas = host.schemas(&guest::schema()).await.unwrap();
+    Expressions { evaluator, schemas, tenant: TenantId::default_tenant() }
 }

@@ -1,9 +1,8 @@
 //! What somebody wrote, read by a plugin: the interfaces that a component may do without.
 
-use super::guest::{DESCRIPTOR, Guest, expression};
-use super::{host, limits, plugin};
-use crate::host::{Call, Expressions, Host, HostError, Plugin, Reach};
-use crate::id::TenantId;
+use super::guest::{DESCRIPTOR, Guest};
+use super::{expressions, host, limits, plugin};
+use crate::host::{Call, Host, HostError, Plugin, Reach};
 
 /// Finds what was written to be wrong, makes of a text the text, and asks in a sample for what is not there.
 fn reader() -> Guest {
@@ -40,8 +39,7 @@ fn promises() -> String {
 }
 
 async fn reading<'c>(host: &Host, plugin: &'c Plugin, name: &'c str) -> Call<'c> {
-    let evaluator = host.evaluator(&expression()).await.unwrap();
-    let reach = Reach::Read(Expressions { evaluator, tenant: TenantId::default_tenant() });
+    let reach = Reach::Read(expressions(host).await);
     Call { plugin, name, reach, limits: limits() }
 }
 

@@ -275,3 +275,121 @@ do:
     }
     assert_eq!(driver.lines(&effects), ["completed 6"]);
 }
+
+/// What only the schema guest may compile.
+const PATTERN: &str = "{ pattern: '^a' }";
+
+/// The id of the one validation among the effects, and the value that it is of.
+fn validation(driver: &Driver, effects: &[Effect]) -> (u32, Value) {
+    let [Effect::Validate { id, schema, value }] = effects else { panic!("{:?}", driver.lines(effects)) };
+    assert_eq!(&**schema, r#"{"pattern":"^a"}"#);
+    (*id, Value::clone(value))
+}
+
+#[test]
+fn a_schema_that_is_not_plain_is_judged_by_the_guest_wherever_it_stands() {
+    let schema = format!("schema: {{ document: {PATTERN} }}");
+    let foreign = "[.] | sort_by(.) | .[0]";
+    let rest = format!(
+        "input: {{ {schema}, from: '{foreign}' }}
+output: {{ {schema}, as: '{foreign}' }}
+use: {{ functions: {{ get: {{ input: {{ {schema} }}, call: 'tool:1.0.0@default', with: {{ x: '${{ {foreign} }}' }} }} }} }}
+do:
+  - a:
+      input: {{ {schema}, from: '{foreign}' }}
+      set: '${{ . }}'
+      output: {{ {schema}, as: '{foreign}' }}
+      export: {{ {schema}, as: '{foreign}' }}
+  - b: {{ call: get, with: '${{ {foreign} }}' }}
+"
+    );
+    let (mut driver, mut effects) = Driver::started(&rest, json!("a0"));
+    let evaluated = |driver: &mut Driver, effects: &[Effect], value: &str| {
+        let [Effect::Evaluate { id, .. }] = effects else { panic!("{:?}", driver.lines(effects)) };
+        driver.take(Event::Evaluated { id: *id, result: Ok(json!(value)) })
+    };
+    let validated = |driver: &mut Driver, effects: &[Effect], value: &str| {
+        let (id, of) = validation(driver, effects);
+        assert_eq!((of, driver.state.outstanding()), (json!(value), effects.to_vec()));
+        driver.take(Event::Evaluated { id, result: Ok(json!([])) })
+    };
+    // The input of the run, then of the task; then its output and its export, which are made before they are judged.
+    effects = validated(&mut driver, &effects, "a0");
+    effects = evaluated(&mut driver, &effects, "a1");
+    effects = validated(&mut driver, &effects, "a1");
+    effects = evaluated(&mut driver, &effects, "a2");
+    effects = evaluated(&mut driver, &effects, "a3");
+    effects = validated(&mut driver, &effects, "a3");
+    effects = evaluated(&mut driver, &effects, "a4");
+    effects = validated(&mut driver, &effects, "a4");
+    // The arguments of the function, then its own input.
+    effects = evaluated(&mut driver, &effects, "a5");
+    effects = validated(&mut driver, &effects, "a5");
+    effects = evaluated(&mut driver, &effects, "a6");
+    assert_eq!(driver.lines(&effects), ["call 1.1 tool:1.0.0 \"a6\""]);
+    effects = driver.answer(1, 1, json!("a7"));
+    effects = evaluated(&mut driver, &effects, "a8");
+    effects = validated(&mut driver, &effects, "a8");
+    assert_eq!(driver.lines(&effects), ["completed \"a8\""]);
+    let mut again = RunState::new(driver.state.flow().clone(), RunId::from_bytes([7; 16]));
+    for (at, event) in driver.events {
+        again.advance(at, event);
+    }
+    assert_eq!(again.steps(), driver.state.steps());
+}
+
+#[test]
+fn what_the_guest_says_of_a_value_is_what_the_host_would_say() {
+    let rest = format!("do:\n  - a: {{ input: {{ schema: {{ document: {PATTERN} }} }}, set: {{ x: 1 }} }}\n");
+    let (mut driver, effects) = Driver::started(&rest, json!("b"));
+    let (id, _) = validation(&driver, &effects);
+    let violations = json!([{ "path": "/x", "message": "is wrong" }]);
+    driver.take(Event::Evaluated { id, result: Ok(violations.clone()) });
+    let problem = driver.problem();
+    assert_eq!((problem.status, problem.kind.as_ref()), (400, kind::VALIDATION));
+    assert_eq!(problem.detail.as_deref(), Some("the task's input: `/x`: is wrong"));
+    assert_eq!(problem.data, Some(json!({ "violations": violations })));
+    let (mut driver, effects) = Driver::started(&rest, json!("b"));
+    let (id, _) = validation(&driver, &effects);
+    driver.take(Event::Evaluated { id, result: Err("the schema took too long".to_owned()) });
+    assert_eq!(driver.problem().detail.as_deref(), Some("the task's input: the schema took too long"));
+    assert_eq!(driver.problem().instance.as_deref(), Some("/do/0/a"));
+}
+
+#[test]
+fn an_export_that_is_judged_over_a_context_that_has_changed_is_made_anew() {
+    let export = |name: &str, schema: &str| {
+        format!("export: {{ schema: {{ document: {schema} }}, as: '${{ $context + {{{name}: 1}} }}' }}")
+    };
+    let flow = format!(
+        "do: [ {{ both: {{ fork: {{ branches: [ {{ a: {{ set: {{ x: 1 }}, {} }} }}, {{ b: {{ wait: PT1S, {} }} }} ] }} }} }},
+               {{ tell: {{ set: '${{ $context }}' }} }} ]",
+        export("a", PATTERN),
+        export("b", "true")
+    );
+    let (mut driver, effects) = Driver::started(&flow, json!({}));
+    let [Effect::Validate { id: 0, value, .. }, Effect::Timer { timer, .. }] = &effects[..] else {
+        panic!("{:?}", driver.lines(&effects))
+    };
+    assert_eq!(**value, json!({ "a": 1 }));
+    driver.later(1).take(Event::Fired { timer: *timer });
+    let effects = driver.take(Event::Evaluated { id: 0, result: Ok(json!([])) });
+    let both = json!({ "a": 1, "b": 1 });
+    assert_eq!(validation(&driver, &effects), (1, both.clone()));
+    let effects = driver.take(Event::Evaluated { id: 1, result: Ok(json!([])) });
+    assert_eq!(driver.lines(&effects), [format!("completed {both}")]);
+}
+
+#[test]
+fn a_loop_of_schemas_that_costs_too_much_together_goes_to_the_guest() {
+    let task = |name: &str, then: &str| {
+        let schema = "{ type: array, items: { type: integer } }";
+        format!(
+            "  - {name}:\n      input: {{ schema: {{ document: {schema} }} }}\n      switch: [ {{ on: {{ then: {then} }} }} ]\n"
+        )
+    };
+    let rest = format!("do:\n{}{}", task("a", "b"), task("b", "a"));
+    let (driver, effects) = Driver::started(&rest, json!(vec![1; 100_000]));
+    assert!(matches!(effects[..], [Effect::Validate { .. }]), "{:?}", driver.lines(&effects));
+    assert!(driver.steps().len() > 10);
+}
