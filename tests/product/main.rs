@@ -36,6 +36,7 @@ mod run_language;
 mod run_requests;
 mod sandbox;
 mod schedules;
+mod schemas;
 mod secrets;
 mod signatures;
 mod steps;

@@ -219,7 +219,7 @@ async fn a_body_is_judged_by_its_schema_and_pages_by_their_origin() {
     let put = server.call("PUT", "/api/v1/triggers/shop/in").body("application/yaml", wrong).send().await;
     let problem = put.problem(400);
     assert!(
-        problem["detail"].as_str().unwrap().contains("`with.schema`: it is not a usable JSON Schema"),
+        problem["detail"].as_str().unwrap().contains("`with.schema`: this is not a usable JSON Schema"),
         "{problem}"
     );
 }

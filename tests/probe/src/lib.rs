@@ -2,6 +2,7 @@
 //!
 //! Nothing here is for flows. A host must end every action within its budget, stay alive, and answer the next call.
 
+mod entangled;
 mod fetch;
 mod flood;
 mod greed;
@@ -76,7 +77,7 @@ fn fail(input: Fail, ctx: &mut Context) -> Result<u32, Problem> {
 
 flowcell_sdk::plugin! {
     actions: [
-        echo, about, fail,
+        echo, about, fail, entangled::entangled,
         greed::grow, greed::recurse, greed::sleep_until, greed::spin, greed::trap,
         flood::error_flood, flood::headers_flood, flood::huge_output, flood::huge_problem, flood::log_flood, flood::stdout_flood,
         fetch::fetch, fetch::fetch_wild, fetch::fetches,
@@ -114,6 +115,6 @@ mod tests {
         names.sort_unstable();
         let count = names.len();
         names.dedup();
-        assert_eq!((names.len(), count), (20, 20));
+        assert_eq!((names.len(), count), (21, 21));
     }
 }
