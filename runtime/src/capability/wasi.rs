@@ -25,7 +25,7 @@ use super::log::{Stdio, StepLog};
 /// Handles that a guest may hold at the same time: streams, pollables, errors.
 pub const MAX_HANDLES: usize = 1000;
 /// Random bytes that a guest may ask for at once. The host makes them one by one, outside the guest's CPU account.
-const MAX_RANDOM: u64 = 64 * 1024;
+const MAX_RANDOM: u64 = 4 * 1024;
 /// What a guest may write to a standard stream at once.
 const MAX_WRITE: usize = 64 * 1024;
 

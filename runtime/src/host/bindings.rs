@@ -13,7 +13,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower};
 
 use super::http;
-use super::limits::{CallLimits, HOST_CALL_FUEL, cpu_time};
+use super::limits::{CallLimits, HOST_CALL_FUEL, SEND_FUEL, cpu_time};
 use super::reach::{Arrival, Errand, Expressions, StepContext};
 use super::schemas;
 use super::store::CallState;
@@ -189,7 +189,7 @@ pub(super) fn link(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     let mut http_request = linker.instance(HTTP_REQUEST)?;
     http_request.func_wrap_async("send", |mut cx: StoreContextMut<'_, CallState>, (request,): (Request,)| {
         Box::new(async move {
-            charge(&mut cx, request.body.as_ref().map_or(0, Vec::len))?;
+            charge(&mut cx, SEND_FUEL + request.body.as_ref().map_or(0, Vec::len))?;
             let started = Instant::now();
             let CallState { reach, deadline, .. } = cx.data();
             let (egress, credentials) = (reach.egress().cloned(), reach.credentials().cloned());

@@ -27,6 +27,8 @@ pub(crate) struct CallLimits {
 pub(super) const FUEL_PER_US: u64 = 8_000;
 /// What a call into the host costs at least: its time is not the guest's own, but the guest asked for it.
 pub(super) const HOST_CALL_FUEL: u64 = 2_000;
+/// What sending a request costs, beside its bytes: the policy is asked, a name looked up, a line written where it is denied.
+pub(super) const SEND_FUEL: usize = 100_000;
 /// Bytes that a guest may hand to the host in one call, and in its outcome. The guest decides what the host allocates
 /// here: a list can name the same bytes a million times. A tenant's body quota has to fit, escaped as JSON.
 pub(super) const HAND_OVER_BYTES: usize = 32 * 1024 * 1024;
@@ -41,6 +43,8 @@ const TURNS_OVER_CPU: u32 = 8;
 pub(super) const MAX_INSTANCES: u32 = 64;
 /// Tables in one component.
 pub(super) const MAX_TABLES: u32 = 16;
+/// Bytes of one element of a table.
+const TABLE_ELEMENT: usize = 8;
 /// Elements of one table.
 pub(super) const MAX_TABLE_ELEMENTS: usize = 65_536;
 /// Linear memories in one component.
@@ -91,6 +95,9 @@ pub(super) struct Meter {
     last_growth: usize,
     turns: u32,
     turn_limit: u32,
+    /// Calls of WASI, which its own functions cannot be made to pay for.
+    wasi_calls: u64,
+    wasi_call_limit: u64,
 }
 
 /// The guest has had its turns, whatever its fuel says.
@@ -108,6 +115,8 @@ impl Meter {
             last_growth: 0,
             turns: 0,
             turn_limit: 0,
+            wasi_calls: 0,
+            wasi_call_limit: 0,
         };
         meter.restart(limits);
         meter
@@ -118,7 +127,8 @@ impl Meter {
         self.memory_limit = usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX);
         self.peak_memory = self.memory;
         self.refused_memory = None;
-        self.turns = 0;
+        (self.turns, self.wasi_calls) = (0, 0);
+        self.wasi_call_limit = fuel(limits.cpu) / HOST_CALL_FUEL;
         let turns = limits.cpu.as_micros() / TURN.as_micros();
         self.turn_limit =
             u32::try_from(turns).unwrap_or(u32::MAX).saturating_add(2).saturating_mul(TURNS_OVER_CPU);
@@ -134,14 +144,36 @@ impl Meter {
         self.memory
     }
 
+    /// The guest calls WASI once more. Whether that was too often, the end of its turn says.
+    pub(super) fn count_wasi_call(&mut self) {
+        self.wasi_calls += 1;
+    }
+
     /// The epoch moved on while the guest was running: everyone else has a turn first.
     pub(super) fn end_turn(&mut self) -> wasmtime::Result<UpdateDeadline> {
         self.turns += 1;
-        if self.turns > self.turn_limit {
+        if self.turns > self.turn_limit || self.wasi_calls > self.wasi_call_limit {
             return Err(OutOfTurns.into());
         }
         // Tokio's own yield looks at sockets and timers before the guest runs again; waking oneself does not.
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+    }
+}
+
+impl Meter {
+    /// Takes so many bytes more for a memory or a table, where they fit into it and into the limit.
+    fn grow(&mut self, growth: usize, fits: bool) -> bool {
+        let total = self.memory.saturating_add(growth);
+        if total > self.memory_limit {
+            self.refused_memory = Some(total);
+            return false;
+        }
+        if fits {
+            self.memory = total;
+            self.last_growth = growth;
+            self.peak_memory = self.peak_memory.max(total);
+        }
+        fits
     }
 }
 
@@ -152,19 +184,7 @@ impl ResourceLimiter for Meter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let growth = desired.saturating_sub(current);
-        let total = self.memory.saturating_add(growth);
-        if total > self.memory_limit {
-            self.refused_memory = Some(total);
-            return Ok(false);
-        }
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            return Ok(false);
-        }
-        self.memory = total;
-        self.last_growth = growth;
-        self.peak_memory = self.peak_memory.max(total);
-        Ok(true)
+        Ok(self.grow(desired.saturating_sub(current), maximum.is_none_or(|maximum| desired <= maximum)))
     }
 
     fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
@@ -172,8 +192,18 @@ impl ResourceLimiter for Meter {
         Ok(())
     }
 
-    fn table_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= maximum.unwrap_or(MAX_TABLE_ELEMENTS).min(MAX_TABLE_ELEMENTS))
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let fits = desired <= maximum.unwrap_or(MAX_TABLE_ELEMENTS).min(MAX_TABLE_ELEMENTS);
+        Ok(self.grow(desired.saturating_sub(current).saturating_mul(TABLE_ELEMENT), fits))
+    }
+
+    fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.memory_grow_failed(error)
     }
 
     fn instances(&self) -> usize {
@@ -186,5 +216,35 @@ impl ResourceLimiter for Meter {
 
     fn memories(&self) -> usize {
         MAX_MEMORIES as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meter() -> Meter {
+        let (cpu, wall) = (Duration::from_millis(1), Duration::from_secs(1));
+        Meter::new(&CallLimits { memory_bytes: 100_000, cpu, wall })
+    }
+
+    #[test]
+    fn tables_count_as_memory() {
+        let mut meter = meter();
+        assert!(meter.memory_growing(0, 65_536, None).unwrap());
+        assert!(meter.table_growing(0, 1_000, None).unwrap());
+        assert_eq!(meter.memory(), 73_536);
+        assert!(!meter.table_growing(1_000, 10_000, None).unwrap());
+        assert_eq!((meter.memory(), meter.refused_memory), (73_536, Some(145_536)));
+        assert!(!meter.table_growing(0, 10, Some(9)).unwrap());
+    }
+
+    #[test]
+    fn a_guest_that_only_calls_wasi_is_ended() {
+        let mut meter = meter();
+        (0..4_000).for_each(|_| meter.count_wasi_call());
+        assert!(meter.end_turn().is_ok());
+        meter.count_wasi_call();
+        assert!(meter.end_turn().err().is_some_and(|error| error.is::<OutOfTurns>()));
     }
 }

@@ -61,6 +61,7 @@ impl CallState {
 
 impl WasiView for CallState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.meter.count_wasi_call();
         if self.wasi.is_none() {
             self.handles.set_max_capacity(wasi::MAX_HANDLES);
             self.wasi = Some(Box::new(wasi::context(self.shared_log().clone())));
