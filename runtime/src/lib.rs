@@ -38,7 +38,7 @@ pub use flow::{
     AttemptRecord, CleanupRecord, Document, Durability, Finding, Flow, Place, Severity, Status, StepId,
     StepRecord, TriggerDocument, paths, read,
 };
-pub use host::{SandboxCost, measure_sandbox};
+pub use host::{SandboxCost, compile_component, measure_sandbox};
 pub use id::{FlowId, PluginRef, RunId, TenantId, mint_token};
 pub use memory::Room;
 pub use problem::Problem;

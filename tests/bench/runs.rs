@@ -81,6 +81,7 @@ pub async fn host(seconds: u64) {
         base_url: "http://127.0.0.1".to_owned(),
         schedules: true,
         listeners: vec![],
+        compiler: None,
     });
     let runtime = runtime.await.expect("a new data folder can be opened");
     let tenant = TenantId::default_tenant();

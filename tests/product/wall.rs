@@ -4,7 +4,7 @@
 //! What that costs the other tenant in time is measured by the benchmark, case G: a test that asserts a time fails on a busy
 //! machine.
 
-use flowcell_tests::{Answer, Call, Server, Setup, probe, until};
+use flowcell_tests::{Answer, Call, Server, Setup, laborious_component, probe, until};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -146,7 +146,7 @@ async fn bodies_that_come_slowly_take_a_share_and_give_it_back() {
     let mut waiting = vec![];
     let mut refusals = 0;
     until("117 refusals", async || {
-        for mut connection in std::mem::take(&mut connections) {
+        for connection in std::mem::take(&mut connections) {
             let mut start = [0; 12];
             match connection.try_read(&mut start) {
                 Ok(12) => {
@@ -207,4 +207,37 @@ async fn runs_that_are_started_by_the_api_count_as_requests() {
         assert!(problem.to_string().contains("requests_per_second"), "{problem}");
     }
     house.is_well().await;
+}
+
+/// H6. Limit: a component is compiled in a child with limits, which stands back behind the host; a tenant has one at a time.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn components_that_take_long_to_compile_keep_nobody_waiting() {
+    let mut house = House::open(Limits::default()).await;
+    let mut installs = JoinSet::new();
+    for more in 0..3 {
+        let wasm = laborious_component(8 + more);
+        let install = house.as_mallory("POST", "/api/v1/plugins").body("application/wasm", wasm);
+        installs.spawn(install.send());
+    }
+    let child = until("the child", async || house.server.process().children().first().copied()).await;
+    until("its limits", async || {
+        let limits = std::fs::read_to_string(format!("/proc/{child}/limits")).ok()?;
+        let words = limits.split_whitespace().collect::<Vec<_>>().join(" ");
+        let wanted = ["Max cpu time 60 60 seconds", "Max address space 3221225472 3221225472 bytes"];
+        wanted.iter().all(|limit| words.contains(limit)).then_some(())
+    })
+    .await;
+    assert_eq!(house.server.process().children(), [child], "one at a time");
+    // The other tenant is served, and has a child of its own beside it.
+    house.is_well().await;
+    let wasm = std::fs::read(probe()).expect("the probe is built");
+    let install = house.server.call("POST", "/api/v1/plugins").body("application/wasm", wasm);
+    assert!([200, 201].contains(&install.send().await.status), "the other tenant's guest is not installed");
+    assert!(!house.server.process().children().is_empty(), "the attack was over before");
+    house.is_well().await;
+    for refused in installs.join_all().await {
+        let problem = refused.problem(400);
+        assert!(problem["detail"].as_str().is_some_and(|why| why.contains("the component exports neither")));
+    }
 }

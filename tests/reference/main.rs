@@ -36,6 +36,7 @@ async fn plugins() -> Vec<PluginView> {
         base_url: "http://127.0.0.1".to_owned(),
         schedules: false,
         listeners: vec![],
+        compiler: None,
     };
     let runtime = Runtime::open(options).await.expect("a host in memory");
     runtime.plugins(&TenantId::default_tenant())

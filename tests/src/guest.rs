@@ -28,3 +28,16 @@ pub fn component_importing(interface: &str) -> Vec<u8> {
 pub fn core_module() -> Vec<u8> {
     wat::parse_str(r#"(module (func (export "start")))"#).expect("the text is a module")
 }
+
+/// A component that asks for nothing and does nothing, and takes a compiler seconds: so many functions of a thousand loops
+/// within each other.
+///
+/// # Panics
+/// Never.
+pub fn laborious_component(functions: usize) -> Vec<u8> {
+    let (begin, end) = ("(loop (br_if 0 (local.tee 0 (i32.mul (local.get 0) (local.get 1))))", ")");
+    let body = format!("{}{}", begin.repeat(1000), end.repeat(1000));
+    let function = format!("(func (param i32 i32) {body})");
+    let text = format!("(component (core module {}))", function.repeat(functions));
+    wat::parse_str(&text).expect("the text is a component")
+}

@@ -19,7 +19,7 @@ mod wait;
 pub use call::{Answer, Broken, Call, Stream};
 pub use fault::{ANSWER, Came, Cut, Fault};
 pub use folder::Folder;
-pub use guest::{bare_probe, component_importing, core_module, probe};
+pub use guest::{bare_probe, component_importing, core_module, laborious_component, probe};
 pub use process::{Output, Process};
 pub use product::{Command, Product};
 pub use server::{Server, Setup};

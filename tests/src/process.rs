@@ -59,6 +59,23 @@ impl Process {
         kibibytes / 1024
     }
 
+    /// The ids of its children, in no order.
+    ///
+    /// # Panics
+    /// When the kernel does not tell.
+    #[cfg(target_os = "linux")]
+    pub fn children(&self) -> Vec<u32> {
+        let parent = self.id().to_string();
+        let processes = std::fs::read_dir("/proc").expect("the kernel lists processes").flatten();
+        let ids = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
+        ids.filter(|id: &u32| {
+            let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+            // After the name, which may hold anything: the state, and who its parent is.
+            stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)) == Some(parent.as_str())
+        })
+        .collect()
+    }
+
     /// Its id.
     ///
     /// # Panics

@@ -9,6 +9,7 @@ mod admin;
 mod backup;
 mod check;
 mod client;
+mod compile_component;
 mod data;
 mod demo;
 mod deployment;
@@ -60,6 +61,7 @@ enum Command {
     Audit(admin::Args<admin::audit::What>),
     Policy(admin::Args<admin::policy::What>),
     Import(import::Args),
+    CompileComponent(compile_component::Args),
 }
 
 impl Command {
@@ -82,6 +84,7 @@ impl Command {
             Self::Audit(args) => admin::audit::run(args).await,
             Self::Policy(args) => admin::policy::run(args).await,
             Self::Import(args) => import::run(args).await,
+            Self::CompileComponent(args) => compile_component::run(args),
         }
     }
 

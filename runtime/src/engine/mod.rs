@@ -77,6 +77,7 @@ use crate::problem::Problem;
 ///     base_url: "http://127.0.0.1:8080".to_owned(),
 ///     schedules: true,
 ///     listeners: vec![],
+///     compiler: None,
 /// })
 /// .await?;
 /// let text = "document: {dsl: 1.0.3, namespace: default, name: hello, version: 1.0.0}\ndo: [{greet: {set: {hello: world}}}]";

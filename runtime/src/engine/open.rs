@@ -22,13 +22,13 @@ use super::{Rooms, Runtime};
 use crate::capability::http_request::{Egress, Shared, Trusted};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::host::{CacheDir, Host, HostSettings};
+use crate::host::{Host, HostSettings};
 use crate::id::{CallbackKey, TenantId};
 use crate::journal::{DataLock, GroupSettings, Journal, MemoryStorage, SqliteStorage, Storage};
 use crate::memory::Memory;
 
 pub(super) async fn open(options: Options) -> Result<Runtime, OpenError> {
-    let Options { config, data, clock, base_url, schedules, listeners } = options;
+    let Options { config, data, clock, base_url, schedules, listeners, compiler } = options;
     let folder = match &data {
         Data::Memory => None,
         Data::Folder(folder) => Some(folder.as_path()),
@@ -44,7 +44,8 @@ pub(super) async fn open(options: Options) -> Result<Runtime, OpenError> {
     let book = Book::new(schedules, storage.key("schedules").map_err(journal_error)?);
     let addresses = Addresses::new(base_url, callback_key);
     let observers = Arc::new(Observers::new());
-    let sandboxes = sandboxes(&config, cache, clock.clone(), addresses.clone(), observers.clone()).await?;
+    let settings = HostSettings { cache, compiler, ..HostSettings::default() };
+    let sandboxes = sandboxes(&config, settings, clock.clone(), addresses.clone(), observers.clone()).await?;
     let journals = Arc::new(Journals::new(
         Journal::new(storage, GroupSettings::default()),
         Journal::new(Arc::new(MemoryStorage::new()), GroupSettings::default()),
@@ -90,15 +91,14 @@ fn tenants(config: &Config, storage: &dyn Storage, shared: Arc<Shared>) -> Resul
 /// The sandboxes with the plugins that ship with the host.
 pub(super) async fn sandboxes(
     config: &Config,
-    cache: Option<CacheDir>,
+    settings: HostSettings,
     clock: Clock,
     addresses: Addresses,
     observers: Arc<Observers>,
 ) -> Result<Arc<Sandboxes>, OpenError> {
-    let usual = HostSettings::default();
     let largest = config.tenants.iter().map(|tenant| tenant.quota.memory).max().unwrap_or_default();
-    let max_memory_bytes = largest.max(usual.max_memory_bytes);
-    let host = Host::new(HostSettings { cache, max_memory_bytes, ..usual })
+    let max_memory_bytes = largest.max(settings.max_memory_bytes);
+    let host = Host::new(HostSettings { max_memory_bytes, ..settings })
         .map_err(|error| OpenError::Host(error.to_string()))?;
     let plugins = Plugins::default();
     let (mut evaluator, mut schemas) = (None, None);

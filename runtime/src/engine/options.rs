@@ -29,6 +29,8 @@ pub struct Options {
     pub schedules: bool,
     /// Where this host listens: no flow reaches the admin API there.
     pub listeners: Vec<SocketAddr>,
+    /// The binary `flowcell`, which compiles tenants' components in children of this process; none: this process does.
+    pub compiler: Option<PathBuf>,
 }
 
 /// Why a Runtime could not be opened; each is a sentence for the operator.

@@ -20,6 +20,12 @@ pub(crate) struct CacheDir {
     pub key: [u8; 32],
 }
 
+impl CacheDir {
+    fn file(&self, engine_hash: &blake3::Hash, digest: &blake3::Hash) -> PathBuf {
+        self.path.join(format!("{}-{}.cwasm", digest.to_hex(), &engine_hash.to_hex()[..16]))
+    }
+}
+
 impl std::fmt::Debug for CacheDir {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("CacheDir").field("path", &self.path).finish_non_exhaustive()
@@ -29,33 +35,61 @@ impl std::fmt::Debug for CacheDir {
 /// Bytes of the MAC, which stands before the code.
 const MAC_BYTES: usize = 32;
 
-/// The component of that digest from the cache, or compiled and then kept there.
-pub(super) fn load_or(
-    folder: &CacheDir,
-    engine: &Engine,
-    digest: &blake3::Hash,
-    compile: impl Fn() -> wasmtime::Result<Component>,
-) -> wasmtime::Result<Component> {
-    let engine_hash = compatibility(engine);
-    let file = folder.path.join(format!("{}-{}.cwasm", digest.to_hex(), &engine_hash.to_hex()[..16]));
-    if let Some(component) = load(folder, engine, &engine_hash, digest, &file) {
-        return Ok(component);
+/// Native code that this program made, with the settings that its engine has. Nothing else is ever loaded.
+pub(super) struct Code(Vec<u8>);
+
+impl Code {
+    /// What our own compiler has returned, in this process or in a child of it.
+    pub(super) fn made(code: Vec<u8>) -> Self {
+        Self(code)
     }
-    let component = compile()?;
-    match component.serialize() {
-        Ok(code) => keep(folder, &engine_hash, digest, &file, &code),
-        Err(error) => tracing::warn!(%error, "a compiled plugin could not be serialised for the cache"),
+
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
     }
-    Ok(component)
+
+    /// The component.
+    pub(super) fn load(&self, engine: &Engine) -> wasmtime::Result<Component> {
+        #[allow(unsafe_code, reason = "deserialize is unsafe for code that wasmtime did not make")]
+        // SAFETY: `Code` holds what wasmtime made in this very program: it comes from `made`, or from a file whose MAC, under a
+        // key that only this host has, covers these very bytes and the hash of an engine that is compatible with ours. Only
+        // `keep` makes such a MAC, and only for a `Code`. The bytes are in memory of our own: no file that changes by now
+        // changes them.
+        unsafe {
+            Component::deserialize(engine, &self.0)
+        }
+    }
 }
 
-fn load(
-    folder: &CacheDir,
-    engine: &Engine,
-    engine_hash: &blake3::Hash,
-    digest: &blake3::Hash,
-    file: &Path,
-) -> Option<Component> {
+/// The component of that digest, if the cache has it.
+pub(super) fn load(folder: &CacheDir, engine: &Engine, digest: &blake3::Hash) -> Option<Component> {
+    let engine_hash = compatibility(engine);
+    let file = folder.file(&engine_hash, digest);
+    let code = read(folder, &engine_hash, digest, &file)?;
+    let loaded = code.load(engine);
+    loaded
+        .inspect_err(|error| tracing::warn!(file = %file.display(), %error, "a compiled plugin does not load: compiling it again"))
+        .ok()
+}
+
+/// Keeps the code of the component of that digest.
+pub(super) fn keep(folder: &CacheDir, engine: &Engine, digest: &blake3::Hash, code: &Code) {
+    let engine_hash = compatibility(engine);
+    let file = folder.file(&engine_hash, digest);
+    let mac = authenticate(folder, &engine_hash, digest, &code.0);
+    match write(&folder.path, &file, mac.as_bytes(), &code.0) {
+        Ok(()) => remove_older(&folder.path, digest, &file),
+        Err(error) => {
+            tracing::warn!(
+                folder = %folder.path.display(), %error,
+                "a compiled plugin could not be kept: the next start will compile it again"
+            );
+        }
+    }
+}
+
+fn read(folder: &CacheDir, engine_hash: &blake3::Hash, digest: &blake3::Hash, file: &Path) -> Option<Code> {
     let bytes = match fs::read(file) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
@@ -78,27 +112,7 @@ fn load(
         );
         return None;
     }
-    #[allow(unsafe_code, reason = "deserialize is unsafe for code that wasmtime did not make")]
-    // SAFETY: the MAC, under a key that only this host has, covers these very bytes and the hash of an engine that is
-    // compatible with ours. Only `keep` makes such a MAC, for what `Component::serialize` returned. The bytes are the
-    // ones just checked, in memory of our own: the file may change by now without changing them.
-    let loaded = unsafe { Component::deserialize(engine, code) };
-    loaded
-        .inspect_err(|error| tracing::warn!(file = %file.display(), %error, "a compiled plugin does not load: compiling it again"))
-        .ok()
-}
-
-fn keep(folder: &CacheDir, engine_hash: &blake3::Hash, digest: &blake3::Hash, file: &Path, code: &[u8]) {
-    let mac = authenticate(folder, engine_hash, digest, code);
-    match write(&folder.path, file, mac.as_bytes(), code) {
-        Ok(()) => remove_older(&folder.path, digest, file),
-        Err(error) => {
-            tracing::warn!(
-                folder = %folder.path.display(), %error,
-                "a compiled plugin could not be kept: the next start will compile it again"
-            );
-        }
-    }
+    Some(Code(code.to_vec()))
 }
 
 /// Under another name first: a reader sees the whole file or none.

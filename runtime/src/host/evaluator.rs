@@ -33,7 +33,7 @@ struct Inner {
 
 impl Evaluator {
     pub(super) async fn new(host: &Host, wasm: &[u8]) -> Result<Self, InstallError> {
-        let linked = install::link(host, wasm).await?;
+        let linked = install::link(host, None, wasm).await?;
         let (evaluate, check) = exports::expression(&linked.component)?;
         let guest = KeptGuest::new(host, linked.pre, WORDS);
         Ok(Self(Arc::new(Inner { guest, evaluate, check })))

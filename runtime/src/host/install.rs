@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use wasmtime::component::{Component, InstancePre};
 
 use super::bindings::{self, ACTION, IMPORTING, SAMPLING, TRIGGER};
+use super::compile::Compiled;
 use super::descriptor::Descriptor;
 use super::exports::{Exports, WrongExport};
 use super::limits::CallLimits;
@@ -17,7 +18,7 @@ use super::plugin::{Action, Plugin, Trigger};
 use super::reach::Reach;
 use super::schema::{Author, Schema};
 use super::store::{self, CallState};
-use super::{Host, HostError, cache, call};
+use super::{Host, HostError, call};
 use crate::capability::wasi;
 use crate::id::TenantId;
 use crate::problem::Problem;
@@ -48,6 +49,11 @@ pub(crate) enum InstallError {
     /// It does not compile.
     #[error("the component is broken, or uses a WebAssembly feature that this host has switched off: {0}")]
     Broken(String),
+    /// A limit ended its compilation.
+    #[error(
+        "the component is too much work to compile: {0}. Make it smaller, and its functions, or leave out what it does not use"
+    )]
+    TooHard(String),
     /// It imports what nobody offers.
     #[error("the component imports `{name}`, which is not offered: {instead}. Offered are {}", offered())]
     Import {
@@ -94,7 +100,11 @@ pub(super) async fn install(
     wasm: &[u8],
     author: Author,
 ) -> Result<Arc<Plugin>, InstallError> {
-    let Linked { component, pre, digest } = link(host, wasm).await?;
+    let stranger = match author {
+        Author::Tenant => Some(tenant),
+        Author::Host => None,
+    };
+    let Linked { component, pre, digest } = link(host, stranger, wasm).await?;
     let exports = Exports::find(&component)?;
     let descriptor = describe(host, tenant, &component, &exports).await?;
     let promised =
@@ -135,10 +145,14 @@ pub(super) async fn install(
     }))
 }
 
-/// Compiles or loads, and links.
-pub(super) async fn link(host: &Host, wasm: &[u8]) -> Result<Linked, InstallError> {
+/// Compiles or loads, and links. `stranger` is the tenant whose component it is; none for one that ships with the host.
+pub(super) async fn link(
+    host: &Host,
+    stranger: Option<&TenantId>,
+    wasm: &[u8],
+) -> Result<Linked, InstallError> {
     check_header(wasm)?;
-    let (component, digest) = compile(host, wasm).await?;
+    let Compiled { component, digest } = host.compiler().compile(stranger, wasm).await?;
     check_imports(&component)?;
     let pre = host
         .linker()
@@ -156,24 +170,6 @@ fn check_header(wasm: &[u8]) -> Result<(), InstallError> {
         [0, b'a', b's', b'm', ..] => Ok(()),
         _ => Err(InstallError::NotWasm),
     }
-}
-
-/// Off the async threads, and one at a time: a compilation takes every core for a second or more.
-async fn compile(host: &Host, wasm: &[u8]) -> Result<(Component, String), InstallError> {
-    let _turn = host.compiling().lock().await;
-    let (wasm, host) = (wasm.to_vec(), host.clone());
-    let work = move || {
-        let digest = blake3::hash(&wasm);
-        let compile = || Component::from_binary(host.engine(), &wasm);
-        let component = match host.cache() {
-            Some(folder) => cache::load_or(folder, host.engine(), &digest, compile),
-            None => compile(),
-        };
-        component
-            .map(|component| (component, digest.to_hex().to_string()))
-            .map_err(|error| InstallError::Broken(format!("{error:#}")))
-    };
-    tokio::task::spawn_blocking(work).await.map_err(|error| HostError::Sandbox(error.to_string()))?
 }
 
 fn check_imports(component: &Component) -> Result<(), InstallError> {

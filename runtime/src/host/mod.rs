@@ -11,6 +11,7 @@
 mod bindings;
 mod cache;
 mod call;
+mod compile;
 mod descriptor;
 mod evaluator;
 mod exports;
@@ -30,15 +31,17 @@ mod store;
 mod tests;
 mod turns;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::Mutex;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 pub(crate) use self::bindings::{GuestOutcome, GuestSuspension, Remark};
 pub(crate) use self::cache::CacheDir;
 pub(crate) use self::call::{Call, Called, Usage};
+use self::compile::Compiler;
+pub use self::compile::compile_component;
 pub(crate) use self::evaluator::Evaluator;
 pub(crate) use self::install::InstallError;
 use self::kept::Kept;
@@ -61,6 +64,8 @@ use crate::shares::Shares;
 pub(crate) struct HostSettings {
     /// Where compiled components are kept; none: nowhere.
     pub cache: Option<CacheDir>,
+    /// A program that knows the command `compile-component`, for components of tenants; none: they are compiled here.
+    pub compiler: Option<PathBuf>,
     /// Calls at the same time, those that wait for a response included. The next one waits for a place.
     pub calls: u32,
     /// Sandboxes of the expression guest and the schema guest that are kept between calls.
@@ -71,7 +76,13 @@ pub(crate) struct HostSettings {
 
 impl Default for HostSettings {
     fn default() -> Self {
-        Self { cache: None, calls: 2000, kept_evaluators: 100, max_memory_bytes: 256 * 1024 * 1024 }
+        Self {
+            cache: None,
+            compiler: None,
+            calls: 2000,
+            kept_evaluators: 100,
+            max_memory_bytes: 256 * 1024 * 1024,
+        }
     }
 }
 
@@ -105,7 +116,7 @@ struct Inner {
     bare: Linker<CallState>,
     /// Everything a plugin may import.
     linker: Linker<CallState>,
-    compiling: Mutex<()>,
+    compiler: Compiler,
     kept: Kept,
     settings: HostSettings,
 }
@@ -120,14 +131,9 @@ impl Host {
             wasi::link(&mut bare)?;
             let mut linker = bare.clone();
             bindings::link(&mut linker)?;
-            Ok(Inner {
-                sandbox,
-                bare,
-                linker,
-                compiling: Mutex::new(()),
-                kept: Kept::default(),
-                settings: settings.clone(),
-            })
+            let (cache, program) = (settings.cache.clone(), settings.compiler.clone());
+            let compiler = Compiler::new(sandbox.engine.clone(), cache, program);
+            Ok(Inner { sandbox, bare, linker, compiler, kept: Kept::default(), settings: settings.clone() })
         };
         make().map(|inner| Self(Arc::new(inner))).map_err(HostError::sandbox)
     }
@@ -177,12 +183,8 @@ impl Host {
         &self.0.bare
     }
 
-    fn compiling(&self) -> &Mutex<()> {
-        &self.0.compiling
-    }
-
-    fn cache(&self) -> Option<&CacheDir> {
-        self.0.settings.cache.as_ref()
+    fn compiler(&self) -> &Compiler {
+        &self.0.compiler
     }
 
     fn kept(&self) -> &Kept {

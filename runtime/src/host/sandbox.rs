@@ -78,7 +78,7 @@ impl Sandbox {
     }
 }
 
-fn pooled(slots: u32, memory: usize) -> Config {
+pub(super) fn pooled(slots: u32, memory: usize) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     // Each slot has room for the largest component that is taken, or a few of that kind would use up everyone's. Room is
     // address space: what no guest touches costs nothing.
@@ -103,7 +103,7 @@ fn pooled(slots: u32, memory: usize) -> Config {
     config
 }
 
-fn base() -> Config {
+pub(super) fn base() -> Config {
     let mut config = Config::new();
     config
         .strategy(Strategy::Cranelift)

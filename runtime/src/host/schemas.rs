@@ -44,7 +44,7 @@ pub(crate) struct Account {
 
 impl Schemas {
     pub(super) async fn new(host: &Host, wasm: &[u8]) -> Result<Self, InstallError> {
-        let linked = install::link(host, wasm).await?;
+        let linked = install::link(host, None, wasm).await?;
         let (validate, check) = exports::schema(&linked.component)?;
         let guest = KeptGuest::new(host, linked.pre, WORDS);
         Ok(Self(Arc::new(Inner { guest, validate, check })))

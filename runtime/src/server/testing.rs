@@ -44,6 +44,7 @@ pub(super) async fn open() -> (Listener, Runtime) {
         base_url: listener.local_url(),
         schedules: true,
         listeners: vec![listener.address()],
+        compiler: None,
     };
     let runtime = Runtime::open(options).await.unwrap();
     runtime.start().await.unwrap();

@@ -24,6 +24,7 @@ use super::{Rooms, Runtime};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::flow::{Document, Finding, read};
+use crate::host::HostSettings;
 use crate::id::TenantId;
 
 /// A host on a stage, and the runtime that its users have.
@@ -108,7 +109,9 @@ fn guests() -> Arc<Sandboxes> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (clock, observers) = (Clock::system(), Arc::new(Observers::new()));
         let addresses = TestHost::addresses();
-        runtime.block_on(sandboxes(&Config::default(), None, clock, addresses, observers)).unwrap()
+        runtime
+            .block_on(sandboxes(&Config::default(), HostSettings::default(), clock, addresses, observers))
+            .unwrap()
     });
     made.clone()
 }

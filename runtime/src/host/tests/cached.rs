@@ -1,15 +1,12 @@
 //! The cache of compiled code: what is not exactly what this host wrote is never loaded.
 
-use std::cell::Cell;
 use std::fs;
 use std::path::PathBuf;
-
-use wasmtime::component::Component;
 
 use super::guest::Guest;
 use super::host;
 use crate::host::Host;
-use crate::host::cache::{CacheDir, load_or};
+use crate::host::cache::{CacheDir, Code, keep, load};
 
 /// A folder that is gone at the end.
 struct Folder(PathBuf);
@@ -36,13 +33,12 @@ impl Drop for Folder {
 
 /// Whether it had to be compiled.
 fn compiles(host: &Host, cache: &CacheDir, wasm: &[u8]) -> bool {
-    let compiled = Cell::new(false);
-    let compile = || {
-        compiled.set(true);
-        Component::from_binary(host.engine(), wasm)
-    };
-    load_or(cache, host.engine(), &blake3::hash(wasm), compile).unwrap();
-    compiled.get()
+    let (engine, digest) = (host.engine(), blake3::hash(wasm));
+    if load(cache, engine, &digest).is_some() {
+        return false;
+    }
+    keep(cache, engine, &digest, &Code::made(engine.precompile_component(wasm).unwrap()));
+    true
 }
 
 #[test]
