@@ -21,6 +21,7 @@ mod journal;
 mod json;
 mod memory;
 pub mod problem;
+mod rate;
 mod redact;
 mod server;
 mod shares;
@@ -29,10 +30,10 @@ pub use cli::main;
 pub use clock::Clock;
 pub use config::{AllowRule, Config, ConfigError, Quota, Retention, TenantConfig, TlsConfig};
 pub use engine::{
-    Answer, AuditEntry, AuditFilter, AuditView, Callback, Caller, Data, Deed, DeployError, FlowView, Hook,
-    Imported, Inbound, List, NewToken, OpenError, Options, PluginView, Role, RunChange, RunFilter,
-    RunSummary, RunView, Runtime, ScheduleView, Shown, SubscriptionView, TokenView, Trial, TrialEnd,
-    TriggerView, VaultKind, VaultView, backup,
+    Answer, AuditEntry, AuditFilter, AuditView, Callback, Caller, Data, Deed, DeployError, EventReader,
+    FlowView, Hook, Imported, Inbound, List, NewToken, OpenError, Options, PluginView, Role, RunChange,
+    RunFilter, RunSummary, RunView, Runtime, ScheduleView, Shown, SubscriptionView, TokenView, Trial,
+    TrialEnd, TriggerView, VaultKind, VaultView, backup,
 };
 pub use flow::{
     AttemptRecord, CleanupRecord, Document, Durability, Finding, Flow, Place, Severity, Status, StepId,

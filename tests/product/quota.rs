@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flowcell_tests::{Call, Gate, Given, Server, Stub, until};
+use flowcell_tests::{Call, Gate, Given, Server, Stub, probe, until};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -157,4 +157,105 @@ async fn an_answer_over_the_body_quota_is_too_large() {
     let server = serve("body = \"2KiB\"", &calls(&stub)).await;
     let run = server.run("shop/work", &json!({})).await;
     assert_eq!(run["problem"]["data"]["code"], "too-large", "{run}");
+}
+
+/// Whether the problem names the quota, and the metrics count it.
+async fn names(server: &Server, problem: &Value, quota: &str) {
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains(quota), "{problem}");
+    let metrics = server.get("/metrics").await.is(200).text();
+    let counted = format!("flowcell_quota_refusals_total{{tenant=\"default\",quota=\"{quota}\"}} ");
+    assert!(metrics.contains(&counted), "no {counted} in {metrics}");
+}
+
+/// The problem of a run's first attempt at its first step, which is refused for more than half a minute. The run goes on then.
+async fn refused_attempt(server: &Server, run: &str) -> Value {
+    let problem = until("a refused attempt", async || {
+        let run = server.look(run).await;
+        let problem = run["steps"][0]["attempts"][0]["problem"].clone();
+        (problem["status"] == 429 && run["status"] == "waiting").then_some(problem)
+    })
+    .await;
+    assert!(problem["retryAfterMs"].as_u64().is_some_and(|after| after > 30_000), "{problem}");
+    problem
+}
+
+async fn install_probe(server: &Server) -> flowcell_tests::Answer {
+    let wasm = std::fs::read(probe()).expect("the probe is built");
+    server.call("POST", "/api/v1/plugins").body("application/wasm", wasm).send().await
+}
+
+#[tokio::test]
+async fn cpu_time_beyond_the_minutes_quota_is_not_given() {
+    let quota = "cpu = \"50ms\"\ncpu_per_minute = \"10ms\"";
+    let server = FLOWCELL.serve().config(local(quota)).start().await;
+    install_probe(&server).await;
+    let spin = flow("work", "- spin: { call: flowcell-probe.spin:1.0.0@default, with: {} }");
+    server.call("PUT", "/api/v1/flows/shop/work").body("application/yaml", spin).send().await.is(201);
+    let first = server.run("shop/work", &json!({})).await;
+    assert_eq!(first["problem"]["data"]["code"], "cpu-limit", "{first}");
+    let second = server.begin("shop/work", &json!({})).await;
+    let refused = refused_attempt(&server, &second).await;
+    names(&server, &refused, "cpu_per_minute").await;
+}
+
+#[tokio::test]
+async fn runs_that_write_too_much_are_slowed_down() {
+    let mut server = serve("journal_bytes_per_minute = \"16KiB\"", "- one: { set: { a: 1 } }").await;
+    let hook = server.hook("shop/in").await;
+    Call::post(&hook, &json!("x".repeat(40 << 10))).send().await.is(200);
+    let problem = too_many(Call::post(&hook, &json!({})).send().await);
+    names(&server, &problem, "journal_bytes_per_minute").await;
+    too_many(server.post("/api/v1/flows/shop/work/runs", &json!({})).await);
+    assert_eq!(server.runs("").await.len(), 1, "nothing was begun for the refused ones");
+}
+
+#[tokio::test]
+async fn a_step_of_a_run_that_writes_too_much_waits() {
+    let stub = Stub::start().await;
+    let server = serve("journal_bytes_per_minute = \"16KiB\"", &calls(&stub)).await;
+    let run = server.begin("shop/work", &json!("x".repeat(40 << 10))).await;
+    let refused = refused_attempt(&server, &run).await;
+    names(&server, &refused, "journal_bytes_per_minute").await;
+    assert!(stub.seen("/work").is_empty());
+}
+
+#[tokio::test]
+async fn components_with_more_code_than_the_quota_are_not_installed() {
+    let server = serve("components = \"64KiB\"", "- one: { set: { a: 1 } }").await;
+    let problem = install_probe(&server).await.problem(429);
+    names(&server, &problem, "components").await;
+}
+
+#[tokio::test]
+async fn more_flows_than_the_quota_are_not_deployed() {
+    let server = serve("flows = 1", "- one: { set: { a: 1 } }").await;
+    let deploy = async |name: &str, text: String| {
+        let path = format!("/api/v1/flows/shop/{name}");
+        server.call("PUT", &path).body("application/yaml", text).send().await
+    };
+    let problem = too_many(deploy("other", flow("other", "- one: { set: { a: 1 } }")).await);
+    names(&server, &problem, "flows").await;
+    let newer = flow("work", "- one: { set: { a: 1 } }").replace("version: '1.0.0'", "version: '1.0.1'");
+    too_many(deploy("work", newer).await);
+    // Another text of the same version takes the place of the first.
+    let edited = deploy("work", flow("work", "- one: { set: { a: 2 } }")).await;
+    assert!([200, 201].contains(&edited.status), "{edited}");
+    assert_eq!(server.run("shop/work", &json!({})).await["output"], json!({ "a": 2 }));
+    let trigger = server.call("PUT", "/api/v1/triggers/shop/other");
+    let trigger = trigger.body("application/yaml", hook("other", "work", "{}")).send().await;
+    names(&server, &too_many(trigger), "flows").await;
+}
+
+#[tokio::test]
+async fn more_streams_of_events_than_the_quota_are_not_opened() {
+    let server = serve("event_readers = 1", "- rest: { wait: PT1H }").await;
+    let run = server.begin("shop/work", &json!({})).await;
+    let path = format!("/api/v1/runs/{run}/events");
+    let read = || server.call("GET", &path).header("accept", "text/event-stream");
+    let first = read().stream().await;
+    let problem = too_many(read().send().await);
+    names(&server, &problem, "event_readers").await;
+    drop(first);
+    until("a place for another", async || (read().stream().await.status == 200).then_some(())).await;
 }

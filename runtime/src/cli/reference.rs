@@ -163,7 +163,9 @@ fn routes_of(words: &str) -> impl Iterator<Item = &'static Route> {
 fn commands() -> Vec<(String, Command)> {
     fn collect(words: String, command: &Command, found: &mut Vec<(String, Command)>) {
         found.push((words.clone(), command.clone()));
-        for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+        for below in
+            command.get_subcommands().filter(|below| below.get_name() != "help" && !below.is_hide_set())
+        {
             collect(format!("{words} {}", below.get_name()), below, found);
         }
     }

@@ -14,6 +14,9 @@ pub struct Quota {
     pub memory: u64,
     /// Most CPU time of one call into a step.
     pub cpu: Duration,
+    /// Most CPU time of all calls of a minute: beyond it steps wait until it is made up for. The only tenant of a host has no
+    /// such limit unless its configuration says so.
+    pub cpu_per_minute: Duration,
     /// Most wall time of one call into a step, waiting for the world included.
     pub step_time: Duration,
     /// Most runs in motion at once, and steps of a `fork` beside the first at work of its run; more wait.
@@ -27,6 +30,15 @@ pub struct Quota {
     pub egress_bytes_per_minute: u64,
     /// Most bytes of one body, in or out.
     pub body: u64,
+    /// Most bytes that runs write to the journal in a minute: beyond it steps wait until it is made up for, and no runs are
+    /// begun. The only tenant of a host has no such limit unless its configuration says so.
+    pub journal_bytes_per_minute: u64,
+    /// Most bytes of native code of its components.
+    pub components: u64,
+    /// Most versions of flows, and most triggers.
+    pub flows: u64,
+    /// Most streams of events that are open at once.
+    pub event_readers: u64,
 }
 
 impl Default for Quota {
@@ -34,12 +46,17 @@ impl Default for Quota {
         Self {
             memory: 64 << 20,
             cpu: Duration::from_millis(250),
+            cpu_per_minute: Duration::from_secs(60),
             step_time: Duration::from_secs(30),
             concurrent_runs: 1_000,
             waiting_runs: 1_000_000,
             requests_per_second: 500,
             egress_bytes_per_minute: 1 << 30,
             body: 10 << 20,
+            journal_bytes_per_minute: 1 << 30,
+            components: 512 << 20,
+            flows: 2_000,
+            event_readers: 100,
         }
     }
 }
@@ -51,7 +68,12 @@ impl Quota {
     /// assert_eq!(flowcell::Quota::of_one().requests_per_second, u32::MAX);
     /// ```
     pub fn of_one() -> Self {
-        Self { requests_per_second: u32::MAX, ..Self::default() }
+        Self {
+            requests_per_second: u32::MAX,
+            cpu_per_minute: Duration::MAX,
+            journal_bytes_per_minute: u64::MAX,
+            ..Self::default()
+        }
     }
 }
 
@@ -138,23 +160,33 @@ pub(super) fn quota(field: &Field<'_>, usual: &Quota) -> Result<Quota, ConfigErr
         &[
             "memory",
             "cpu",
+            "cpu_per_minute",
             "step_time",
             "concurrent_runs",
             "waiting_runs",
             "requests_per_second",
             "egress_bytes_per_minute",
             "body",
+            "journal_bytes_per_minute",
+            "components",
+            "flows",
+            "event_readers",
         ],
     )?;
     let quota = Quota {
         memory: size(&section, "memory", usual.memory)?,
         cpu: duration(&section, "cpu", usual.cpu)?,
+        cpu_per_minute: duration(&section, "cpu_per_minute", usual.cpu_per_minute)?,
         step_time: duration(&section, "step_time", usual.step_time)?,
         concurrent_runs: count(&section, "concurrent_runs", usual.concurrent_runs)?,
         waiting_runs: count(&section, "waiting_runs", usual.waiting_runs)?,
         requests_per_second: rate(&section, "requests_per_second", usual.requests_per_second)?,
         egress_bytes_per_minute: size(&section, "egress_bytes_per_minute", usual.egress_bytes_per_minute)?,
         body: size(&section, "body", usual.body)?,
+        journal_bytes_per_minute: size(&section, "journal_bytes_per_minute", usual.journal_bytes_per_minute)?,
+        components: size(&section, "components", usual.components)?,
+        flows: count(&section, "flows", usual.flows)?,
+        event_readers: count(&section, "event_readers", usual.event_readers)?,
     };
     match section.get("memory") {
         Some(field) if quota.memory > 4 << 30 => {

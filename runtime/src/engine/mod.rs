@@ -57,6 +57,7 @@ use self::runs::Runs;
 pub use self::runs::{List, RunFilter, RunView};
 use self::steps::Sandboxes;
 pub use self::steps::{Imported, PluginView, Trial, TrialEnd};
+pub use self::tenant::EventReader;
 use self::tenant::{Tenant, Tenants};
 use crate::id::TenantId;
 pub use crate::journal::{Role, VaultKind};

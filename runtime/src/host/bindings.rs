@@ -5,6 +5,7 @@
 //! against the component when it is installed, so that a slip is an error there and not a wrong value later.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use flowcell_plugin_json_schema::{Finding, sentences};
 use serde_json::Value;
@@ -277,6 +278,8 @@ fn judge(cx: &StoreContextMut<'_, CallState>) -> wasmtime::Result<(Expressions, 
     let left = CallLimits {
         memory_bytes: cx.data().meter.memory_limit() as u64,
         cpu: cpu_time(cx.get_fuel()?),
+        // It is counted with the call that asks.
+        cpu_per_minute: Duration::MAX,
         wall: cx.data().deadline.saturating_duration_since(Instant::now()),
     };
     Ok((expressions, left))

@@ -156,6 +156,7 @@ impl Host {
         let started = Instant::now();
         let (tenant, state) = (reach.tenant().clone(), CallState::new(reach, &limits));
         let deadline = state.deadline;
+        self.budgets().wait(&tenant, &limits, deadline).await?;
         let _place = store::place(self.calls(), &tenant, deadline).await?;
         let mut store = store::store(self, state, limits.cpu)?;
         let work = async {
@@ -165,7 +166,9 @@ impl Host {
             Ok(returned)
         };
         let result = timeout_at(deadline, self.turns().of(&tenant, work)).await;
-        finish(store, result, started, &limits)
+        let called = finish(store, result, started, &limits)?;
+        self.budgets().owe(&tenant, &limits, called.usage.fuel);
+        Ok(called)
     }
 }
 

@@ -29,6 +29,7 @@ const MAX_WASM: usize = 32 * 1024 * 1024;
 const DESCRIBE: CallLimits = CallLimits {
     memory_bytes: 16 * 1024 * 1024,
     cpu: Duration::from_millis(50),
+    cpu_per_minute: Duration::MAX,
     wall: Duration::from_secs(10),
 };
 

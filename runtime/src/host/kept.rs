@@ -99,6 +99,11 @@ impl KeptGuest {
         let Self { host, pre, words } = self;
         let (tenant, deadline) = (&key.0, store::deadline(limits.wall));
         let key = (words.what, key.clone());
+        if let Turn::Own = whose
+            && let Err(error) = host.budgets().wait(tenant, &limits, deadline).await
+        {
+            return (Err(error.to_string()), 0);
+        }
         let _place = match store::place(host.evaluations(), tenant, deadline).await {
             Ok(place) => place,
             Err(error) => return (Err(error.to_string()), 0),
@@ -130,6 +135,9 @@ impl KeptGuest {
             Turn::Caller => timeout_at(deadline, work).await,
         };
         let spent = fuel(limits.cpu) - store.get_fuel().unwrap_or(0);
+        if let Turn::Own = whose {
+            host.budgets().owe(tenant, &limits, spent);
+        }
         let result = match worked {
             Ok(Ok((instance, value))) => {
                 host.kept().put(key, store, instance, host.kept_evaluators());

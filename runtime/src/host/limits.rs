@@ -15,6 +15,8 @@ pub(crate) struct CallLimits {
     pub memory_bytes: u64,
     /// Time in the guest's own code.
     pub cpu: Duration,
+    /// The same of all calls of the tenant in a minute; [`Duration::MAX`] where there is no limit.
+    pub cpu_per_minute: Duration,
     /// Time from the call to its outcome, waiting included.
     pub wall: Duration,
 }
@@ -225,7 +227,7 @@ mod tests {
 
     fn meter() -> Meter {
         let (cpu, wall) = (Duration::from_millis(1), Duration::from_secs(1));
-        Meter::new(&CallLimits { memory_bytes: 100_000, cpu, wall })
+        Meter::new(&CallLimits { memory_bytes: 100_000, cpu, cpu_per_minute: Duration::MAX, wall })
     }
 
     #[test]

@@ -114,7 +114,12 @@ fn egress() -> Arc<Egress> {
 
 fn limits() -> CallLimits {
     let quota = Quota::default();
-    CallLimits { memory_bytes: quota.memory, cpu: quota.cpu, wall: quota.step_time }
+    CallLimits {
+        memory_bytes: quota.memory,
+        cpu: quota.cpu,
+        cpu_per_minute: Duration::MAX,
+        wall: quota.step_time,
+    }
 }
 
 fn context() -> StepContext {

@@ -9,6 +9,7 @@
 //! places of the host (`crate::shares`), and none computes while others wait that have computed less (`turns`).
 
 mod bindings;
+mod budget;
 mod cache;
 mod call;
 mod compile;
@@ -33,11 +34,13 @@ mod turns;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 pub(crate) use self::bindings::{GuestOutcome, GuestSuspension, Remark};
+use self::budget::Budgets;
 pub(crate) use self::cache::CacheDir;
 pub(crate) use self::call::{Call, Called, Usage};
 use self::compile::Compiler;
@@ -92,6 +95,17 @@ pub(crate) enum HostError {
     /// All places taken until the call's deadline.
     #[error("as many plugin calls are under way as this host can hold: try again later")]
     Busy,
+    /// More than the tenant's CPU time of a minute, and what is owed is not made up for before the call's deadline.
+    #[error(
+        "the tenant has used up its quota `cpu_per_minute` = {} s: try again in a minute, or raise it",
+        .quota.as_secs_f64()
+    )]
+    CpuPerMinute {
+        /// What it may use.
+        quota: Duration,
+        /// The time until it is made up for.
+        after: Duration,
+    },
     /// wasmtime or the operating system.
     #[error("no sandbox could be made: {0}")]
     Sandbox(String),
@@ -117,6 +131,7 @@ struct Inner {
     /// Everything a plugin may import.
     linker: Linker<CallState>,
     compiler: Compiler,
+    budgets: Budgets,
     kept: Kept,
     settings: HostSettings,
 }
@@ -133,7 +148,15 @@ impl Host {
             bindings::link(&mut linker)?;
             let (cache, program) = (settings.cache.clone(), settings.compiler.clone());
             let compiler = Compiler::new(sandbox.engine.clone(), cache, program);
-            Ok(Inner { sandbox, bare, linker, compiler, kept: Kept::default(), settings: settings.clone() })
+            Ok(Inner {
+                sandbox,
+                bare,
+                linker,
+                compiler,
+                budgets: Budgets::default(),
+                kept: Kept::default(),
+                settings: settings.clone(),
+            })
         };
         make().map(|inner| Self(Arc::new(inner))).map_err(HostError::sandbox)
     }
@@ -181,6 +204,10 @@ impl Host {
 
     fn bare_linker(&self) -> &Linker<CallState> {
         &self.0.bare
+    }
+
+    fn budgets(&self) -> &Budgets {
+        &self.0.budgets
     }
 
     fn compiler(&self) -> &Compiler {

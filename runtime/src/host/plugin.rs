@@ -93,6 +93,12 @@ impl Trigger {
 }
 
 impl Plugin {
+    /// Bytes of its native code.
+    pub(crate) fn code_bytes(&self) -> u64 {
+        let code = self.pre.component().image_range();
+        (code.end as usize - code.start as usize) as u64
+    }
+
     /// Whether its schemas can be judged by, those that are not judged here. The error is worded for its author.
     pub(crate) async fn check_schemas(&self, account: &Account) -> Result<(), InstallError> {
         let inputs = self.actions.iter().map(|action| ("input", &action.name, &action.input));

@@ -53,6 +53,11 @@ impl Journal {
         Self { storage, queue, blocks, lease: Arc::default(), written: Arc::default() }
     }
 
+    /// Whether what is committed survives this process.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.storage.is_durable()
+    }
+
     /// What the store was given so far, where a commit takes its time.
     pub(crate) fn written(&self) -> &Written {
         &self.written

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::error::{Code, Failure};
-use super::rate::Bucket;
 use crate::config::{Quota, show_size};
 use crate::id::TenantId;
+use crate::rate::Bucket;
 
 /// One tenant's account.
 pub(super) struct Account {

@@ -25,7 +25,6 @@ mod oauth2;
 mod policy;
 mod pool;
 mod proxy;
-mod rate;
 mod redirect;
 mod target;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use semver::Version;
 
 use super::view::{FlowView, TriggerView};
 use crate::engine::steps::Judge;
-use crate::flow::{Flow, TriggerDocument};
+use crate::flow::{Document, Flow, TriggerDocument};
 use crate::id::{FlowId, TenantId};
 
 /// `namespace`, `name`.
@@ -117,7 +117,9 @@ impl Catalog {
         let id = &deployed.flow.id;
         let name = (id.namespace.clone(), id.name.clone());
         let texts = self.flows.entry(tenant.clone()).or_default().entry(name).or_default();
-        texts.retain(|text| text.flow.id != *id);
+        // What was deployed before under the same version starts no runs any more; those that began on it find it in the
+        // journal.
+        texts.retain(|text| text.flow.id.version != id.version);
         texts.push(deployed);
     }
 
@@ -136,6 +138,23 @@ impl Catalog {
             .get_mut(tenant)
             .and_then(|flows| flows.remove(&(namespace.to_owned(), name.to_owned())))
             .is_some()
+    }
+
+    /// How many versions of flows, and how many triggers the tenant has.
+    pub fn counts(&self, tenant: &TenantId) -> (usize, usize) {
+        let flows = self.flows.get(tenant).map_or(0, |flows| flows.values().map(Vec::len).sum());
+        (flows, self.triggers.get(tenant).map_or(0, BTreeMap::len))
+    }
+
+    /// Whether a version of a flow is there, and whether a trigger is.
+    pub fn has(&self, tenant: &TenantId, document: &Document) -> bool {
+        match document {
+            Document::Flow(flow) => {
+                let FlowId { namespace, name, version, .. } = &flow.id;
+                self.flow(tenant, namespace, name, Some(version)).is_some()
+            }
+            Document::Trigger(trigger) => self.trigger(tenant, &trigger.namespace, &trigger.name).is_some(),
+        }
     }
 
     pub fn flow_names(&self, tenant: &TenantId) -> Vec<Name> {

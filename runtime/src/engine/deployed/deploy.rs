@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
+use super::catalog::Catalog;
 use super::check::missing;
 use super::triggers::{Switches, row, tied};
 use super::{Deployed, DeployedFlow, Deployer, FlowView, schedule, subscription};
-use crate::engine::tenant::Tenant;
+use crate::engine::tenant::{SOON, Tenant};
 use crate::engine::{Runtime, carried};
 use crate::flow::{Document, Finding, TriggerDocument};
 use crate::id::{TenantId, mint_token};
@@ -81,6 +82,7 @@ impl Deployer {
             findings.retain(Finding::is_error);
             return Err(DeployError::Findings(findings));
         }
+        fits(tenant, &deployed.catalog(), &documents).map_err(DeployError::Problem)?;
         findings.extend(missing(tenant, &documents));
         let now = deployed.lifecycle.clock.now();
         let mut writes = vec![];
@@ -140,6 +142,29 @@ impl Deployed {
         schedule::settle(self).await;
         Ok(removed)
     }
+}
+
+/// Refuses documents beside which the tenant would have more than its quota `flows`.
+fn fits(tenant: &Tenant, catalog: &Catalog, documents: &[Document]) -> Result<(), Problem> {
+    let new = documents.iter().filter(|document| !catalog.has(&tenant.id, document));
+    let (mut flows, mut triggers) = catalog.counts(&tenant.id);
+    for document in new {
+        match document {
+            Document::Flow(_) => flows += 1,
+            Document::Trigger(_) => triggers += 1,
+        }
+    }
+    let most = tenant.quota.flows;
+    for (what, count) in [("versions of flows", flows), ("triggers", triggers)] {
+        if count as u64 > most {
+            let id = &tenant.id;
+            let detail = format!(
+                "the tenant `{id}` would have {count} {what}, and may have {most}: delete some, or raise tenant.quota.flows"
+            );
+            return Err(tenant.over("flows", SOON, detail));
+        }
+    }
+    Ok(())
 }
 
 /// A trigger's token, which is minted once and stays through every edit; and whether the trigger is on, which is what the

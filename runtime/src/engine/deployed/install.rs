@@ -3,9 +3,10 @@
 use bytes::Bytes;
 
 use super::Deployer;
+use crate::config::show_size;
 use crate::engine::Runtime;
 use crate::engine::steps::{PluginView, Steps as _, plugin_view};
-use crate::engine::tenant::Tenant;
+use crate::engine::tenant::{SOON, Tenant};
 use crate::flow::Document;
 use crate::id::TenantId;
 use crate::journal::{PluginRow, Write};
@@ -28,31 +29,41 @@ impl Deployer {
         let plugin = installed.map_err(|error| refused(error.to_string()))?;
         let checked = plugin.check_schemas(&self.sandboxes.account(tenant)).await;
         checked.map_err(|error| refused(error.to_string()))?;
-        let tenant = &tenant.id;
+        let id = &tenant.id;
         if plugins.is_bundled(&plugin.name) {
             return Err(refused(format!(
                 "the name `{}` belongs to a plugin of the host: choose another one",
                 plugin.name
             )));
         }
-        if plugins.has(tenant, &plugin) {
+        if plugins.has(id, &plugin) {
             return Ok(plugin_view(&plugin));
         }
+        plugins.fits(id, &plugin, tenant.quota.components).map_err(|others| {
+            let [others, own, most] = [others, plugin.code_bytes(), tenant.quota.components].map(show_size);
+            let detail = format!(
+                "{name} {version} is {own} of native code, the other components of the tenant `{id}` are {others}, and together they \
+                 may be {most}: make it smaller, or raise tenant.quota.components",
+                name = plugin.name,
+                version = plugin.version,
+            );
+            tenant.over("components", SOON, detail)
+        })?;
         let row = PluginRow {
-            tenant: tenant.clone(),
+            tenant: id.clone(),
             name: plugin.name.clone(),
             version: plugin.version.to_string(),
             wasm: Bytes::copy_from_slice(wasm),
         };
         self.deployed.commit(vec![Write::put(row)]).await?;
         let (view, name) = (plugin_view(&plugin), plugin.name.clone());
-        plugins.add(Some(tenant), plugin);
+        plugins.add(Some(id), plugin);
         // A start of the host may have read flows without the plugin, which it could not use.
-        self.deployed.catalog_mut().renew_flows(tenant, |flow| {
+        self.deployed.catalog_mut().renew_flows(id, |flow| {
             if !flow.calls().any(|call| call.plugin.name == name) {
                 return None;
             }
-            match self.sandboxes.read(tenant, &flow.source, &flow.file).ok()?.pop()? {
+            match self.sandboxes.read(id, &flow.source, &flow.file).ok()?.pop()? {
                 Document::Flow(flow) => Some(flow),
                 Document::Trigger(_) => None,
             }

@@ -1,12 +1,14 @@
 //! What a start finds deployed: plugins that tenants installed, flows, triggers. What this version cannot use is left out
 //! with a log line, because the rest of the host must start.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::triggers::tied;
 use super::{DeployedFlow, Deployer};
 use crate::engine::steps::Steps as _;
 use crate::flow::Document;
+use crate::id::FlowId;
 use crate::journal::{FlowRow, PluginRow, StorageError, TriggerRow};
 
 impl Deployer {
@@ -17,7 +19,13 @@ impl Deployer {
         let (flows, triggers) = journal
             .ask(|storage| Ok((storage.rows(FlowRow::installed())?, storage.list::<TriggerRow>()?)))
             .await?;
-        flows.into_iter().for_each(|row| self.load_flow(row));
+        // Oldest first: of each version the last one counts, and only that is read.
+        let version = |row: &FlowRow| {
+            let FlowId { namespace, name, version, .. } = &row.id;
+            (row.tenant.clone(), namespace.clone(), name.clone(), version.clone())
+        };
+        let newest: HashMap<_, _> = flows.into_iter().map(|row| (version(&row), row)).collect();
+        newest.into_values().for_each(|row| self.load_flow(row));
         triggers.into_iter().for_each(|row| self.load_trigger(row));
         Ok(())
     }

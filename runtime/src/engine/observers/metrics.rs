@@ -70,6 +70,12 @@ struct FaultLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct QuotaLabels {
+    tenant: String,
+    quota: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct HookLabels {
     tenant: String,
     status: u32,
@@ -92,6 +98,7 @@ pub(in crate::engine) struct Metrics {
     journal_transactions: Counter,
     open_runs: Family<OfTenant, Gauge>,
     memory_held: Family<OfTenant, Gauge>,
+    quota_refusals: Family<QuotaLabels, Counter>,
     active_runs: Gauge,
     egress_requests: Family<OfTenant, Gauge>,
     egress_blocked: Family<OfTenant, Gauge>,
@@ -135,6 +142,8 @@ impl Metrics {
                 "Transactions that the commits of the durable journal came to: one wait for the disk each",
             ),
             open_runs: registered.add("runs_open", "Runs that are not over, waiting ones too"),
+            quota_refusals: registered
+                .add("quota_refusals", "What a quota of the tenant has refused, by the quota's key"),
             memory_held: registered.add(
                 "memory_held_bytes",
                 "Bytes of bodies, and of what they became, that the host holds for the tenant",
@@ -214,6 +223,10 @@ impl Metrics {
             let labels = OfTenant { tenant: tenant.id.to_string() };
             let seen = tenant.egress.counters();
             self.open_runs.get_or_create(&labels).set(tenant.open_runs() as i64);
+            for (quota, refused) in tenant.refused() {
+                let labels = QuotaLabels { tenant: tenant.id.to_string(), quota };
+                self.quota_refusals.get_or_create(&labels).inner().store(refused, Ordering::Relaxed);
+            }
             self.memory_held.get_or_create(&labels).set(tenant.memory.bytes() as i64);
             self.egress_requests.get_or_create(&labels).set(seen.requests as i64);
             self.egress_blocked.get_or_create(&labels).set(seen.blocked as i64);

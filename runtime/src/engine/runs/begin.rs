@@ -134,7 +134,7 @@ async fn carry(
     let key = row.key.clone();
     let (inbox, lease) = runs.registry.enter(&key, &lane);
     let state = runs.new_state(flow, &key);
-    let ledger = Ledger::new(runs.clone(), lane.clone(), lease, row, state, &[], tenant.memory.held());
+    let ledger = Ledger::new(runs.clone(), lane.clone(), lease, row, state, &[], &tenant);
     let mut driver = Driver::new(runs.clone(), tenant.clone(), ledger);
     match driver.create(first).await {
         Ok(effects) => {

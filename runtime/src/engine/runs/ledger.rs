@@ -14,6 +14,7 @@ use super::begin::FirstEvents;
 use super::{Runs, entries, view};
 use crate::engine::deployed::schedule;
 use crate::engine::journals::{Lane, STORE_PAUSE};
+use crate::engine::tenant::Tenant;
 use crate::flow::{CallbackNow, Effect, Event, RunState, StepId, TimerId};
 use crate::journal::{Batch, Entry, Lease, Phase, RunRow, StorageError, TimerRow, Write};
 use crate::json;
@@ -41,6 +42,7 @@ pub(super) struct Ledger {
     refused: Option<CallbackNow>,
     /// How often the state was made anew.
     edition: u64,
+    tenant: Arc<Tenant>,
     /// What the state takes up, about: its events.
     held: Held,
 }
@@ -84,9 +86,10 @@ impl Ledger {
         row: RunRow,
         state: RunState,
         entries: &[Entry],
-        mut held: Held,
+        tenant: &Arc<Tenant>,
     ) -> Self {
         let committed = entries.len() as u64;
+        let mut held = tenant.memory.held();
         held.add(entries.iter().map(|entry| json::weight(entry.body.as_bytes()) as u64).sum());
         Self {
             runs,
@@ -101,6 +104,7 @@ impl Ledger {
             inherited: committed > 0,
             refused: None,
             edition: 0,
+            tenant: tenant.clone(),
             held,
         }
     }
@@ -367,6 +371,9 @@ impl Ledger {
 
     fn is_committed(&mut self) {
         self.committed += self.uncommitted.len() as u64;
+        if self.lane.journal.is_durable() {
+            self.tenant.journalled(self.uncommitted.iter().map(|entry| entry.body.len() as u64).sum());
+        }
         self.uncommitted.clear();
         self.answered.clear();
     }

@@ -108,7 +108,7 @@ impl Runs {
             self.retire(&key, inbox);
             return Woken::Nothing;
         }
-        let ledger = Ledger::new(self.clone(), lane, lease, row, state, &entries, tenant.memory.held());
+        let ledger = Ledger::new(self.clone(), lane, lease, row, state, &entries, &tenant);
         let mut driver = Driver::new(self.clone(), tenant, ledger);
         match driver.recover().await {
             Ok(effects) => driver.drive(effects, inbox).await,

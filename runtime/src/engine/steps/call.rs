@@ -76,6 +76,7 @@ async fn carry_out(
     attempt: &Attempt,
     ask: Ask,
 ) -> Result<Outcome, Problem> {
+    tenant.journal_turn(tenant.quota.step_time).await?;
     let plugin = installed(sandboxes, tenant, &attempt.plugin)?;
     let action = action(&plugin, &attempt.plugin)?;
     let reach = step(sandboxes, tenant, attempt);
@@ -91,7 +92,7 @@ async fn carry_out(
         }
         Ask::Resume { state, event } => host.resume(call, &left(&state)?, &json_text(&event)).await,
     };
-    let ended = ended.map_err(|error| host_failed(&error))?;
+    let ended = ended.map_err(|error| host_failed(tenant, &error))?;
     sandboxes.observers.metrics.guest_ended(&tenant.id, &attempt.plugin.name, &ended.usage);
     let outcome = match ended.result {
         Ok(host::GuestOutcome::Done(output)) => match json::read(output.as_bytes()) {
@@ -128,7 +129,7 @@ pub(super) async fn undo(
         let reach = step(sandboxes, tenant, &attempt);
         let call = Call { plugin: &plugin, name: &action.name, reach, limits: limits(tenant) };
         let undone = sandboxes.host.cancel(call, &state, reason).await;
-        let undone = undone.map_err(|error| host_failed(&error))?;
+        let undone = undone.map_err(|error| host_failed(tenant, &error))?;
         sandboxes.observers.metrics.guest_ended(&tenant.id, &attempt.plugin.name, &undone.usage);
         show_logs(sandboxes, tenant, &attempt, &undone.logs, None);
         undone.result
@@ -223,7 +224,13 @@ fn suspension(plugin: &PluginRef, left: &host::GuestSuspension) -> Result<Outcom
 
 /// What the tenant's quota allows one call.
 pub(in crate::engine) fn limits(tenant: &Tenant) -> CallLimits {
-    CallLimits { memory_bytes: tenant.quota.memory, cpu: tenant.quota.cpu, wall: tenant.quota.step_time }
+    let quota = &tenant.quota;
+    CallLimits {
+        memory_bytes: quota.memory,
+        cpu: quota.cpu,
+        cpu_per_minute: quota.cpu_per_minute,
+        wall: quota.step_time,
+    }
 }
 
 /// Evaluates a jq program in the expression guest. The error is a sentence for the author of the expression.
@@ -278,7 +285,10 @@ fn invalid_input(plugin: &PluginRef, findings: &[Finding]) -> Problem {
         .data(json!({ "code": "invalid-input", "findings": sentences }))
 }
 
-pub(super) fn host_failed(error: &HostError) -> Problem {
+pub(super) fn host_failed(tenant: &Tenant, error: &HostError) -> Problem {
+    if let HostError::CpuPerMinute { after, .. } = error {
+        return tenant.over("cpu_per_minute", *after, error.to_string());
+    }
     tracing::error!(%error, "a plugin could not be called");
     let mut problem =
         Problem::new(kind::RUNTIME, "the host could not call the plugin", 503).detail(error.to_string());

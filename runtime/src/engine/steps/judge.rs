@@ -7,13 +7,13 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
-use super::call::{limits, trigger_credentials};
+use super::call::{host_failed, limits, trigger_credentials};
 use super::sandboxes::Sandboxes;
 use crate::capability::log::LogLine;
 use crate::engine::lifecycle::unavailable;
 use crate::engine::tenant::Tenant;
 use crate::flow::Needs;
-use crate::host::{Arrival, Call, CallLimits, Inbound, Plugin, Reach};
+use crate::host::{Arrival, Call, CallLimits, HostError, Inbound, Plugin, Reach};
 use crate::id::mint_id;
 use crate::problem::Problem;
 
@@ -62,6 +62,9 @@ impl PluginJudge {
         let limits = CallLimits { wall: RECEIVE_TIME, ..limits(tenant) };
         let call = Call { plugin, name: trigger, reach, limits };
         let received = sandboxes.host.receive(call, config).await.map_err(|error| {
+            if let HostError::CpuPerMinute { .. } = error {
+                return host_failed(tenant, &error);
+            }
             tracing::error!(trigger = name, %error, "a trigger could not be called");
             unavailable("the host could not judge the request; send it again in a moment")
         })?;

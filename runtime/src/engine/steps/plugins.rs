@@ -122,6 +122,17 @@ impl Plugins {
         installed.get(&key).is_some_and(|kept| kept.plugin.digest == plugin.digest)
     }
 
+    /// Whether the native code of a tenant's components is at most so many bytes with this one. Otherwise gives the bytes of the
+    /// others.
+    pub fn fits(&self, tenant: &TenantId, plugin: &Plugin, most: u64) -> Result<(), u64> {
+        let installed = self.installed.read().expect("no panic while held");
+        let others = installed.iter().filter(|((owner, name, version), _)| {
+            owner.as_ref() == Some(tenant) && (name, version) != (&plugin.name, &plugin.version)
+        });
+        let others: u64 = others.map(|(_, other)| other.plugin.code_bytes()).sum();
+        if others.saturating_add(plugin.code_bytes()) > most { Err(others) } else { Ok(()) }
+    }
+
     /// Whether the host ships a plugin of this name: its name is not for tenants.
     pub fn is_bundled(&self, name: &str) -> bool {
         let installed = self.installed.read().expect("no panic while held");

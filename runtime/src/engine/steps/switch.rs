@@ -99,7 +99,7 @@ fn switched<T>(
     row: &SubscriptionRow,
     called: Result<Called<T>, HostError>,
 ) -> Result<T, Problem> {
-    let called = called.map_err(|error| host_failed(&error))?;
+    let called = called.map_err(|error| host_failed(tenant, &error))?;
     sandboxes.observers.metrics.guest_ended(
         &tenant.id,
         row.uses.split([':', '.']).next().unwrap_or_default(),

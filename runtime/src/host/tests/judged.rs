@@ -14,6 +14,7 @@ fn limits() -> CallLimits {
     CallLimits {
         memory_bytes: 64 * 1024 * 1024,
         cpu: Duration::from_millis(250),
+        cpu_per_minute: Duration::MAX,
         wall: Duration::from_secs(60),
     }
 }

@@ -31,6 +31,7 @@ fn limits() -> CallLimits {
     CallLimits {
         memory_bytes: 4 * 1024 * 1024,
         cpu: Duration::from_millis(20),
+        cpu_per_minute: Duration::MAX,
         wall: Duration::from_secs(60),
     }
 }

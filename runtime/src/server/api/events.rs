@@ -28,7 +28,7 @@ use super::route::{RequestBody, Route};
 use super::shape::{Shape, object, time};
 use super::{Call, conceal, runs};
 use crate::Role::Viewer;
-use crate::{Caller, RunChange, RunId, Runtime, TenantId};
+use crate::{Caller, EventReader, RunChange, RunId, Runtime, TenantId};
 
 pub(super) const ROUTES: &[Route] = &[Route {
     method: "GET",
@@ -89,9 +89,11 @@ async fn show(call: &Call<'_>) -> HandlerResult {
     if !wants_stream(call) {
         return response::list(&history, None);
     }
+    let _place = call.state.runtime.reader(&call.tenant)?;
     let (sender, receiver) = mpsc::channel(limits::EVENTS_BEHIND);
     let caller = call.caller.clone();
-    let narrator = Narrator { state: call.state.clone(), caller, tenant: call.tenant.clone(), run, sender };
+    let narrator =
+        Narrator { state: call.state.clone(), caller, tenant: call.tenant.clone(), run, sender, _place };
     tokio::spawn(narrator.tell(history, changes));
     Ok(stream(receiver))
 }
@@ -121,13 +123,15 @@ struct Narrator {
     tenant: TenantId,
     run: RunId,
     sender: mpsc::Sender<Bytes>,
+    _place: EventReader,
 }
 
 impl Narrator {
     async fn tell(self, history: Vec<RunChange>, changes: Receiver<RunChange>) {
         tokio::select! {
-            // It ends early where the reader has gone.
             _ = self.tell_all(history, changes) => {}
+            // The reader has gone.
+            () = self.sender.closed() => {}
             () = self.state.closes() => {}
             () = self.is_shut_out() => {}
         }

@@ -1,11 +1,11 @@
-//! How much a tenant may send: a bucket of requests that fills each second, one of bytes that fills each minute.
+//! How much of something a tenant may have in a time: a bucket that fills again, such as one of bytes that fills each minute.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A bucket that holds `capacity` and refills wholly within `period`.
 #[derive(Debug)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     capacity: f64,
     /// Per second.
     refill: f64,
@@ -20,14 +20,14 @@ struct Level {
 }
 
 impl Bucket {
-    pub(super) fn new(capacity: u64, period: Duration, now: Instant) -> Self {
+    pub(crate) fn new(capacity: u64, period: Duration, now: Instant) -> Self {
         let capacity = capacity as f64;
         let refill = capacity / period.as_secs_f64();
         Self { capacity, refill, level: Mutex::new(Level { amount: capacity, at: now }) }
     }
 
     /// Takes `amount` when it is there. Otherwise takes nothing and says when it will be.
-    pub(super) fn take(&self, amount: u64, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn take(&self, amount: u64, now: Instant) -> Result<(), Duration> {
         let amount = amount as f64;
         self.with_level(now, |level| {
             if level.amount < amount {
@@ -39,7 +39,7 @@ impl Bucket {
     }
 
     /// Takes what has been used already; false when it was more than there is, and the bucket is empty now.
-    pub(super) fn drain(&self, amount: u64, now: Instant) -> bool {
+    pub(crate) fn drain(&self, amount: u64, now: Instant) -> bool {
         let amount = amount as f64;
         self.with_level(now, |level| {
             let enough = amount <= level.amount;
@@ -50,7 +50,7 @@ impl Bucket {
 
     /// Takes a place in the queue: the time to wait until it is one's turn. None when that is longer than `patience`,
     /// and no place is taken.
-    pub(super) fn reserve(&self, patience: Duration, now: Instant) -> Option<Duration> {
+    pub(crate) fn reserve(&self, patience: Duration, now: Instant) -> Option<Duration> {
         self.with_level(now, |level| {
             let wait = self.time_for((1.0 - level.amount).max(0.0));
             if wait > patience {
@@ -59,6 +59,16 @@ impl Bucket {
             level.amount -= 1.0;
             Some(wait)
         })
+    }
+
+    /// Takes what has been used already, also where it was more than there is: what is owed is filled up first.
+    pub(crate) fn owe(&self, amount: u64, now: Instant) {
+        self.with_level(now, |level| level.amount -= amount as f64);
+    }
+
+    /// The time until nothing is owed.
+    pub(crate) fn debt(&self, now: Instant) -> Duration {
+        self.with_level(now, |level| self.time_for((-level.amount).max(0.0)))
     }
 
     fn time_for(&self, amount: f64) -> Duration {
@@ -102,6 +112,18 @@ mod tests {
         assert_eq!(bucket.take(200, now), Err(10 * SECOND));
         assert_eq!(bucket.take(100, now), Ok(()));
         assert_eq!(bucket.take(200, now + 20 * SECOND), Ok(()));
+    }
+
+    #[test]
+    fn what_is_owed_is_filled_up_first() {
+        let now = Instant::now();
+        let bucket = Bucket::new(60, 60 * SECOND, now);
+        bucket.owe(60, now);
+        assert_eq!(bucket.debt(now), Duration::ZERO);
+        bucket.owe(90, now);
+        assert_eq!(bucket.debt(now), 90 * SECOND);
+        assert_eq!(bucket.debt(now + 60 * SECOND), 30 * SECOND);
+        assert_eq!(bucket.debt(now + 100 * SECOND), Duration::ZERO);
     }
 
     #[test]
