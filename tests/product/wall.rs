@@ -73,9 +73,14 @@ impl House {
 
     /// How many bytes the host holds for Mallory.
     async fn held(&self) -> u64 {
+        self.of_mallory("flowcell_memory_held_bytes").await
+    }
+
+    /// A metric of Mallory's.
+    async fn of_mallory(&self, metric: &str) -> u64 {
         let metrics = self.server.get("/metrics").await.is(200).text();
-        let name = "flowcell_memory_held_bytes{tenant=\"mallory\"} ";
-        let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+        let name = format!("{metric}{{tenant=\"mallory\"}} ");
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name.as_str()));
         line.unwrap_or_else(|| panic!("no {name} in {metrics}")).parse().expect("a number")
     }
 }
@@ -189,6 +194,40 @@ async fn json_that_is_small_as_text_and_large_as_a_value_is_not_read() {
     until("the memory back", async || (house.held().await == 0).then_some(())).await;
     let more = house.server.process().peak_memory_mib() - before;
     assert!(more < 300, "{more} MiB more");
+}
+
+/// H3. Limit: `guest_memory`, of which a tenant has as much as is free for everyone.
+#[tokio::test]
+async fn guests_that_hold_memory_take_a_share_and_give_it_back() {
+    let mallory = "step_time = \"10m\"";
+    let house = House::open(Limits { host: "guest_memory = \"200MiB\"", mallory }).await;
+    house.give_guest("sleep-until").await;
+    let mut runs = vec![];
+    for _ in 0..20 {
+        let begin = house.as_mallory("POST", "/api/v1/flows/shop/sleep-until/runs");
+        let begun = begin.json(&json!({ "millis": 3_600_000, "holding": 40 })).send().await.is(202).json();
+        runs.push(begun["id"].as_str().expect("a run has an id").to_owned());
+    }
+    // Two have room in the half that one tenant may hold; the others are told so, and tried again.
+    let path = format!("/api/v1/runs/{}", runs[19]);
+    let problem = until("a refused attempt", async || {
+        let run = house.as_mallory("GET", &path).send().await.is(200).json();
+        let problem = run["steps"][0]["attempts"][0]["problem"].clone();
+        (problem["status"] == 429).then_some(problem)
+    });
+    let problem = problem.await;
+    assert!(problem["detail"].as_str().is_some_and(|why| why.contains("`guest_memory`")), "{problem}");
+    let held = house.of_mallory("flowcell_guest_memory_held_bytes").await >> 20;
+    assert!((76..=100).contains(&held), "{held} MiB");
+    house.is_well().await;
+    for run in &runs {
+        house.as_mallory("POST", &format!("/api/v1/runs/{run}/cancel")).send().await.is(200);
+    }
+    // What is left is of sandboxes that are kept for the tenant's expressions and schemas.
+    until("the memory back", async || {
+        (house.of_mallory("flowcell_guest_memory_held_bytes").await < 10 << 20).then_some(())
+    })
+    .await;
 }
 
 /// Medium. Limit: `requests_per_second` counts the API as well.

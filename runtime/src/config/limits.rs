@@ -196,9 +196,9 @@ pub(super) fn quota(field: &Field<'_>, usual: &Quota) -> Result<Quota, ConfigErr
     }
 }
 
-/// Reads `memory`, which is of the whole host.
-pub(super) fn memory(root: &Section<'_>) -> Result<u64, ConfigError> {
-    size(root, "memory", super::DEFAULT_MEMORY)
+/// Reads a size that is of the whole host.
+pub(super) fn memory(root: &Section<'_>, key: &'static str, usual: u64) -> Result<u64, ConfigError> {
+    size(root, key, usual)
 }
 
 fn size(section: &Section<'_>, key: &'static str, usual: u64) -> Result<u64, ConfigError> {

@@ -34,6 +34,8 @@ const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOS
 
 /// Bytes of bodies that are held for all tenants at the same time, when nothing says otherwise.
 const DEFAULT_MEMORY: u64 = 512 << 20;
+/// Bytes of memory of guests, likewise.
+const DEFAULT_GUEST_MEMORY: u64 = 2 << 30;
 
 /// A whole configuration, every value checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +55,8 @@ pub struct Config {
     pub vault_key: Option<PathBuf>,
     /// Most bytes of bodies, and of what they become, that are held for all tenants at the same time.
     pub memory: u64,
+    /// Most bytes of memory of all steps and triggers at work together, beside two MiB of each.
+    pub guest_memory: u64,
     /// The tenants, at least one.
     pub tenants: Vec<TenantConfig>,
     /// What holds for every outgoing request.
@@ -138,6 +142,7 @@ impl Default for Config {
             proxy: None,
             vault_key: None,
             memory: DEFAULT_MEMORY,
+            guest_memory: DEFAULT_GUEST_MEMORY,
             tenants: vec![TenantConfig {
                 quota: Quota::of_one(),
                 ..TenantConfig::new(TenantId::default_tenant())
@@ -195,7 +200,17 @@ impl Config {
         let table = source.parse()?;
         let root = source.root(
             &table,
-            &["listen", "public_url", "journal", "tls", "proxy", "vault_key", "memory", "tenant"],
+            &[
+                "listen",
+                "public_url",
+                "journal",
+                "tls",
+                "proxy",
+                "vault_key",
+                "memory",
+                "guest_memory",
+                "tenant",
+            ],
         )?;
         // A file named in a file is looked for beside it, wherever the host was started.
         let folder = Path::new(file_name).parent().unwrap_or(Path::new(""));
@@ -209,7 +224,8 @@ impl Config {
                 Some(_) => Some(folder.join(required_text(&root, "vault_key")?)),
                 None => None,
             },
-            memory: limits::memory(&root)?,
+            memory: limits::memory(&root, "memory", DEFAULT_MEMORY)?,
+            guest_memory: limits::memory(&root, "guest_memory", DEFAULT_GUEST_MEMORY)?,
             tenants: match root.get("tenant") {
                 Some(field) => tenants(&field, folder)?,
                 None => Self::default().tenants,

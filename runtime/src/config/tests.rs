@@ -8,6 +8,8 @@ fn message(text: &str) -> String {
 
 const WHOLE: &str = r#"
 listen = "127.0.0.1:8081"
+memory = "1GiB"
+guest_memory = "4GiB"
 public_url = "https://hooks.example.com/"
 journal = "sqlite:.flowcell/journal.db"
 
@@ -50,6 +52,7 @@ allow = [{ host = "api.example.com.", ports = [80, 443] }]
 fn every_key_arrives() {
     let config = Config::parse(WHOLE, "etc/flowcell.toml").unwrap();
     assert_eq!(config.listen, "127.0.0.1:8081".parse().unwrap());
+    assert_eq!((config.memory, config.guest_memory), (1 << 30, 4 << 30));
     assert_eq!(config.public_url.as_deref(), Some("https://hooks.example.com"));
     assert_eq!(config.journal, Some(JournalUrl::Sqlite(".flowcell/journal.db".into())));
     assert_eq!(config.tls, Some(TlsConfig { cert: "etc/cert.pem".into(), key: "/etc/key.pem".into() }));

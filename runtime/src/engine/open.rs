@@ -98,7 +98,7 @@ pub(super) async fn sandboxes(
 ) -> Result<Arc<Sandboxes>, OpenError> {
     let largest = config.tenants.iter().map(|tenant| tenant.quota.memory).max().unwrap_or_default();
     let max_memory_bytes = largest.max(settings.max_memory_bytes);
-    let host = Host::new(HostSettings { max_memory_bytes, ..settings })
+    let host = Host::new(HostSettings { max_memory_bytes, guest_memory: config.guest_memory, ..settings })
         .map_err(|error| OpenError::Host(error.to_string()))?;
     let plugins = Plugins::default();
     let (mut evaluator, mut schemas) = (None, None);

@@ -82,6 +82,12 @@ pub(super) fn judge(
         [inner] => format!(" (in `{inner}`)"),
         [inner, outer, ..] => format!(" (in `{inner}`, called by `{outer}`)"),
     };
+    if let (Fault::Memory, Some(full)) = (fault, meter.refused_by_share()) {
+        let detail = format!("{full}, or raise `guest_memory` of the host");
+        let mut full = Problem::from(full.clone()).detail(detail).data(json!({ "code": fault.code() }));
+        full.title = fault.title().to_owned();
+        return Ok((fault, full));
+    }
     let mut data = json!({ "code": fault.code() });
     if !frames.is_empty() {
         data["trace"] = json!(frames);

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use wasmtime::{OperatorCost, ResourceLimiter, UpdateDeadline};
 
+use crate::memory::{Full, Held};
+
 /// What a caller grants to one call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallLimits {
@@ -45,6 +47,8 @@ const TURNS_OVER_CPU: u32 = 8;
 pub(super) const MAX_INSTANCES: u32 = 64;
 /// Tables in one component.
 pub(super) const MAX_TABLES: u32 = 16;
+/// What each call has of memory before it is counted: as much as an ordinary one needs.
+const UNCOUNTED: usize = 2 * 1024 * 1024;
 /// Bytes of one element of a table.
 const TABLE_ELEMENT: usize = 8;
 /// Elements of one table.
@@ -94,6 +98,10 @@ pub(super) struct Meter {
     pub(super) peak_memory: usize,
     /// What the guest wanted to have when it was refused.
     pub(super) refused_memory: Option<usize>,
+    /// What is held of the share that its tenant has of the memory for guests.
+    held: Option<Held>,
+    /// The share had no room.
+    refused_by_share: Option<Full>,
     last_growth: usize,
     turns: u32,
     turn_limit: u32,
@@ -114,6 +122,8 @@ impl Meter {
             memory: 0,
             peak_memory: 0,
             refused_memory: None,
+            held: None,
+            refused_by_share: None,
             last_growth: 0,
             turns: 0,
             turn_limit: 0,
@@ -128,12 +138,22 @@ impl Meter {
     pub(super) fn restart(&mut self, limits: &CallLimits) {
         self.memory_limit = usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX);
         self.peak_memory = self.memory;
-        self.refused_memory = None;
+        (self.refused_memory, self.refused_by_share) = (None, None);
         (self.turns, self.wasi_calls) = (0, 0);
         self.wasi_call_limit = fuel(limits.cpu) / HOST_CALL_FUEL;
         let turns = limits.cpu.as_micros() / TURN.as_micros();
         self.turn_limit =
             u32::try_from(turns).unwrap_or(u32::MAX).saturating_add(2).saturating_mul(TURNS_OVER_CPU);
+    }
+
+    /// What the store holds from now on is on this account.
+    pub(super) fn hold(&mut self, held: Held) {
+        self.held = Some(held);
+    }
+
+    /// Why the share of the tenant had no room, if that was it.
+    pub(super) fn refused_by_share(&self) -> Option<&Full> {
+        self.refused_by_share.as_ref()
     }
 
     /// What the store may hold.
@@ -171,6 +191,14 @@ impl Meter {
             return false;
         }
         if fits {
+            let beyond = |bytes: usize| bytes.saturating_sub(UNCOUNTED) as u64;
+            let more = beyond(total) - beyond(self.memory);
+            if let Some(held) = self.held.as_mut().filter(|_| more > 0)
+                && let Err(full) = held.grow(more)
+            {
+                (self.refused_memory, self.refused_by_share) = (Some(total), Some(full));
+                return false;
+            }
             self.memory = total;
             self.last_growth = growth;
             self.peak_memory = self.peak_memory.max(total);
@@ -224,6 +252,7 @@ impl ResourceLimiter for Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::{Account, Memory};
 
     fn meter() -> Meter {
         let (cpu, wall) = (Duration::from_millis(1), Duration::from_secs(1));
@@ -239,6 +268,25 @@ mod tests {
         assert!(!meter.table_growing(1_000, 10_000, None).unwrap());
         assert_eq!((meter.memory(), meter.refused_memory), (73_536, Some(145_536)));
         assert!(!meter.table_growing(0, 10, Some(9)).unwrap());
+    }
+
+    #[test]
+    fn what_is_more_than_ordinary_is_held_on_the_tenants_account() {
+        let host = Memory::new(8 << 20);
+        let account = Account::new("a".into(), host);
+        let (cpu, wall) = (Duration::from_millis(1), Duration::from_secs(1));
+        let limits = CallLimits { memory_bytes: 64 << 20, cpu, cpu_per_minute: Duration::MAX, wall };
+        let mut meter = Meter::new(&limits);
+        meter.hold(account.held());
+        assert!(meter.memory_growing(0, UNCOUNTED, None).unwrap());
+        assert_eq!(account.bytes(), 0);
+        assert!(meter.memory_growing(UNCOUNTED, UNCOUNTED + (3 << 20), None).unwrap());
+        assert_eq!(account.bytes(), 3 << 20);
+        // Half of what there is, as there is nobody else.
+        assert!(!meter.memory_growing(UNCOUNTED + (3 << 20), UNCOUNTED + (5 << 20), None).unwrap());
+        assert!(meter.refused_by_share().is_some());
+        drop(meter);
+        assert_eq!(account.bytes(), 0);
     }
 
     #[test]

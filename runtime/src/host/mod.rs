@@ -32,8 +32,9 @@ mod store;
 mod tests;
 mod turns;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use wasmtime::Engine;
@@ -60,6 +61,7 @@ use self::store::CallState;
 use self::turns::Turns;
 use crate::capability::wasi;
 use crate::id::TenantId;
+use crate::memory::{Account as MemoryAccount, Memory};
 use crate::shares::Shares;
 
 /// How much room guests have on this host, all tenants together.
@@ -73,6 +75,8 @@ pub(crate) struct HostSettings {
     pub calls: u32,
     /// Sandboxes of the expression guest and the schema guest that are kept between calls.
     pub kept_evaluators: u32,
+    /// Most bytes of memory of all guests together, beside what each has of its own: see `limits`.
+    pub guest_memory: u64,
     /// The largest `memory_bytes` that a call may be given.
     pub max_memory_bytes: u64,
 }
@@ -84,6 +88,7 @@ impl Default for HostSettings {
             compiler: None,
             calls: 2000,
             kept_evaluators: 100,
+            guest_memory: 2 << 30,
             max_memory_bytes: 256 * 1024 * 1024,
         }
     }
@@ -132,6 +137,9 @@ struct Inner {
     linker: Linker<CallState>,
     compiler: Compiler,
     budgets: Budgets,
+    guest_memory: Arc<Memory>,
+    /// What the guests of each tenant hold of it.
+    guests: Mutex<HashMap<TenantId, Arc<MemoryAccount>>>,
     kept: Kept,
     settings: HostSettings,
 }
@@ -154,6 +162,8 @@ impl Host {
                 linker,
                 compiler,
                 budgets: Budgets::default(),
+                guest_memory: Memory::new(settings.guest_memory),
+                guests: Mutex::default(),
                 kept: Kept::default(),
                 settings: settings.clone(),
             })
@@ -204,6 +214,20 @@ impl Host {
 
     fn bare_linker(&self) -> &Linker<CallState> {
         &self.0.bare
+    }
+
+    /// Bytes of memory that the guests of a tenant hold.
+    pub(crate) fn guest_memory(&self, tenant: &TenantId) -> u64 {
+        self.guests(tenant).bytes()
+    }
+
+    fn guests(&self, tenant: &TenantId) -> Arc<MemoryAccount> {
+        let mut guests = self.0.guests.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(account) = guests.get(tenant) {
+            return account.clone();
+        }
+        let account = MemoryAccount::new(tenant.clone(), self.0.guest_memory.clone());
+        guests.entry(tenant.clone()).or_insert(account).clone()
     }
 
     fn budgets(&self) -> &Budgets {

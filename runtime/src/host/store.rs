@@ -79,7 +79,9 @@ pub(super) fn deadline(wall: Duration) -> Instant {
 
 /// A store with every limit set.
 pub(super) fn store(host: &Host, state: CallState, cpu: Duration) -> Result<Store<CallState>, HostError> {
+    let held = host.guests(state.reach.tenant()).held();
     let mut store = Store::try_new(host.engine(), state).map_err(HostError::sandbox)?;
+    store.data_mut().meter.hold(held);
     store.limiter(|state| &mut state.meter);
     store.set_hostcall_fuel(HAND_OVER_BYTES);
     store.set_max_component_handles(wasi::MAX_HANDLES);

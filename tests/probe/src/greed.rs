@@ -51,11 +51,16 @@ pub fn trap(input: Trap, _ctx: &mut Context) -> Result<(), Problem> {
 pub struct Sleep {
     /// Milliseconds.
     millis: u64,
+    /// MiB that it holds meanwhile.
+    #[serde(default)]
+    holding: usize,
 }
 
 /// Waits inside the sandbox instead of suspending.
 #[flowcell_sdk::action]
 pub fn sleep_until(input: Sleep, _ctx: &mut Context) -> Result<u64, Problem> {
+    let held = std::hint::black_box(vec![0xa5_u8; input.holding << 20]);
     std::thread::sleep(Duration::from_millis(input.millis));
+    drop(held);
     Ok(input.millis)
 }

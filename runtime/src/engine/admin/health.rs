@@ -29,7 +29,8 @@ impl Runtime {
     /// Prometheus text.
     pub fn metrics(&self) -> String {
         let rooms = &self.rooms;
-        rooms.observers.metrics.text(rooms.runs.active(), &rooms.journals, &rooms.tenants)
+        let of_guests = |tenant: &TenantId| rooms.sandboxes.host.guest_memory(tenant);
+        rooms.observers.metrics.text(rooms.runs.active(), &rooms.journals, &rooms.tenants, of_guests)
     }
 
     /// Whether the host takes events: the error says why not.

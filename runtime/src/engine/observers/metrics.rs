@@ -98,6 +98,7 @@ pub(in crate::engine) struct Metrics {
     journal_transactions: Counter,
     open_runs: Family<OfTenant, Gauge>,
     memory_held: Family<OfTenant, Gauge>,
+    guest_memory: Family<OfTenant, Gauge>,
     quota_refusals: Family<QuotaLabels, Counter>,
     active_runs: Gauge,
     egress_requests: Family<OfTenant, Gauge>,
@@ -142,6 +143,10 @@ impl Metrics {
                 "Transactions that the commits of the durable journal came to: one wait for the disk each",
             ),
             open_runs: registered.add("runs_open", "Runs that are not over, waiting ones too"),
+            guest_memory: registered.add(
+                "guest_memory_held_bytes",
+                "Bytes of memory that the guests of the tenant hold, beside two MiB of each",
+            ),
             quota_refusals: registered
                 .add("quota_refusals", "What a quota of the tenant has refused, by the quota's key"),
             memory_held: registered.add(
@@ -211,7 +216,13 @@ impl Metrics {
     }
 
     /// The text that Prometheus reads.
-    pub fn text(&self, active_runs: usize, journals: &Journals, tenants: &Tenants) -> String {
+    pub fn text(
+        &self,
+        active_runs: usize,
+        journals: &Journals,
+        tenants: &Tenants,
+        guest_memory: impl Fn(&TenantId) -> u64,
+    ) -> String {
         self.active_runs.set(active_runs as i64);
         let written = journals.durable.journal.written();
         let counts =
@@ -227,6 +238,7 @@ impl Metrics {
                 let labels = QuotaLabels { tenant: tenant.id.to_string(), quota };
                 self.quota_refusals.get_or_create(&labels).inner().store(refused, Ordering::Relaxed);
             }
+            self.guest_memory.get_or_create(&labels).set(guest_memory(&tenant.id) as i64);
             self.memory_held.get_or_create(&labels).set(tenant.memory.bytes() as i64);
             self.egress_requests.get_or_create(&labels).set(seen.requests as i64);
             self.egress_blocked.get_or_create(&labels).set(seen.blocked as i64);
