@@ -280,6 +280,7 @@ fn judge(cx: &StoreContextMut<'_, CallState>) -> wasmtime::Result<(Expressions, 
         cpu: cpu_time(cx.get_fuel()?),
         // It is counted with the call that asks.
         cpu_per_minute: Duration::MAX,
+        hand_over: cx.data().meter.hand_over(),
         wall: cx.data().deadline.saturating_duration_since(Instant::now()),
     };
     Ok((expressions, left))

@@ -70,8 +70,13 @@ mod tests {
     async fn who_has_used_more_than_a_minutes_time_waits() {
         let (budgets, tenant) = (Budgets::default(), TenantId::default_tenant());
         let cpu_per_minute = Duration::from_secs(6);
-        let limits =
-            CallLimits { memory_bytes: 0, cpu: MINUTE, cpu_per_minute, wall: Duration::from_secs(30) };
+        let limits = CallLimits {
+            memory_bytes: 0,
+            cpu: MINUTE,
+            cpu_per_minute,
+            wall: Duration::from_secs(30),
+            hand_over: 0,
+        };
         let (began, another) = (Instant::now(), TenantId::from("another"));
         budgets.owe(&tenant, &limits, fuel(Duration::from_secs(8)));
         let refused = budgets.wait(&tenant, &limits, began + Duration::from_secs(19)).await;

@@ -158,7 +158,7 @@ impl Host {
         let deadline = state.deadline;
         self.budgets().wait(&tenant, &limits, deadline).await?;
         let _place = store::place(self.calls(), &tenant, deadline).await?;
-        let mut store = store::store(self, state, limits.cpu)?;
+        let mut store = store::store(self, state, &limits)?;
         let work = async {
             let instance = plugin.pre.instantiate_async(&mut store).await?;
             let function = instance.get_typed_func::<P, (R,)>(&mut store, export)?;

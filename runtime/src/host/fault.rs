@@ -12,7 +12,7 @@ use wasmtime_wasi::{I32Exit, ResourceTableError};
 
 use super::HostError;
 use super::bindings::Misplaced;
-use super::limits::{CallLimits, HAND_OVER_BYTES, Meter, OutOfTurns};
+use super::limits::{CallLimits, Meter, OutOfTurns};
 use crate::capability::log::StepLog;
 use crate::problem::{Problem, kind};
 
@@ -163,7 +163,7 @@ fn name(error: &wasmtime::Error, meter: &Meter, log: &StepLog, limits: &CallLimi
     let cause = error.root_cause().to_string();
     // wasmtime has no type for this one.
     if cause.contains("fuel allocated for hostcalls") {
-        let detail = format!("at most {} go over in one call, and in one outcome", bytes(HAND_OVER_BYTES));
+        let detail = format!("at most {} go over in one call, and in one outcome", bytes(limits.hand_over));
         return (Fault::HandOver, detail);
     }
     (Fault::Trap, cause)

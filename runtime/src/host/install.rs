@@ -31,6 +31,7 @@ const DESCRIBE: CallLimits = CallLimits {
     cpu: Duration::from_millis(50),
     cpu_per_minute: Duration::MAX,
     wall: Duration::from_secs(10),
+    hand_over: 4 * 1024 * 1024,
 };
 
 /// Why a component cannot be installed.
@@ -214,8 +215,7 @@ async fn describe(
     let started = Instant::now();
     let deadline = store::deadline(DESCRIBE.wall);
     let _place = store::place(host.calls(), tenant, deadline).await?;
-    let mut store =
-        store::store(host, CallState::new(Reach::Nothing(tenant.clone()), &DESCRIBE), DESCRIBE.cpu)?;
+    let mut store = store::store(host, CallState::new(Reach::Nothing(tenant.clone()), &DESCRIBE), &DESCRIBE)?;
     let call = async {
         let instance = pre.instantiate_async(&mut store).await?;
         exports.compare(&instance, &mut store)?;

@@ -112,7 +112,7 @@ impl KeptGuest {
             Some(Idle { store, instance, .. }) => (store, Some(instance)),
             None => {
                 let state = CallState::new(Reach::Nothing(tenant.clone()), &limits);
-                match store::store(host, state, limits.cpu) {
+                match store::store(host, state, &limits) {
                     Ok(store) => (store, None),
                     Err(error) => return (Err(error.to_string()), 0),
                 }
@@ -231,5 +231,6 @@ impl Words {
 fn begin(store: &mut Store<CallState>, limits: &CallLimits) -> wasmtime::Result<()> {
     store.data_mut().meter.restart(limits);
     store.set_epoch_deadline(1);
+    store.set_hostcall_fuel(limits.hand_over);
     store.set_fuel(fuel(limits.cpu))
 }

@@ -21,6 +21,17 @@ pub(crate) struct CallLimits {
     pub cpu_per_minute: Duration,
     /// Time from the call to its outcome, waiting included.
     pub wall: Duration,
+    /// Bytes that the guest may hand to the host in one call, and in its outcome. The guest decides what the host allocates
+    /// here: a list can name the same bytes a million times.
+    pub hand_over: usize,
+}
+
+/// What a guest hands over beside a body: names, headers, lines.
+const BESIDE_A_BODY: usize = 2 * 1024 * 1024;
+
+/// [`CallLimits::hand_over`] for a tenant whose bodies may have so many bytes: one of them, escaped as JSON, has to fit.
+pub(crate) fn hand_over(body: u64) -> usize {
+    usize::try_from(body).unwrap_or(usize::MAX).saturating_mul(3).saturating_add(BESIDE_A_BODY)
 }
 
 /// Fuel for a nominal microsecond.
@@ -33,9 +44,6 @@ pub(super) const FUEL_PER_US: u64 = 8_000;
 pub(super) const HOST_CALL_FUEL: u64 = 2_000;
 /// What sending a request costs, beside its bytes: the policy is asked, a name looked up, a line written where it is denied.
 pub(super) const SEND_FUEL: usize = 100_000;
-/// Bytes that a guest may hand to the host in one call, and in its outcome. The guest decides what the host allocates
-/// here: a list can name the same bytes a million times. A tenant's body quota has to fit, escaped as JSON.
-pub(super) const HAND_OVER_BYTES: usize = 32 * 1024 * 1024;
 /// Time between two increments of the epoch while a guest is running: the longest turn of a spinning guest.
 pub(super) const TURN: Duration = Duration::from_millis(2);
 /// How often the nominal CPU time a guest may spend in turns before it is stopped without regard to its fuel.
@@ -94,6 +102,7 @@ pub(super) fn fuel_costs() -> OperatorCost {
 #[derive(Debug)]
 pub(super) struct Meter {
     memory_limit: usize,
+    hand_over: usize,
     memory: usize,
     pub(super) peak_memory: usize,
     /// What the guest wanted to have when it was refused.
@@ -119,6 +128,7 @@ impl Meter {
     pub(super) fn new(limits: &CallLimits) -> Self {
         let mut meter = Self {
             memory_limit: 0,
+            hand_over: 0,
             memory: 0,
             peak_memory: 0,
             refused_memory: None,
@@ -137,6 +147,7 @@ impl Meter {
     /// Begins the account of another call in the same store.
     pub(super) fn restart(&mut self, limits: &CallLimits) {
         self.memory_limit = usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX);
+        self.hand_over = limits.hand_over;
         self.peak_memory = self.memory;
         (self.refused_memory, self.refused_by_share) = (None, None);
         (self.turns, self.wasi_calls) = (0, 0);
@@ -159,6 +170,11 @@ impl Meter {
     /// What the store may hold.
     pub(super) fn memory_limit(&self) -> usize {
         self.memory_limit
+    }
+
+    /// What may be handed over at once.
+    pub(super) fn hand_over(&self) -> usize {
+        self.hand_over
     }
 
     /// What the store holds now.
@@ -256,7 +272,20 @@ mod tests {
 
     fn meter() -> Meter {
         let (cpu, wall) = (Duration::from_millis(1), Duration::from_secs(1));
-        Meter::new(&CallLimits { memory_bytes: 100_000, cpu, cpu_per_minute: Duration::MAX, wall })
+        Meter::new(&CallLimits {
+            memory_bytes: 100_000,
+            cpu,
+            cpu_per_minute: Duration::MAX,
+            wall,
+            hand_over: 0,
+        })
+    }
+
+    #[test]
+    fn a_body_can_be_handed_over_whatever_its_quota_is() {
+        assert_eq!(hand_over(10 << 20), 32 << 20);
+        assert!(hand_over(100 << 20) > 300 << 20);
+        assert_eq!(hand_over(u64::MAX), usize::MAX);
     }
 
     #[test]
@@ -275,7 +304,8 @@ mod tests {
         let host = Memory::new(8 << 20);
         let account = Account::new("a".into(), host);
         let (cpu, wall) = (Duration::from_millis(1), Duration::from_secs(1));
-        let limits = CallLimits { memory_bytes: 64 << 20, cpu, cpu_per_minute: Duration::MAX, wall };
+        let limits =
+            CallLimits { memory_bytes: 64 << 20, cpu, cpu_per_minute: Duration::MAX, wall, hand_over: 0 };
         let mut meter = Meter::new(&limits);
         meter.hold(account.held());
         assert!(meter.memory_growing(0, UNCOUNTED, None).unwrap());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::bindings::Returned;
-use super::limits::fuel;
+use super::limits::{fuel, hand_over};
 use super::store::{self, CallState};
 use super::{
     Call, CallLimits, Expressions, Grants, GuestOutcome, Host, HostSettings, Plugin, Reach, StepContext,
@@ -87,7 +87,7 @@ async fn kept_calls(host: &Host, plugin: &Plugin, reach: &Reach, calls: u32) -> 
     let limits = limits();
     let export = &plugin.exports.action().map_err(|error| error.to_string())?.start;
     let state = CallState::new(reach.clone(), &limits);
-    let mut store = store::store(host, state, limits.cpu).map_err(|error| error.to_string())?;
+    let mut store = store::store(host, state, &limits).map_err(|error| error.to_string())?;
     let instance = plugin.pre.instantiate_async(&mut store).await.map_err(|error| error.to_string())?;
     let started = Instant::now();
     for _ in 0..calls {
@@ -119,6 +119,7 @@ fn limits() -> CallLimits {
         cpu: quota.cpu,
         cpu_per_minute: Duration::MAX,
         wall: quota.step_time,
+        hand_over: hand_over(quota.body),
     }
 }
 

@@ -49,7 +49,7 @@ pub use self::compile::compile_component;
 pub(crate) use self::evaluator::Evaluator;
 pub(crate) use self::install::InstallError;
 use self::kept::Kept;
-pub(crate) use self::limits::CallLimits;
+pub(crate) use self::limits::{CallLimits, hand_over};
 pub use self::measure::{SandboxCost, measure_sandbox};
 pub(crate) use self::plugin::{Action, Plugin};
 pub use self::reach::Inbound;

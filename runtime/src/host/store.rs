@@ -10,7 +10,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{Store, StoreContextMut};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::limits::{CallLimits, HAND_OVER_BYTES, Meter, fuel};
+use super::limits::{CallLimits, Meter, fuel};
 use super::reach::Reach;
 use super::{Host, HostError};
 use crate::capability::log::StepLog;
@@ -78,16 +78,20 @@ pub(super) fn deadline(wall: Duration) -> Instant {
 }
 
 /// A store with every limit set.
-pub(super) fn store(host: &Host, state: CallState, cpu: Duration) -> Result<Store<CallState>, HostError> {
+pub(super) fn store(
+    host: &Host,
+    state: CallState,
+    limits: &CallLimits,
+) -> Result<Store<CallState>, HostError> {
     let held = host.guests(state.reach.tenant()).held();
     let mut store = Store::try_new(host.engine(), state).map_err(HostError::sandbox)?;
     store.data_mut().meter.hold(held);
     store.limiter(|state| &mut state.meter);
-    store.set_hostcall_fuel(HAND_OVER_BYTES);
+    store.set_hostcall_fuel(limits.hand_over);
     store.set_max_component_handles(wasi::MAX_HANDLES);
     store.epoch_deadline_callback(|mut cx: StoreContextMut<'_, CallState>| cx.data_mut().meter.end_turn());
     store.set_epoch_deadline(1);
-    store.set_fuel(fuel(cpu)).map_err(HostError::sandbox)?;
+    store.set_fuel(fuel(limits.cpu)).map_err(HostError::sandbox)?;
     Ok(store)
 }
 

@@ -18,7 +18,7 @@ use crate::capability::vault::Credentials;
 use crate::engine::observers::RunChange;
 use crate::engine::tenant::Tenant;
 use crate::flow::{self, Ask, Mask, MaskedTexts, Needs, Outcome, Suspension};
-use crate::host::{self, Action, Call, CallLimits, Grants, HostError, Plugin, Reach, StepContext};
+use crate::host::{self, Action, Call, CallLimits, Grants, HostError, Plugin, Reach, StepContext, hand_over};
 use crate::id::{PluginRef, RunId};
 use crate::json::{self, ReadError};
 use crate::problem::{Problem, kind};
@@ -230,6 +230,7 @@ pub(in crate::engine) fn limits(tenant: &Tenant) -> CallLimits {
         cpu: quota.cpu,
         cpu_per_minute: quota.cpu_per_minute,
         wall: quota.step_time,
+        hand_over: hand_over(quota.body),
     }
 }
 

@@ -16,6 +16,7 @@ fn limits() -> CallLimits {
         cpu: Duration::from_millis(250),
         cpu_per_minute: Duration::MAX,
         wall: Duration::from_secs(60),
+        hand_over: 32 * 1024 * 1024,
     }
 }
 
