@@ -11,13 +11,13 @@ use crate::FLOWCELL;
 use crate::documents::{echo, flow, flow_with, hook, local, serve};
 
 /// Each looks at a text of a and b anew for every place in it.
-fn patterns(count: usize) -> Value {
+pub fn patterns(count: usize) -> Value {
     let pattern = |n| json!({ "pattern": format!("a[ab]{{900}}[^ab{n}]") });
     json!({ "allOf": (0..count).map(pattern).collect::<Vec<_>>() })
 }
 
 /// A schema that refers to each definition twice.
-fn doubling(levels: usize) -> Value {
+pub fn doubling(levels: usize) -> Value {
     let level = |n: usize| {
         let next = json!({ "$ref": format!("#/$defs/d{}", n + 1) });
         (format!("d{n}"), json!({ "allOf": [next, next] }))
@@ -28,14 +28,14 @@ fn doubling(levels: usize) -> Value {
 }
 
 /// 300 KB of a and b, in which no part repeats another one.
-fn text_of_a_and_b() -> Value {
+pub fn text_of_a_and_b() -> Value {
     let next = |state: &u64| Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
     let states = std::iter::successors(Some(1), next).take(300_000);
     json!(states.map(|state| if state >> 63 == 0 { 'a' } else { 'b' }).collect::<String>())
 }
 
 /// A flow whose input is compared with this schema.
-fn with_input(name: &str, schema: &Value) -> String {
+pub fn with_input(name: &str, schema: &Value) -> String {
     let keys = format!("input: {{ schema: {{ format: json, document: {schema} }} }}");
     flow_with(name, &keys, "- one: { set: { a: 1 } }")
 }

@@ -4,6 +4,8 @@
 //! What that costs the other tenant in time is measured by the benchmark, case G: a test that asserts a time fails on a busy
 //! machine.
 
+mod table;
+
 use flowcell_tests::{Answer, Call, Server, Setup, laborious_component, probe, until};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;

@@ -52,9 +52,23 @@ impl Process {
     /// When the kernel does not tell.
     #[cfg(target_os = "linux")]
     pub fn peak_memory_mib(&self) -> u64 {
+        self.status_mib("VmHWM:")
+    }
+
+    /// The memory that it has now, in MiB.
+    ///
+    /// # Panics
+    /// When the kernel does not tell.
+    #[cfg(target_os = "linux")]
+    pub fn memory_mib(&self) -> u64 {
+        self.status_mib("VmRSS:")
+    }
+
+    #[cfg(target_os = "linux")]
+    fn status_mib(&self, field: &str) -> u64 {
         let status =
             std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("a process of this test");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the kernel tells it");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("the kernel tells it");
         let kibibytes: u64 = line.trim().trim_end_matches(" kB").trim().parse().expect("a number");
         kibibytes / 1024
     }
