@@ -20,6 +20,7 @@ mod id;
 mod journal;
 mod json;
 mod memory;
+mod nearest;
 pub mod problem;
 mod rate;
 mod redact;

@@ -237,11 +237,30 @@ pub fn canonical(kind: &str) -> String {
     }
 }
 
+/// The longest sentence that is passed on of those that plugins say, in bytes.
+const SENTENCE: usize = 500;
+
+/// What a plugin says, for whoever reads it: it may hold a text of any length, in which nobody finds what is wrong.
+pub(crate) fn sentence(mut said: String) -> String {
+    if said.len() > SENTENCE {
+        said.truncate(said.floor_char_boundary(SENTENCE));
+        said.push('…');
+    }
+    said
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_sentence_of_somebody_else_is_no_longer_than_anybody_reads() {
+        assert_eq!(sentence("it is `ü`".to_owned()), "it is `ü`");
+        let long = sentence("ü".repeat(1_000));
+        assert_eq!((long.chars().count(), long.chars().last()), (251, Some('…')));
+    }
 
     #[test]
     fn what_was_sent_is_read_of_data_and_stays_there() {

@@ -49,6 +49,11 @@ pub const PARTS: &[Part] = &[
         never_crates: &["tokio", "hyper", "wasmtime", "rusqlite"],
     },
     Part {
+        module: "nearest",
+        uses: AllBut(EVERYTHING),
+        never_crates: &["tokio", "hyper", "wasmtime", "rusqlite"],
+    },
+    Part {
         module: "rate",
         uses: AllBut(EVERYTHING),
         never_crates: &["tokio", "hyper", "wasmtime", "rusqlite"],

@@ -652,4 +652,17 @@ mod tests {
             assert!(error.contains(says), "{text}: {error}");
         }
     }
+
+    #[test]
+    fn fuzz_every_command_line_is_a_step_or_refused() {
+        let seeds = [
+            "curl -X POST https://api.example.com/v1?a=1 -H 'Content-Type: application/json' -d '{\"a\": 1}' --max-time 5 -L",
+            "curl $'https://x.example/\\u00e9' --data-urlencode 'a=b c' -G -u user:word --compressed -k",
+            "curl -F 'file=@a.txt;type=text/plain' -F b=1 --json '{\"n\": 1e5}' -b 'c=d' --retry 3 \\\n  x.example",
+        ];
+        flowcell_fuzz::texts(file!(), &seeds, |text| match curl(&text) {
+            Ok(import) => assert!(import.step.is_object(), "{text}"),
+            Err(why) => assert!(!why.is_empty(), "{text}"),
+        });
+    }
 }

@@ -649,3 +649,46 @@ fn what_is_wrong_with_a_configuration_is_found_before_it_is_switched_on() {
     let found = check(json!({ "path": "${ $task.callback.url }", "auth": { "bearer": { "secret": "s" } } }));
     assert_eq!(found.len(), 1, "{found:?}");
 }
+
+#[test]
+fn fuzz_every_request_has_a_verdict() {
+    let bodies = [
+        r#"{"id":7,"b":{"c":[1,"x",null]}}"#,
+        "a=1&a=2&b=%C3%A9&c",
+        "<a x='1'><b>t</b><![CDATA[x]]></a>",
+        "--B\r\ncontent-disposition: form-data; name=\"a\"; filename=\"f\"\r\n\r\nx\r\n--B--\r\n",
+    ];
+    let kinds = [
+        "application/json",
+        "application/x-www-form-urlencoded",
+        "application/xml; charset=utf-8",
+        "multipart/form-data; boundary=B",
+        "text/plain; charset=latin1",
+    ];
+    let config = json!({ "accepts": ["json", "form", "xml", "text"], "respond": { "from": "flow" } });
+    flowcell_fuzz::bytes(file!(), |script| {
+        let (head, rest) = script.split_at(script.len().min(16));
+        let (kind, body) = (flowcell_fuzz::mutated(&kinds, head), flowcell_fuzz::mutated(&bodies, rest));
+        let verdict = post(config.clone(), &[("content-type", &kind)], &body);
+        assert!(verdict["start"].is_object() || verdict["answer"]["status"].is_number(), "{verdict}");
+    });
+}
+
+#[test]
+fn fuzz_every_sample_is_read_or_refused() {
+    let seeds = [
+        r#"{"url":"https://x.example/in?order=7&a.b=1&order=8","headers":[["X-Shop","a"]],"body":{"b":{"c":1},"l":[{"d":2}]}}"#,
+        r#"{"body":[[["deep"]],{"":{"":0}}]}"#,
+    ];
+    flowcell_fuzz::texts(file!(), &seeds, |text| {
+        let Ok(sample) = serde_json::from_str::<Value>(&text) else { return };
+        if let Ok(variables) = MockHost::new().sample::<Plugin>("webhook", sample) {
+            let mut names: Vec<_> =
+                variables.as_array().unwrap().iter().map(|variable| variable["as"].to_string()).collect();
+            let count = names.len();
+            names.sort();
+            names.dedup();
+            assert_eq!(names.len(), count, "{variables}");
+        }
+    });
+}

@@ -7,6 +7,8 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::nearest::nearest;
+
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -158,12 +160,6 @@ impl<'a> Field<'a> {
     pub(super) fn wrong_type(&self, wanted: &str) -> ConfigError {
         self.error(format!("`{}` is {}: it should be {wanted}", self.key, self.value.type_str()))
     }
-}
-
-/// The key that was probably meant.
-fn nearest<'k>(key: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    let right = known.min_by_key(|right| strsim::damerau_levenshtein(key, right))?;
-    (strsim::damerau_levenshtein(key, right) <= right.len().max(key.len()) / 2).then_some(right)
 }
 
 fn unknown(section: &str, key: &str, known: &[&str]) -> String {

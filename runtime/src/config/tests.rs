@@ -230,3 +230,16 @@ fn a_star_stays_within_its_segment_and_the_last_one_does_not() {
         );
     }
 }
+
+#[test]
+fn fuzz_whatever_is_configured_is_taken_or_refused_with_its_place() {
+    let seeds =
+        [WHOLE, "[proxy]\nurl = \"http://p:1\"\nno_proxy = [\"10.0.0.0/8\"]\n[[tenant]]\nname = \"a\"\n"];
+    flowcell_fuzz::texts(file!(), &seeds, |text| {
+        if let Err(error) = Config::parse(&text, "c.toml") {
+            let error = error.to_string();
+            assert!(error.starts_with("c.toml:"), "{error}");
+            assert!(error.len() < 4_000, "{error}");
+        }
+    });
+}

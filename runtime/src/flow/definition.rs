@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::id::{FlowId, PluginRef};
+use crate::nearest::nearest;
 
 use super::contract::{Contract, Contracts};
 use super::finding::Finding;
@@ -17,7 +18,7 @@ use super::needs::Needs;
 use super::node::{Node, Place};
 use super::reachable;
 use super::reader::{
-    AFTER, Fields, ForeignExpression, ForeignSchema, Found, Keys, NAME_RULE, Reader, is_name, nearest,
+    AFTER, Fields, ForeignExpression, ForeignSchema, Found, Keys, NAME_RULE, Reader, is_name,
 };
 use super::schedule::{self, Schedule};
 use super::schema::Schema;

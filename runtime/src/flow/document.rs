@@ -6,9 +6,12 @@ use super::contract::Contracts;
 use super::definition::{self, Flow};
 use super::finding::Finding;
 use super::node::{self, Node};
-use super::reader::{Reader, nearest};
+use super::reader::Reader;
 use super::trigger::{self, TriggerDocument};
+use crate::nearest::nearest;
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;
 

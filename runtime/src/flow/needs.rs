@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::contract::{Contract, Format};
 use super::node::{Data, Node, Place};
-use super::reader::{Reader, nearest};
+use super::reader::Reader;
+use crate::nearest::nearest;
 
 /// Names, each with the place where it stands first.
 #[derive(Clone, Debug, Default)]

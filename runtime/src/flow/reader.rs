@@ -16,6 +16,8 @@ use super::needs::Needing;
 use super::node::{Data, Entry, Node, Place};
 use super::schema::Schema;
 use super::template::Template;
+use crate::nearest::nearest;
+use crate::problem::sentence;
 
 /// Variables that every expression of a task may use once the task's input is known.
 pub(crate) const INSIDE: &[&str] = &["context", "input", "task", "workflow", "runtime", "secrets"];
@@ -82,10 +84,15 @@ impl<'n> Fields<'n> {
     }
 }
 
+/// Most errors of one document that are told, and most warnings: nobody reads more, and each costs the host memory.
+const MOST_FINDINGS: usize = 20;
+
 /// Collects what is found while a document is read.
 pub(crate) struct Reader<'a> {
     file: &'a str,
     findings: Vec<Finding>,
+    /// How many were too many.
+    left_out: usize,
     foreign: Vec<ForeignExpression>,
     schemas: Vec<ForeignSchema>,
     /// How many parts the plain schemas that follow may have.
@@ -101,6 +108,7 @@ impl<'a> Reader<'a> {
         Self {
             file,
             findings: Vec::new(),
+            left_out: 0,
             foreign: Vec::new(),
             schemas: Vec::new(),
             schema_room: ROOM,
@@ -115,6 +123,10 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn finish(mut self) -> Found {
         self.findings.sort_by_key(|finding| (finding.line, finding.column));
+        if let (Some(last), 1..) = (self.findings.last().cloned(), self.left_out) {
+            let message = format!("there is more to mend, in {} places that are not listed", self.left_out);
+            self.findings.push(Finding { message, ..last });
+        }
         Found { findings: self.findings, expressions: self.foreign, schemas: self.schemas }
     }
 
@@ -131,11 +143,16 @@ impl<'a> Reader<'a> {
     }
 
     fn report(&mut self, at: Place, message: String, severity: Severity) {
+        let of_this_kind = self.findings.iter().filter(|finding| finding.severity == severity).count();
+        if of_this_kind == MOST_FINDINGS {
+            self.left_out += 1;
+            return;
+        }
         self.findings.push(Finding {
             file: self.file.to_owned(),
             line: at.line,
             column: at.column,
-            message,
+            message: sentence(message),
             severity,
         });
     }
@@ -397,16 +414,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The name that was probably meant.
-pub(crate) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    let folded = name.to_lowercase();
-    known
-        .map(|known| (strsim::damerau_levenshtein(&folded, &known.to_lowercase()), known))
-        .filter(|(distance, known)| *distance <= 1.max(known.len().min(name.len()) / 3))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, known)| known)
-}
-
 /// "`a`, `b` and `c`".
 pub(crate) fn listed(names: &[&str]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
@@ -439,12 +446,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_name_is_offered_only_when_it_is_near() {
-        let known = || ["endpoint", "method", "if", "do"].into_iter();
-        assert_eq!(nearest("endpont", known()), Some("endpoint"));
-        assert_eq!(nearest("Method", known()), Some("method"));
-        assert_eq!(nearest("colour", known()), None);
-        assert_eq!(nearest("fi", known()), Some("if"));
+    fn no_more_is_told_of_a_document_than_anybody_reads() {
+        let mut reader = Reader::new("f.yaml");
+        let at = Place { line: 1, column: 1 };
+        for number in 0..50 {
+            reader.warning(at, format!("odd {number}"));
+        }
+        reader.error(at, "e".repeat(10_000));
+        let found = reader.finish().findings;
+        assert!(found.iter().any(Finding::is_error), "an error is told whatever else there is");
+        assert!(found.iter().all(|finding| finding.message.len() < 510));
+        let last = found.last().expect("there are findings");
+        assert_eq!(
+            (found.len(), last.message.as_str()),
+            (22, "there is more to mend, in 30 places that are not listed")
+        );
     }
 
     #[test]

@@ -204,4 +204,25 @@ mod tests {
             assert!(error.contains(expected), "{text}: {error}");
         }
     }
+
+    #[test]
+    fn fuzz_whatever_describes_itself_is_read_or_refused() {
+        let seeds = [
+            r##"{"name":"a","version":"1.0.0","title":"T","summary":"s","imports":["curl"],"actions":[{"name":"x","input":
+                {"type":"object","properties":{"a":{"format":"secret"}}},"output":true,"idempotent":true}],"triggers":[{"name":
+                "t","config":{"$ref":"#/$defs/a","$defs":{"a":{}}},"subscribes":true,"samples":true}]}"##,
+            r#"{"name":"b-1","version":"0.0.1-a+b"}"#,
+        ];
+        flowcell_fuzz::texts(file!(), &seeds, |text| {
+            match Descriptor::parse(&text) {
+                // It is shown as it was written, and read so again.
+                Ok(descriptor) => {
+                    let shown = serde_json::to_string(&descriptor).unwrap();
+                    let again = Descriptor::parse(&shown).unwrap();
+                    assert_eq!((again.name, again.version), (descriptor.name, descriptor.version));
+                }
+                Err(why) => assert!(!why.is_empty() && why.len() < 70_000, "{why}"),
+            }
+        });
+    }
 }

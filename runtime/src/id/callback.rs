@@ -137,6 +137,18 @@ mod tests {
     }
 
     #[test]
+    fn fuzz_what_the_key_has_not_sealed_names_nothing() {
+        let key = CallbackKey::new([1; 32]);
+        let tokens = [key.token(&target()), CallbackKey::new([2; 32]).token(&target())];
+        let seeds = tokens.each_ref().map(String::as_str);
+        flowcell_fuzz::texts(file!(), &seeds, |token| {
+            if let Some(named) = key.open(&token) {
+                assert_eq!((token, named), (seeds[0], target()));
+            }
+        });
+    }
+
+    #[test]
     fn a_key_is_not_shown() {
         assert_eq!(format!("{:?}", CallbackKey::new([1; 32])), "CallbackKey(…)");
     }

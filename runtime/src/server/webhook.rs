@@ -92,6 +92,30 @@ mod tests {
     }
 
     #[test]
+    fn fuzz_every_head_that_can_be_parsed_becomes_a_request() {
+        let seeds = [
+            "POST /hooks/abc/below?a=1&a=%C3%A9&b HTTP/1.1\r\nhost: x\r\nx-a: 1\r\nx-a: 2\r\n",
+            "GET http://u@h:1/hooks/t/p//q?# HTTP/1.1\r\ncookie: a=b; c\r\n",
+        ];
+        flowcell_fuzz::texts(file!(), &seeds, |text| {
+            let mut lines = text.split("\r\n");
+            let mut first = lines.next().unwrap_or_default().split(' ');
+            let mut request = Request::builder()
+                .method(first.next().unwrap_or_default())
+                .uri(first.next().unwrap_or_default());
+            for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
+                request = request.header(name, value.as_bytes());
+            }
+            let Ok(request) = request.body(()) else { return };
+            let head = request.into_parts().0;
+            let remote = SocketAddr::from(([127, 0, 0, 1], 1));
+            let inbound = inbound(remote, &head, "/".to_owned(), Bytes::new());
+            assert!(inbound.headers.len() >= head.headers.len());
+            assert!(!inbound.query.contains('#'), "{}", inbound.query);
+        });
+    }
+
+    #[test]
     fn the_authority_of_http_2_is_shown_as_host() {
         let head = Request::post("https://hooks.example.com/hooks/x").body(()).unwrap().into_parts().0;
         assert_eq!(headers(&head), [("host".to_owned(), "hooks.example.com".to_owned())]);

@@ -10,6 +10,7 @@ use super::sandboxes::Sandboxes;
 use crate::engine::tenant::Tenant;
 use crate::flow::{CallSite, Contracts, Document, Finding, Flow, Severity, Template, TriggerDocument};
 use crate::host::{Called, Plugin, Remark};
+use crate::problem::sentence;
 
 /// How much of what a plugin says about one input is shown.
 const REMARKS: usize = 50;
@@ -174,7 +175,8 @@ async fn remarks(
                 false => Severity::Warning,
             };
             let remarks = remarks.into_iter().take(REMARKS);
-            let said = |remark: Remark| (severity(&remark), Said { at: remark.at, says: remark.says });
+            let said =
+                |remark: Remark| (severity(&remark), Said { at: remark.at, says: sentence(remark.says) });
             remarks.map(said).collect()
         }
         Ok(Called { result: Err(problem), .. }) => wrong(format!("the plugin cannot judge it: {problem}")),

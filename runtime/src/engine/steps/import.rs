@@ -11,7 +11,7 @@ use crate::engine::tenant::Tenant;
 use crate::flow::expressions_in;
 use crate::host::{Called, HostError};
 use crate::id::TenantId;
-use crate::problem::{Problem, kind};
+use crate::problem::{Problem, kind, sentence};
 
 /// A step that was made of a text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,7 +83,7 @@ fn result<T: serde::de::DeserializeOwned>(
 
 /// The sentence is the plugin's, or of its kind.
 fn refused(why: String) -> Problem {
-    Problem::new(kind::VALIDATION, "it cannot be read", 400).detail(why)
+    Problem::new(kind::VALIDATION, "it cannot be read", 400).detail(sentence(why))
 }
 
 fn nobody(why: String) -> Problem {

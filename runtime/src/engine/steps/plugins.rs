@@ -11,6 +11,7 @@ use crate::engine::Runtime;
 use crate::flow::{Contract, Contracts};
 use crate::host::Plugin;
 use crate::id::{PluginRef, TenantId};
+use crate::nearest::nearest;
 
 /// An installed plugin.
 #[derive(Clone, Debug, Serialize)]
@@ -164,12 +165,9 @@ impl Plugins {
             let usable = seen().filter(|(_, one)| !one.actions.is_empty() || !one.triggers.is_empty());
             usable.map(|((_, name, version), _)| (name, version))
         };
-        let nearest = usable()
-            .map(|(name, version)| (strsim::damerau_levenshtein(name, &wanted.name), name, version))
-            .filter(|(distance, ..)| *distance <= 3)
-            .min_by_key(|(distance, ..)| *distance);
-        Err(match nearest {
-            Some((_, name, version)) => {
+        let near = nearest(&wanted.name, usable().map(|(name, _)| name.as_str()));
+        Err(match near.and_then(|near| usable().find(|(name, _)| *name == near)) {
+            Some((name, version)) => {
                 format!("unknown plugin `{}`: did you mean `{name}:{version}@default`?", wanted.name)
             }
             None => format!(

@@ -7,10 +7,11 @@ use serde_json::Value;
 use crate::flow::contract::{Contract, Format};
 use crate::flow::definition::{Builder, Input, unknown_use};
 use crate::flow::node::{Data, Node, Place};
-use crate::flow::reader::{INSIDE, Keys, nearest};
+use crate::flow::reader::{INSIDE, Keys};
 use crate::flow::state::{Body, Holder, Next, Stop, Turn};
 use crate::flow::template::Template;
 use crate::id::PluginRef;
+use crate::nearest::nearest;
 use crate::problem::{Problem, kind};
 
 use super::kind::{Syntax, TaskKind, TaskParts};

@@ -4,9 +4,10 @@ use serde_json::Value;
 
 use crate::flow::definition::{Builder, unknown_use};
 use crate::flow::node::{Data, Node};
-use crate::flow::reader::{INSIDE, Keys, nearest};
+use crate::flow::reader::{INSIDE, Keys};
 use crate::flow::state::{Next, Stop, Turn};
 use crate::flow::template::Template;
+use crate::nearest::nearest;
 use crate::problem::{Problem, canonical, kind};
 
 use super::kind::{Memory, Syntax, TaskKind, TaskParts};

@@ -4,7 +4,8 @@
 use crate::flow::definition::{Builder, ListIndex};
 use crate::flow::mask::Mask;
 use crate::flow::node::{Data, Entry, Node};
-use crate::flow::reader::{BEFORE, Keys, listed, nearest};
+use crate::flow::reader::{BEFORE, Keys, listed};
+use crate::nearest::nearest;
 
 use super::kind::{Syntax, TaskParts};
 use super::{SYNTAXES, Task, Then, optional};

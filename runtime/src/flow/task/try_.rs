@@ -11,9 +11,10 @@ use serde_json::Value;
 
 use crate::flow::definition::{Builder, ListIndex, unknown_use};
 use crate::flow::node::{Data, Node};
-use crate::flow::reader::{INSIDE, Keys, nearest};
+use crate::flow::reader::{INSIDE, Keys};
 use crate::flow::state::{Body, Holder, Next, Stop, Turn, truthy};
 use crate::flow::template::Template;
+use crate::nearest::nearest;
 use crate::problem::{Problem, canonical};
 
 use super::Kind;

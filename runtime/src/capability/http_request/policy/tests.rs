@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
-use url::Url;
+use url::{Host, Url};
 
+use super::super::target::Target;
 use super::*;
 use crate::config::Config;
 
@@ -318,4 +319,51 @@ fn sixty_spellings_of_forbidden_addresses_are_denied() {
     {
         assert!(Url::parse(&format!("http://{refused}/")).is_err(), "{refused}");
     }
+}
+
+/// However a URL is spelled: what a rule lets out goes to the rule's host, port and path, and no special address is dialled.
+#[test]
+fn fuzz_no_spelling_of_a_url_goes_around_a_rule() {
+    let seeds = [
+        "https://api.example.com/v1/orders?x=1#f",
+        "https://API.example.com.:443/v1/%2e%2e/../admin",
+        "http://[::ffff:169.254.169.254]:80/latest",
+        "http://0x7f.1:8080/",
+        "https://user:word@api.example.com/v1/a;b/c",
+    ];
+    let (narrow, open) = (
+        policy("- host = \"api.example.com\"\nmethods = [\"GET\"]\npaths = [\"/v1/*\"]"),
+        policy("- host = \"*\"\nports = [80, 443, 8080]"),
+    );
+    flowcell_fuzz::texts(file!(), &seeds, |text| {
+        let Ok(target) = Target::parse(&text, 8 << 10) else { return };
+        let (url, subject) = (target.url(), target.subject(&Method::GET));
+        if narrow.admit(&subject).is_ok() {
+            assert_eq!(url.scheme(), "https", "{text}");
+            assert_eq!(
+                url.host_str().map(|host| host.trim_end_matches('.')),
+                Some("api.example.com"),
+                "{text}"
+            );
+            assert_eq!(url.port_or_known_default(), Some(443), "{text}");
+            assert!(url.path().starts_with("/v1/"), "{text}");
+            let path = url.path().to_ascii_lowercase().replace("%2e", ".");
+            assert!(!path.split(['/', '\\']).any(|part| part == ".."), "{text}");
+        }
+        let ip = match target.host() {
+            Host::Ipv4(ip) => IpAddr::from(ip),
+            Host::Ipv6(ip) => IpAddr::from(ip),
+            Host::Domain(_) => return,
+        };
+        let canonical = address::canonical(ip);
+        assert_eq!(address::canonical(canonical), canonical, "{text}");
+        if let Ok((dialled, _)) = open.judge(SocketAddr::new(ip, 443), ANY) {
+            assert!(address::special(dialled.ip()).is_none(), "{text} leads to {dialled}");
+            let v4 = match dialled.ip() {
+                IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+                IpAddr::V6(ip) => ip.is_loopback() || ip.to_ipv4_mapped().is_some(),
+            };
+            assert!(!v4, "{text} leads to {dialled}");
+        }
+    });
 }

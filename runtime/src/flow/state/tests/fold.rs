@@ -141,3 +141,55 @@ fn after_a_fold_the_call_and_the_timers_are_outstanding() {
         ]
     );
 }
+
+/// An entry that is damaged, or was written by somebody else, is no event or one that fits nowhere.
+#[test]
+fn fuzz_no_entry_of_a_journal_makes_a_run_panic() {
+    let (driver, _) = Driver::started(FORKED, json!({"n": 1}));
+    let mut seeds: Vec<String> =
+        driver.events.iter().map(|(_, event)| serde_json::to_string(event).unwrap()).collect();
+    let suspended = Suspension {
+        state: "YQ==".into(),
+        callback: true,
+        timer_ms: Some(5),
+        deadline_ms: Some(9),
+        same_deadline: false,
+        cleanup: true,
+    };
+    let outcomes = [
+        Outcome::Done(json!({"bad": true})),
+        Outcome::Failed(communication(503)),
+        Outcome::CutOff(communication(429)),
+        Outcome::Suspended(suspended),
+    ];
+    for (step, outcome) in outcomes.into_iter().enumerate() {
+        seeds.push(
+            serde_json::to_string(&Event::Answered { step: step as u32, attempt: 1, outcome }).unwrap(),
+        );
+    }
+    let others = [
+        Event::Interrupted { step: 1, attempt: 1 },
+        Event::CalledBack { step: 2, request: json!({"body": 1}).into() },
+        Event::Undone { step: 1, attempt: 1, problem: None },
+        Event::Fired { timer: 0 },
+        Event::Evaluated { id: 0, result: Ok(json!({"sorted": [1]})) },
+        Event::CallerLeft { reason: "late".to_owned() },
+        Event::Cancelled { reason: "enough".to_owned() },
+    ];
+    seeds.extend(others.iter().map(|event| serde_json::to_string(event).unwrap()));
+    let seeds: Vec<&str> = seeds.iter().map(String::as_str).collect();
+    flowcell_fuzz::bytes(file!(), |script| {
+        let mut state = RunState::new(flow(FORKED), RunId::from_bytes([7; 16]));
+        for (at, event) in &driver.events {
+            state.advance(*at, event.clone());
+        }
+        let at = driver.events.last().expect("it has begun").0;
+        for script in script.chunks(16) {
+            let text = flowcell_fuzz::mutated(&seeds, script);
+            let Ok(event) = serde_json::from_str::<Event>(&text) else { continue };
+            let ended = state.status().is_final();
+            state.advance(at, event);
+            assert!(!ended || state.status().is_final(), "an ended run goes on after {text}");
+        }
+    });
+}
