@@ -157,6 +157,19 @@ impl Serialize for PluginRef {
     }
 }
 
+/// The longest name of a plugin or an action, in bytes.
+const LONGEST_NAME: usize = 64;
+/// The longest version of anything, in bytes.
+const LONGEST_VERSION: usize = 64;
+
+/// A version that somebody wrote. The error is a sentence.
+pub(crate) fn version_of(text: &str) -> Result<Version, String> {
+    if text.len() > LONGEST_VERSION {
+        return Err(format!("the version has {} characters, and may have {LONGEST_VERSION}", text.len()));
+    }
+    Version::parse(text).map_err(|error| format!("`{text}` is not a version such as 1.0.0: {error}"))
+}
+
 impl FromStr for PluginRef {
     type Err = String;
 
@@ -173,14 +186,16 @@ impl FromStr for PluginRef {
         let Some((name, version)) = text.split_once(':') else {
             return Err(format!("`{text}` has no version: write it as `{text}:1.0.0@default`"));
         };
-        let version = Version::parse(version)
-            .map_err(|error| format!("`{version}` is not a version such as 1.0.0: {error}"))?;
+        let version = version_of(version)?;
         let (name, action) = match name.split_once('.') {
             Some((name, action)) => (name, Some(action.to_owned())),
             None => (name, None),
         };
         if name.is_empty() || action.as_deref() == Some("") {
             return Err(format!("`{text}` has an empty name: write it as `name:1.0.0@default`"));
+        }
+        if name.len() > LONGEST_NAME || action.as_deref().is_some_and(|action| action.len() > LONGEST_NAME) {
+            return Err(format!("a plugin and an action have names of at most {LONGEST_NAME} characters"));
         }
         Ok(Self { name: name.to_owned(), action, version })
     }

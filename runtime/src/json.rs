@@ -14,8 +14,8 @@ const ARRAY: usize = 128;
 const FIELD: usize = 64;
 const ITEM: usize = 48;
 const TEXT: usize = 24;
-/// No text weighs more than this for each of its bytes.
-const WORST: usize = 128;
+/// A text of so many bytes is not worth the weighing, whatever it is.
+const UNWEIGHED: usize = 4 << 10;
 
 /// Why a text is no value.
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +53,8 @@ pub(crate) fn admit(text: &[u8]) -> Result<(), ReadError> {
 /// About how many bytes the value of a text takes up. Exact to a factor of two for JSON; of other text it says something, and
 /// the reading of it ends at the first fault.
 pub(crate) fn weight(text: &[u8]) -> usize {
-    if text.len() <= HEAVIEST / WORST {
-        // It cannot be too heavy, whatever it is. What people send is some four times its text.
+    if text.len() <= UNWEIGHED {
+        // What people send is some four times its text.
         return text.len() * 4;
     }
     let (mut weight, mut at) = (ITEM, 0);

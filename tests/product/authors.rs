@@ -120,4 +120,11 @@ async fn a_sample_becomes_variables() {
     let table = FLOWCELL.command(["triggers", "sample", "https://x.example/in?order=7"]).output().await;
     table.exited(0).says(&["query", "order", "7"]);
     server.post("/api/v1/triggers/sample", &json!({ "url": "nowhere" })).await.problem(400);
+    // What is not installed becomes no label of a metric.
+    for action in ["never-heard-of:1.0.0", &"n".repeat(4_000), &format!("{}:1.0.0", "n".repeat(4_000))] {
+        let path = format!("/api/v1/actions/{action}/try");
+        let problem = server.post(&path, &json!({ "with": {} })).await.problem(404);
+        assert!(problem["detail"].as_str().is_some_and(|why| why.len() < 600), "{problem}");
+    }
+    assert!(!server.get("/metrics").await.is(200).text().contains("never-heard-of"));
 }

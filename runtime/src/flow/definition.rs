@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::id::{FlowId, PluginRef};
+use crate::id::{FlowId, PluginRef, version_of};
 use crate::nearest::nearest;
 
 use super::contract::{Contract, Contracts};
@@ -313,9 +313,8 @@ impl Builder<'_> {
             }
         }
         if let Some((at, version)) = &version
-            && let Err(error) = semver::Version::parse(version)
+            && let Err(message) = version_of(version)
         {
-            let message = format!("`{version}` is not a version such as 1.0.0: {error}");
             self.reader.error(*at, message);
         }
         let digest = blake3::hash(text.as_bytes()).to_hex();

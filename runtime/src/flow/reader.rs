@@ -414,10 +414,18 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The most names that a message lists.
+const LISTED: usize = 20;
+
 /// "`a`, `b` and `c`".
 pub(crate) fn listed(names: &[&str]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    match quoted.split_last() {
+    let more = names.len().saturating_sub(LISTED);
+    let shown = names.iter().take(LISTED).map(|name| format!("`{name}`"));
+    let mut shown: Vec<String> = shown.collect();
+    if more > 0 {
+        shown.push(format!("{more} more"));
+    }
+    match shown.split_last() {
         None => "no keys".to_owned(),
         Some((only, [])) => only.clone(),
         Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
@@ -461,6 +469,12 @@ mod tests {
             (found.len(), last.message.as_str()),
             (22, "there is more to mend, in 30 places that are not listed")
         );
+    }
+
+    #[test]
+    fn a_message_lists_as_many_names_as_one_reads() {
+        assert_eq!(listed(&["a", "b", "c"]), "`a`, `b` and `c`");
+        assert!(listed(&["a"; 1_000]).ends_with("`a` and 980 more"));
     }
 
     #[test]

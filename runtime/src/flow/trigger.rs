@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::id::PluginRef;
+use crate::id::{PluginRef, version_of};
 
 use super::contract::{Contract, Contracts, Format};
 use super::expression::Budget;
@@ -259,11 +259,7 @@ fn reference(text: &str, own_namespace: &str) -> Result<FlowReference, String> {
             "`{text}` does not name a flow: write `name`, `namespace/name` or `namespace/name:version`"
         ));
     }
-    if let Some(version) = version
-        && let Err(error) = semver::Version::parse(version)
-    {
-        return Err(format!("`{version}` is not a version such as 1.0.0: {error}"));
-    }
+    version.map(version_of).transpose()?;
     Ok(FlowReference {
         namespace: namespace.to_owned(),
         name: name.to_owned(),

@@ -12,10 +12,10 @@ use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Lift, Lower}
 
 use super::bindings::{GuestOutcome, GuestProblem, Remark};
 use super::fault::{self, Fault};
-use super::limits::{CallLimits, fuel};
+use super::limits::CallLimits;
 use super::plugin::Plugin;
 use super::reach::Reach;
-use super::store::{self, CallState};
+use super::store::{self, CallState, Owing};
 use super::{Host, HostError};
 use crate::capability::log::LogLine;
 use crate::problem::Problem;
@@ -158,17 +158,20 @@ impl Host {
         let deadline = state.deadline;
         self.budgets().wait(&tenant, &limits, deadline).await?;
         let _place = store::place(self.calls(), &tenant, deadline).await?;
-        let mut store = store::store(self, state, &limits)?;
+        let mut owing = Owing::new(self, store::store(self, state, &limits)?, limits);
+        let computed = owing.computed();
+        let store = owing.store();
         let work = async {
-            let instance = plugin.pre.instantiate_async(&mut store).await?;
-            let function = instance.get_typed_func::<P, (R,)>(&mut store, export)?;
-            let (returned,) = function.call_async(&mut store, params).await?;
+            let instance = plugin.pre.instantiate_async(&mut *store).await?;
+            let function = instance.get_typed_func::<P, (R,)>(&mut *store, export)?;
+            let (returned,) = function.call_async(&mut *store, params).await?;
             Ok(returned)
         };
-        let result = timeout_at(deadline, self.turns().of(&tenant, work)).await;
-        let called = finish(store, result, started, &limits)?;
-        self.budgets().owe(&tenant, &limits, called.usage.fuel);
-        Ok(called)
+        let result = timeout_at(deadline, self.turns().of(&tenant, work).counting(computed)).await;
+        if result.is_ok() {
+            owing.ended();
+        }
+        finish(owing.settle(), result, started, &limits)
     }
 }
 
@@ -187,10 +190,10 @@ pub(super) fn finish<R>(
     started: Instant,
     limits: &CallLimits,
 ) -> Result<Called<R>, HostError> {
-    let fuel_left = store.get_fuel().unwrap_or(0);
+    let fuel = store::said(&store, limits);
     let state = store.data_mut();
     let mut usage = Usage {
-        fuel: fuel(limits.cpu) - fuel_left,
+        fuel,
         peak_memory: state.meter.peak_memory,
         wall: started.elapsed(),
         in_host: state.in_host,

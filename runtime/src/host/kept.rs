@@ -15,7 +15,7 @@ use super::Host;
 use super::fault::{self, Fault};
 use super::limits::{CallLimits, fuel};
 use super::reach::Reach;
-use super::store::{self, CallState};
+use super::store::{self, CallState, Owing};
 use crate::id::TenantId;
 
 /// Most memory of one call, whatever the tenant's quota.
@@ -121,23 +121,31 @@ impl KeptGuest {
         if let Err(error) = begin(&mut store, &limits) {
             return (Err(error.to_string()), 0);
         }
+        let mut owing = Owing::new(host, store, limits);
+        let computed = owing.computed();
+        let store = owing.store();
         let work = async {
             let instance = match kept {
                 Some(instance) => instance,
-                None => pre.instantiate_async(&mut store).await?,
+                None => pre.instantiate_async(&mut *store).await?,
             };
-            let function = instance.get_typed_func::<P, (R,)>(&mut store, export)?;
-            let (value,) = function.call_async(&mut store, params).await?;
+            let function = instance.get_typed_func::<P, (R,)>(&mut *store, export)?;
+            let (value,) = function.call_async(&mut *store, params).await?;
             Ok((instance, value))
         };
         let worked = match whose {
-            Turn::Own => timeout_at(deadline, host.turns().of(tenant, work)).await,
+            Turn::Own => timeout_at(deadline, host.turns().of(tenant, work).counting(computed)).await,
             Turn::Caller => timeout_at(deadline, work).await,
         };
-        let spent = fuel(limits.cpu) - store.get_fuel().unwrap_or(0);
-        if let Turn::Own = whose {
-            host.budgets().owe(tenant, &limits, spent);
+        if worked.is_ok() {
+            owing.ended();
         }
+        let spent = owing.spent();
+        let mut store = match whose {
+            Turn::Own => owing.settle(),
+            // It is counted with the call that asks.
+            Turn::Caller => owing.give_up(),
+        };
         let result = match worked {
             Ok(Ok((instance, value))) => {
                 host.kept().put(key, store, instance, host.kept_evaluators());

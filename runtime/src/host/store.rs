@@ -12,6 +12,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::limits::{CallLimits, Meter, fuel};
 use super::reach::Reach;
+use super::turns::Computed;
 use super::{Host, HostError};
 use crate::capability::log::StepLog;
 use crate::capability::wasi;
@@ -93,6 +94,69 @@ pub(super) fn store(
     store.set_epoch_deadline(1);
     store.set_fuel(fuel(limits.cpu)).map_err(HostError::sandbox)?;
     Ok(store)
+}
+
+/// The fuel that a call in this store has used, as far as the guest has said it: in the middle of a loop it has not.
+pub(super) fn said(store: &Store<CallState>, limits: &CallLimits) -> u64 {
+    fuel(limits.cpu).saturating_sub(store.get_fuel().unwrap_or(0))
+}
+
+/// A store whose call is put on its tenant's account however it ends: a caller that leaves drops it in the middle.
+pub(super) struct Owing<'h> {
+    host: &'h Host,
+    limits: CallLimits,
+    store: Option<Store<CallState>>,
+    computed: Computed,
+    has_ended: bool,
+}
+
+impl<'h> Owing<'h> {
+    pub(super) fn new(host: &'h Host, store: Store<CallState>, limits: CallLimits) -> Self {
+        Self { host, limits, store: Some(store), computed: Computed::default(), has_ended: false }
+    }
+
+    pub(super) fn store(&mut self) -> &mut Store<CallState> {
+        self.store.as_mut().expect("it is taken once, at the end")
+    }
+
+    /// Counts the time of the call's turns.
+    pub(super) fn computed(&self) -> Computed {
+        self.computed.clone()
+    }
+
+    /// The guest has come to an end, and has said what it used.
+    pub(super) fn ended(&mut self) {
+        self.has_ended = true;
+    }
+
+    /// The fuel that the call has used. Where the guest was stopped in the middle, the time of its turns tells.
+    pub(super) fn spent(&self) -> u64 {
+        let said = self.store.as_ref().map_or(0, |store| said(store, &self.limits));
+        if self.has_ended { said } else { said.max(fuel(self.computed.time())) }
+    }
+
+    /// The call is over and counted, and the store goes on.
+    pub(super) fn settle(mut self) -> Store<CallState> {
+        self.owe();
+        self.store.take().expect("it is taken once, here")
+    }
+
+    /// The call is over and was counted elsewhere.
+    pub(super) fn give_up(mut self) -> Store<CallState> {
+        self.store.take().expect("it is taken once, here")
+    }
+
+    fn owe(&self) {
+        if let Some(store) = &self.store {
+            self.host.budgets().owe(store.data().reach.tenant(), &self.limits, self.spent());
+        }
+    }
+}
+
+impl Drop for Owing<'_> {
+    fn drop(&mut self) {
+        self.owe();
+    }
 }
 
 /// A place for a call of this tenant, as soon as there is one.

@@ -64,7 +64,8 @@ impl Turns {
 
     /// Does `work` in turns of `tenant`.
     pub(super) fn of<F: Future>(&self, tenant: &TenantId, work: F) -> InTurns<'_, F> {
-        InTurns { seat: Seat { turns: self, tenant: tenant.clone(), ticket: None }, work }
+        let seat = Seat { turns: self, tenant: tenant.clone(), ticket: None, computed: Computed::default() };
+        InTurns { seat, work }
     }
 
     /// Takes a place if one is free and nobody waits for it.
@@ -172,6 +173,28 @@ pin_project! {
     }
 }
 
+impl<F> InTurns<'_, F> {
+    /// Adds the time of each turn to this.
+    pub(super) fn counting(mut self, computed: Computed) -> Self {
+        self.seat.computed = computed;
+        self
+    }
+}
+
+/// The time of some turns together.
+#[derive(Clone, Default)]
+pub(super) struct Computed(Arc<AtomicU64>);
+
+impl Computed {
+    fn add(&self, took: Duration) {
+        self.0.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(super) fn time(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+}
+
 impl<F: Future> Future for InTurns<'_, F> {
     type Output = F::Output;
 
@@ -190,6 +213,7 @@ struct Seat<'t> {
     turns: &'t Turns,
     tenant: TenantId,
     ticket: Option<Arc<Ticket>>,
+    computed: Computed,
 }
 
 impl Seat<'_> {
@@ -227,7 +251,9 @@ struct Turn<'s, 't> {
 
 impl Drop for Turn<'_, '_> {
     fn drop(&mut self) {
-        self.seat.turns.end(&self.seat.tenant, self.began.elapsed());
+        let took = self.began.elapsed();
+        self.seat.computed.add(took);
+        self.seat.turns.end(&self.seat.tenant, took);
     }
 }
 
@@ -254,7 +280,7 @@ mod tests {
         log: &'t Mutex<Vec<&'t str>>,
     ) -> Pin<Box<dyn Future<Output = ()> + 't>> {
         let tenant = tenant(name);
-        let mut seat = Seat { turns, tenant: tenant.clone(), ticket: None };
+        let mut seat = Seat { turns, tenant: tenant.clone(), ticket: None, computed: Computed::default() };
         Box::pin(poll_fn(move |cx| {
             if seat.sits(cx) {
                 log.lock().unwrap().push(name);

@@ -123,13 +123,18 @@ impl Catalog {
         texts.push(deployed);
     }
 
-    /// Replaces the flows of a tenant by what `read` makes of them, where it makes something.
-    pub fn renew_flows(&mut self, tenant: &TenantId, read: impl Fn(&Flow) -> Option<Arc<Flow>>) {
-        let names = self.flows.get_mut(tenant).into_iter().flat_map(BTreeMap::values_mut);
-        for deployed in names.flatten() {
-            if let Some(flow) = read(&deployed.flow) {
-                deployed.flow = flow;
-            }
+    /// The flows of a tenant that call a plugin.
+    pub fn flows_calling(&self, tenant: &TenantId, plugin: &str) -> Vec<Arc<Flow>> {
+        let texts = self.flows.get(tenant).into_iter().flat_map(BTreeMap::values).flatten();
+        let calling = texts.filter(|text| text.flow.calls().any(|call| call.plugin.name == plugin));
+        calling.map(|text| text.flow.clone()).collect()
+    }
+
+    /// Puts a flow that was read again in the place of the same text.
+    pub fn renew_flow(&mut self, tenant: &TenantId, flow: Arc<Flow>) {
+        let texts = self.flows.get_mut(tenant).into_iter().flat_map(BTreeMap::values_mut).flatten();
+        if let Some(deployed) = texts.into_iter().find(|text| text.flow.id == flow.id) {
+            deployed.flow = flow;
         }
     }
 

@@ -58,16 +58,20 @@ impl Deployer {
         self.deployed.commit(vec![Write::put(row)]).await?;
         let (view, name) = (plugin_view(&plugin), plugin.name.clone());
         plugins.add(Some(id), plugin);
-        // A start of the host may have read flows without the plugin, which it could not use.
-        self.deployed.catalog_mut().renew_flows(id, |flow| {
-            if !flow.calls().any(|call| call.plugin.name == name) {
-                return None;
-            }
-            match self.sandboxes.read(id, &flow.source, &flow.file).ok()?.pop()? {
-                Document::Flow(flow) => Some(flow),
-                Document::Trigger(_) => None,
-            }
-        });
+        self.renew_flows(id, &name).await;
         Ok(view)
+    }
+
+    /// Reads the flows again that call a plugin: a start of the host may have read them without it, which it could not use.
+    /// They are read off the async threads, and nobody waits for the catalog meanwhile.
+    async fn renew_flows(&self, tenant: &TenantId, plugin: &str) {
+        let calling = self.deployed.catalog().flows_calling(tenant, plugin);
+        for flow in calling {
+            let (sandboxes, owner) = (self.sandboxes.clone(), tenant.clone());
+            let read = move || sandboxes.read(&owner, &flow.source, &flow.file).ok()?.pop();
+            if let Ok(Some(Document::Flow(flow))) = tokio::task::spawn_blocking(read).await {
+                self.deployed.catalog_mut().renew_flow(tenant, flow);
+            }
+        }
     }
 }

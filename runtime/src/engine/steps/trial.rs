@@ -11,7 +11,7 @@ use crate::engine::tenant::Tenant;
 use crate::engine::{Runtime, carried};
 use crate::flow::{Ask, Contracts, MaskedTexts, Needs, Outcome, Place, Suspension, paths};
 use crate::id::{PluginRef, RunId, TenantId};
-use crate::problem::{Problem, kind};
+use crate::problem::{Problem, kind, sentence};
 
 /// What one call of an action came to.
 #[derive(Clone, Debug, Serialize)]
@@ -58,6 +58,8 @@ impl Runtime {
     pub async fn try_action(&self, tenant: &TenantId, action: &str, input: Value) -> Result<Trial, Problem> {
         let (sandboxes, tenant) = (self.rooms.sandboxes.clone(), self.tenant(tenant)?.clone());
         let plugin = named(&sandboxes, &tenant, action)?;
+        // Else anybody's spelling would be a label of the metrics.
+        sandboxes.plugins.get(&tenant.id, &plugin).map_err(no_plugin)?;
         carried::to_the_end(async move { call(&sandboxes, &tenant, plugin, input).await }).await
     }
 }
@@ -96,16 +98,19 @@ async fn call(
     Ok(Trial { plugin: plugin.to_string(), end })
 }
 
+fn no_plugin(detail: String) -> Problem {
+    Problem::new(kind::VALIDATION, "no such plugin", 404).detail(sentence(detail))
+}
+
 /// `name`, `name.action`, each perhaps with `:version`; without one the newest that is installed.
 fn named(sandboxes: &Sandboxes, tenant: &Tenant, text: &str) -> Result<PluginRef, Problem> {
-    let refused = |detail: String| Problem::new(kind::VALIDATION, "no such plugin", 404).detail(detail);
     if text.contains(':') {
-        return text.parse().map_err(refused);
+        return text.parse().map_err(no_plugin);
     }
     let name = text.split('.').next().unwrap_or_default();
     let installed = sandboxes.plugins.list(&tenant.id);
     let versions = installed.iter().filter(|plugin| plugin.name == name);
     let newest = versions.filter_map(|plugin| semver::Version::parse(&plugin.version).ok()).max();
     let version = newest.map_or_else(|| "1.0.0".to_owned(), |newest| newest.to_string());
-    format!("{text}:{version}").parse().map_err(refused)
+    format!("{text}:{version}").parse().map_err(no_plugin)
 }

@@ -1,6 +1,8 @@
 //! Reading lists of tasks: what every task has beside its kind, and where its `then` may lead. What comes behind the key
 //! of a kind is read in the file of that kind.
 
+use std::collections::HashSet;
+
 use crate::flow::definition::{Builder, ListIndex};
 use crate::flow::mask::Mask;
 use crate::flow::node::{Data, Entry, Node};
@@ -108,10 +110,10 @@ impl Builder<'_> {
     }
 
     fn check_names(&mut self, entries: &[Option<&Entry>]) {
-        let mut seen: Vec<&str> = Vec::new();
+        let mut seen: HashSet<&str> = HashSet::new();
         for entry in entries.iter().flatten() {
             let name = entry.key.as_str();
-            if seen.contains(&name) {
+            if !seen.insert(name) {
                 let message =
                     format!("the name `{name}` is used twice in this list: `then` could not tell them apart");
                 self.reader.error(entry.at, message);
@@ -122,7 +124,6 @@ impl Builder<'_> {
             } else if name.is_empty() {
                 self.reader.error(entry.at, "a task needs a name");
             }
-            seen.push(name);
         }
     }
 

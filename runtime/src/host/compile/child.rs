@@ -41,7 +41,7 @@ const MAX_COMPLAINT: u64 = 4 << 10;
 const CHILDREN: u32 = 2;
 /// How far a child stands back behind the host, as `nice` counts.
 #[cfg(unix)]
-const NICE: i32 = 10;
+const NICE: i32 = 5;
 
 /// Starts children that compile.
 pub(super) struct Children {

@@ -67,6 +67,18 @@ async fn a_tenant_that_spins_takes_neither_the_last_place_nor_the_processor() {
     and_the_others_are_still_there(&host, guests).await;
 }
 
+#[tokio::test]
+async fn a_call_that_its_caller_leaves_is_on_the_tenants_account() {
+    let host = host();
+    let spins = plugin(&host, &Guest::action(SPIN).wasm()).await;
+    let limits = CallLimits { cpu_per_minute: Duration::from_millis(1), ..for_ever() };
+    let left = tokio::time::timeout(Duration::from_millis(300), start(&host, "greedy", &spins, limits)).await;
+    assert!(left.is_err(), "it never ends");
+    // What is owed is more than a minute's time by far.
+    let refused = start(&host, "greedy", &spins, CallLimits { wall: Duration::from_secs(5), ..limits }).await;
+    assert!(matches!(refused, Err(HostError::CpuPerMinute { .. })), "{refused:?}");
+}
+
 /// The component with so many more core instances, each of which has one memory where `memory` says so.
 fn with_instances(mut wasm: Vec<u8>, count: u8, memory: bool) -> Vec<u8> {
     let module = wat::parse_str(if memory { "(module (memory 1))" } else { "(module)" }).unwrap();
