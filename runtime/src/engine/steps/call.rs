@@ -63,7 +63,11 @@ struct Wake {
 
 /// Never fails: whatever goes wrong is an outcome that the flow may catch.
 pub(super) async fn call(sandboxes: &Sandboxes, tenant: &Tenant, attempt: Attempt, ask: Ask) -> Outcome {
-    let name = attempt.plugin.to_string();
+    // Who tries an action may spell it in any way, and no spelling goes from the metrics again.
+    let name = match sandboxes.plugins.get(&tenant.id, &attempt.plugin) {
+        Ok(_) => attempt.plugin.to_string(),
+        Err(_) => "not-installed".to_owned(),
+    };
     let started = std::time::Instant::now();
     let outcome = carry_out(sandboxes, tenant, &attempt, ask).await.unwrap_or_else(Outcome::CutOff);
     sandboxes.observers.metrics.step_ended(&tenant.id, &name, &outcome, started.elapsed());
