@@ -660,7 +660,7 @@ mod tests {
             "curl $'https://x.example/\\u00e9' --data-urlencode 'a=b c' -G -u user:word --compressed -k",
             "curl -F 'file=@a.txt;type=text/plain' -F b=1 --json '{\"n\": 1e5}' -b 'c=d' --retry 3 \\\n  x.example",
         ];
-        flowcell_fuzz::texts(file!(), &seeds, |text| match curl(&text) {
+        flowcell_fuzz::texts(file!(), &seeds, |text| match curl(text) {
             Ok(import) => assert!(import.step.is_object(), "{text}"),
             Err(why) => assert!(!why.is_empty(), "{text}"),
         });

@@ -681,7 +681,7 @@ fn fuzz_every_sample_is_read_or_refused() {
         r#"{"body":[[["deep"]],{"":{"":0}}]}"#,
     ];
     flowcell_fuzz::texts(file!(), &seeds, |text| {
-        let Ok(sample) = serde_json::from_str::<Value>(&text) else { return };
+        let Ok(sample) = serde_json::from_str::<Value>(text) else { return };
         if let Ok(variables) = MockHost::new().sample::<Plugin>("webhook", sample) {
             let mut names: Vec<_> =
                 variables.as_array().unwrap().iter().map(|variable| variable["as"].to_string()).collect();

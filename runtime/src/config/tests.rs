@@ -236,7 +236,7 @@ fn fuzz_whatever_is_configured_is_taken_or_refused_with_its_place() {
     let seeds =
         [WHOLE, "[proxy]\nurl = \"http://p:1\"\nno_proxy = [\"10.0.0.0/8\"]\n[[tenant]]\nname = \"a\"\n"];
     flowcell_fuzz::texts(file!(), &seeds, |text| {
-        if let Err(error) = Config::parse(&text, "c.toml") {
+        if let Err(error) = Config::parse(text, "c.toml") {
             let error = error.to_string();
             assert!(error.starts_with("c.toml:"), "{error}");
             assert!(error.len() < 4_000, "{error}");

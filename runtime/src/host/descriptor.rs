@@ -214,7 +214,7 @@ mod tests {
             r#"{"name":"b-1","version":"0.0.1-a+b"}"#,
         ];
         flowcell_fuzz::texts(file!(), &seeds, |text| {
-            match Descriptor::parse(&text) {
+            match Descriptor::parse(text) {
                 // It is shown as it was written, and read so again.
                 Ok(descriptor) => {
                     let shown = serde_json::to_string(&descriptor).unwrap();

@@ -142,7 +142,7 @@ mod tests {
         let tokens = [key.token(&target()), CallbackKey::new([2; 32]).token(&target())];
         let seeds = tokens.each_ref().map(String::as_str);
         flowcell_fuzz::texts(file!(), &seeds, |token| {
-            if let Some(named) = key.open(&token) {
+            if let Some(named) = key.open(token) {
                 assert_eq!((token, named), (seeds[0], target()));
             }
         });

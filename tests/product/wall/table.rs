@@ -278,7 +278,6 @@ fn p99(mut times: Vec<Duration>) -> Duration {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "the long form: minutes, on a machine that does nothing else"]
-#[expect(clippy::print_stdout, reason = "a table is printed")]
 async fn every_attack_is_ended_and_costs_the_other_tenant_little() {
     println!(
         "| attack | ended by | time | more memory, highest / after 10 s | other tenant's p99, alone / beside | health p99 | told |"

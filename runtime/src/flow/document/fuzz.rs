@@ -15,7 +15,7 @@ const LONGEST_MESSAGE: usize = 4_000;
 
 #[test]
 fn fuzz_whatever_is_written_is_read_or_refused_with_its_place() {
-    flowcell_fuzz::texts(file!(), SEEDS, |text| match read(&text, "f.yaml") {
+    flowcell_fuzz::texts(file!(), SEEDS, |text| match read(text, "f.yaml") {
         Ok(documents) => documents.iter().for_each(is_kept),
         Err(findings) => {
             assert!(!findings.is_empty());

@@ -128,7 +128,6 @@ async fn what_is_plain_is_judged_here_and_any_other_schema_in_the_guest() {
 /// What a schema of the bundle costs beside the call that it guards.
 #[tokio::test]
 #[ignore = "measures"]
-#[expect(clippy::print_stderr, reason = "a measurement is for who asks for it")]
 async fn measure() {
     let host = host();
     let account = account(&bundled(&host).await);

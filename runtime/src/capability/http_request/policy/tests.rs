@@ -336,7 +336,7 @@ fn fuzz_no_spelling_of_a_url_goes_around_a_rule() {
         policy("- host = \"*\"\nports = [80, 443, 8080]"),
     );
     flowcell_fuzz::texts(file!(), &seeds, |text| {
-        let Ok(target) = Target::parse(&text, 8 << 10) else { return };
+        let Ok(target) = Target::parse(text, 8 << 10) else { return };
         let (url, subject) = (target.url(), target.subject(&Method::GET));
         if narrow.admit(&subject).is_ok() {
             assert_eq!(url.scheme(), "https", "{text}");
