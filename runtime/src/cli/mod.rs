@@ -121,10 +121,7 @@ impl Stop {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = logging::start(cli.log_format, cli.command.usual_log()).and_then(|()| {
-        // One more than guests compute on (`host::turns`): it hears who knocks while all the others compute.
-        let workers = std::thread::available_parallelism().map_or(1, usize::from) + 1;
         let tokio = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(workers)
             .enable_all()
             .build()
             .map_err(|error| Stop::failed(format!("no threads to run on: {error}")))?;
