@@ -200,6 +200,24 @@ async fn cpu_time_beyond_the_minutes_quota_is_not_given() {
 }
 
 #[tokio::test]
+async fn what_the_host_computes_for_a_large_run_is_on_the_minutes_quota() {
+    let server = FLOWCELL.serve().config(local("cpu_per_minute = \"10ms\"")).start().await;
+    install_probe(&server).await;
+    let double = |task| format!("- t{task}: {{ set: '${{ [., .] }}' }}\n");
+    let grow = flow("grow", &format!("{}- last: {{ set: {{}} }}", (0..4).map(double).collect::<String>()));
+    let echo = flow("work", "- echo: { call: flowcell-probe.echo:1.0.0@default, with: {} }");
+    for (name, text) in [("grow", grow), ("work", echo)] {
+        let path = format!("/api/v1/flows/shop/{name}");
+        server.call("PUT", &path).body("application/yaml", text).send().await.is(201);
+    }
+    let run = server.run("shop/grow", &json!(vec![0; 150_000])).await;
+    assert_eq!(run["status"], "completed", "{}", run["problem"]);
+    let second = server.begin("shop/work", &json!({})).await;
+    let refused = refused_attempt(&server, &second).await;
+    names(&server, &refused, "cpu_per_minute").await;
+}
+
+#[tokio::test]
 async fn runs_that_write_too_much_are_slowed_down() {
     let mut server = serve("journal_bytes_per_minute = \"16KiB\"", "- one: { set: { a: 1 } }").await;
     let hook = server.hook("shop/in").await;

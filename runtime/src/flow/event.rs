@@ -33,6 +33,10 @@ pub enum Event {
         /// the host is called by now.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         base_url: Option<Arc<str>>,
+        /// Which edition of its limits the run began with: what is computed here and what a guest is asked for is the same
+        /// in every fold.
+        #[serde(default)]
+        edition: u8,
     },
     /// The expression guest answered an [`Effect::Evaluate`], or the schema guest an [`Effect::Validate`].
     Evaluated {
@@ -91,6 +95,19 @@ pub enum Event {
         /// Why, for people.
         reason: String,
     },
+}
+
+impl Event {
+    /// The value that it brings, if it brings one.
+    pub(crate) fn value(&self) -> Option<&Value> {
+        match self {
+            Self::Started { input, .. } => Some(input),
+            Self::Evaluated { result, .. } => result.as_ref().ok(),
+            Self::Answered { outcome: Outcome::Done(output), .. } => Some(output),
+            Self::CalledBack { request, .. } => Some(request),
+            _ => None,
+        }
+    }
 }
 
 /// How one attempt of a call ended.

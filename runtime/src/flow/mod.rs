@@ -46,7 +46,7 @@ pub use paths::{Place, paths};
 pub(crate) use schedule::Schedule;
 pub(crate) use schema::violations;
 pub use state::RunState;
-pub(crate) use state::{CallbackNow, admit};
+pub(crate) use state::{CallbackNow, EDITION, admit};
 pub(crate) use task::reply::is_json;
 pub(crate) use template::{Template, expressions_in};
 pub(crate) use trigger::HookPath;

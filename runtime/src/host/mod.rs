@@ -13,6 +13,7 @@ mod budget;
 mod cache;
 mod call;
 mod compile;
+mod compute;
 mod descriptor;
 mod evaluator;
 mod exports;

@@ -35,7 +35,8 @@ impl Turns {
 
     /// Does `work` in turns of `tenant`.
     pub(super) fn of<F: Future>(&self, tenant: &TenantId, work: F) -> InTurns<'_, F> {
-        let seat = Seat { turns: self, tenant: tenant.clone(), ticket: None, computed: Computed::default() };
+        let (ticket, computed) = (None, Computed::default());
+        let seat = Seat { turns: self, tenant: tenant.clone(), begins_long: false, ticket, computed };
         InTurns { seat, work }
     }
 }
@@ -50,6 +51,12 @@ pin_project! {
 }
 
 impl<F> InTurns<'_, F> {
+    /// What is known to compute for long does so from its first turn.
+    pub(super) fn long(mut self) -> Self {
+        self.seat.begins_long = true;
+        self
+    }
+
     /// Adds the time of each turn to this.
     pub(super) fn counting(mut self, computed: Computed) -> Self {
         self.seat.computed = computed;
@@ -88,14 +95,15 @@ impl<F: Future<Output: Send> + Send> Future for InTurns<'_, F> {
 struct Seat<'t> {
     turns: &'t Turns,
     tenant: TenantId,
+    begins_long: bool,
     ticket: Option<Arc<Ticket>>,
     computed: Computed,
 }
 
 impl Seat<'_> {
-    /// Whether the call has had a whole turn.
+    /// Whether it is known to compute for long, or has had a whole turn.
     fn is_long(&self) -> bool {
-        self.computed.time() >= TURN
+        self.begins_long || self.computed.time() >= TURN
     }
 
     fn line(&self) -> &Line {

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use crate::engine::journals::{Lane, storage_problem};
 use crate::engine::observers::RunAnswer;
-use crate::engine::runs::{LoadError, Runs, entries};
+use crate::engine::runs::{LoadError, Runs};
 use crate::engine::tenant::Tenant;
 use crate::flow::{Effect, Event};
 use crate::id::RunId;
@@ -107,7 +107,10 @@ async fn before(runs: &Runs, tenant: &Tenant, run: RunId, lane: &Lane) -> Result
     };
     let again = runs.new_state(state.flow().clone(), &row.key);
     // As if its caller had stayed: an answer that nobody waited for any more is the answer of the event all the same.
-    let effects = entries::effects(again, &entries, |event| !matches!(event, Event::CallerLeft { .. }))
+    let effects = runs
+        .reader(tenant)
+        .effects(again, &entries, |event| !matches!(event, Event::CallerLeft { .. }))
+        .await
         .map_err(|error| Problem::new(kind::RUNTIME, "the first answer cannot be read", 500).detail(error))?;
     let mut told = None;
     for effect in effects {

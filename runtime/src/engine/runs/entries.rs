@@ -1,60 +1,103 @@
-//! The entries of a run as events: read, folded into a state, and told again as changes.
+//! The entries of a run as events: read one after the other, folded into a state, and told again as changes.
+//!
+//! There may be many, and large ones: they are read in turns of their tenant.
+
+use std::ops::ControlFlow;
 
 use super::view;
 use crate::engine::observers::RunChange;
+use crate::engine::steps::{Pace, Steps};
+use crate::engine::tenant::Tenant;
 use crate::flow::{Effect, Event, RunState};
 use crate::journal::{Entry, RunRow};
 
-/// `advance` folded over the entries of a run. The error is a sentence about an entry that cannot be read.
-pub(in crate::engine) fn fold(state: &mut RunState, entries: &[Entry]) -> Result<(), String> {
-    for entry in entries {
-        state.advance(entry.at, parse(entry)?);
-    }
-    Ok(())
+/// Who reads entries, and whose they are.
+#[derive(Clone, Copy)]
+pub(in crate::engine) struct Reader<'r> {
+    pub steps: &'r dyn Steps,
+    pub tenant: &'r Tenant,
 }
 
-/// Everything that these entries of a run asked for, of its first state.
-pub(in crate::engine) fn effects(
-    mut state: RunState,
-    entries: &[Entry],
-    counts: impl Fn(&Event) -> bool,
-) -> Result<Vec<Effect>, String> {
-    let mut effects = vec![];
-    for entry in entries {
-        let event = parse(entry)?;
-        if counts(&event) {
-            effects.extend(state.advance(entry.at, event));
-        }
+impl Reader<'_> {
+    /// Takes each entry until that breaks off. The error is a sentence about an entry that cannot be read.
+    pub async fn each(
+        &self,
+        entries: &[Entry],
+        mut take: impl FnMut(&Entry, Event) -> ControlFlow<()> + Send,
+    ) -> Result<(), String> {
+        let mut read = Ok(());
+        let work = async {
+            for entry in entries {
+                match parse(entry).map(|event| take(entry, event)) {
+                    Ok(ControlFlow::Continue(())) => {}
+                    Ok(ControlFlow::Break(())) => return,
+                    Err(error) => return read = Err(error),
+                }
+                // The end of a turn.
+                tokio::task::yield_now().await;
+            }
+        };
+        self.steps.in_turns(self.tenant, Pace::Quick, Box::pin(work)).await;
+        read
     }
-    Ok(effects)
-}
 
-/// The changes that the entries of a run made to its first state, oldest first.
-pub(in crate::engine) fn changes(
-    row: &RunRow,
-    mut state: RunState,
-    entries: &[Entry],
-) -> Result<Vec<RunChange>, String> {
-    let mut records = vec![];
-    for entry in entries {
-        state.advance(entry.at, parse(entry)?);
-        let changed = state.take_changed().into_iter();
-        records
-            .extend(changed.filter_map(|step| Some((entry.at, state.steps().get(step as usize)?.clone()))));
-    }
-    // What is masked is not shown of the time before it was either.
-    let mut changes: Vec<_> = records
-        .into_iter()
-        .map(|(at, record)| {
-            let (tenant, run) = (row.key.tenant.clone(), row.key.run);
-            RunChange::Step { at, tenant, run, step: state.as_shown(record) }
+    /// `advance` folded over the entries of a run.
+    pub async fn fold(&self, state: &mut RunState, entries: &[Entry]) -> Result<(), String> {
+        self.each(entries, |entry, event| {
+            state.advance(entry.at, event);
+            ControlFlow::Continue(())
         })
-        .collect();
-    if let Some(ended_at) = row.ended_at {
-        let problem = view::run(row, &state).problem;
-        changes.push(RunChange::Run { at: ended_at, run: view::summary(row), problem });
+        .await
     }
-    Ok(changes)
+
+    /// Everything that these entries of a run asked for, of its first state.
+    pub async fn effects(
+        &self,
+        mut state: RunState,
+        entries: &[Entry],
+        counts: fn(&Event) -> bool,
+    ) -> Result<Vec<Effect>, String> {
+        let mut effects = vec![];
+        self.each(entries, |entry, event| {
+            if counts(&event) {
+                effects.extend(state.advance(entry.at, event));
+            }
+            ControlFlow::Continue(())
+        })
+        .await?;
+        Ok(effects)
+    }
+
+    /// The changes that the entries of a run made to its first state, oldest first.
+    pub async fn changes(
+        &self,
+        row: &RunRow,
+        mut state: RunState,
+        entries: &[Entry],
+    ) -> Result<Vec<RunChange>, String> {
+        let mut records = vec![];
+        self.each(entries, |entry, event| {
+            state.advance(entry.at, event);
+            let changed = state.take_changed().into_iter();
+            let record = |step| Some((entry.at, state.steps().get(step as usize)?.clone()));
+            records.extend(changed.filter_map(record));
+            ControlFlow::Continue(())
+        })
+        .await?;
+        // What is masked is not shown of the time before it was either.
+        let mut changes: Vec<_> = records
+            .into_iter()
+            .map(|(at, record)| {
+                let (tenant, run) = (row.key.tenant.clone(), row.key.run);
+                RunChange::Step { at, tenant, run, step: state.as_shown(record) }
+            })
+            .collect();
+        if let Some(ended_at) = row.ended_at {
+            let problem = view::run(row, &state).problem;
+            changes.push(RunChange::Run { at: ended_at, run: view::summary(row), problem });
+        }
+        Ok(changes)
+    }
 }
 
 pub(in crate::engine) fn parse(entry: &Entry) -> Result<Event, String> {

@@ -5,6 +5,7 @@
 //! for is done by one host alone, the owner of the run.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -14,8 +15,9 @@ use super::begin::FirstEvents;
 use super::{Runs, entries, view};
 use crate::engine::deployed::schedule;
 use crate::engine::journals::{Lane, STORE_PAUSE};
+use crate::engine::steps::Pace;
 use crate::engine::tenant::Tenant;
-use crate::flow::{CallbackNow, Effect, Event, RunState, StepId, TimerId};
+use crate::flow::{CallbackNow, EDITION, Effect, Event, RunState, StepId, TimerId};
 use crate::journal::{Batch, Entry, Lease, Phase, RunRow, StorageError, TimerRow, Write};
 use crate::json;
 use crate::memory::Held;
@@ -155,18 +157,18 @@ impl Ledger {
         let at = self.row.started_at;
         let (mut schedule, mut remembered) = (None, None);
         let effects = match first {
-            FirstEvents::Input(input) => self.begin(input),
+            FirstEvents::Input(input) => self.begin(input).await,
             FirstEvents::Scheduled { input, next } => {
                 schedule = Some(Write::put(next));
-                self.begin(input)
+                self.begin(input).await
             }
             FirstEvents::Once { input, original } => {
                 remembered = Some(Write::Remember { row: original, at });
-                self.begin(input)
+                self.begin(input).await
             }
             FirstEvents::Copy(events) => {
                 for (at, event) in events {
-                    drop(self.advance(at, event));
+                    drop(self.advance(at, event).await);
                 }
                 self.state.outstanding()
             }
@@ -186,9 +188,9 @@ impl Ledger {
         Ok(effects)
     }
 
-    fn begin(&mut self, input: Value) -> Vec<Effect> {
+    async fn begin(&mut self, input: Value) -> Vec<Effect> {
         let base_url = Some(self.runs.addresses.base_url.clone());
-        self.advance(self.row.started_at, Event::Started { input, base_url })
+        self.advance(self.row.started_at, Event::Started { input, base_url, edition: EDITION }).await
     }
 
     /// Takes the event and says what follows. When this returns, the event is in the journal; one after which something
@@ -198,7 +200,7 @@ impl Ledger {
         if let Event::Fired { timer } = event {
             self.fired.push(timer);
         }
-        let effects = self.advance(at, event);
+        let effects = self.advance(at, event).await;
         // An evaluation touches nothing outside; its entries ride with the next commit.
         let only_evaluates =
             !effects.is_empty() && effects.iter().all(|effect| effect.evaluation().is_some());
@@ -295,16 +297,18 @@ impl Ledger {
         self.state = self.runs.new_state(self.state.flow().clone(), &key);
         let known = self.committed;
         let mut has_rested = false;
-        for entry in &entries {
-            let Ok(event) = entries::parse(entry) else {
-                tracing::error!(run = %key.run, seq = entry.seq, "an entry of another host cannot be read");
-                return Err(Gone);
-            };
-            let effects = self.state.advance(entry.at, event);
+        let (reader, state) = (self.runs.reader(&self.tenant), &mut self.state);
+        let read = reader.each(&entries, |entry, event| {
+            let effects = state.advance(entry.at, event);
             if entry.seq >= known {
                 asked.by_others.extend(effects);
-                has_rested |= !self.state.has_work();
+                has_rested |= !state.has_work();
             }
+            ControlFlow::Continue(())
+        });
+        if let Err(error) = read.await {
+            tracing::error!(run = %key.run, error, "an entry of another host cannot be read");
+            return Err(Gone);
         }
         let (own, answered) = (std::mem::take(&mut self.uncommitted), std::mem::take(&mut self.answered));
         let new = entries.get(known as usize..).unwrap_or_default();
@@ -322,7 +326,7 @@ impl Ledger {
         for entry in &own {
             let Ok(event) = entries::parse(entry) else { continue };
             if self.still_fits(&event, answered.get(&entry.seq)) {
-                asked.by_own.extend(self.advance(at, event));
+                asked.by_own.extend(self.advance(at, event).await);
             }
         }
         Ok(asked)
@@ -356,7 +360,7 @@ impl Ledger {
         }
     }
 
-    fn advance(&mut self, at: Timestamp, event: Event) -> Vec<Effect> {
+    async fn advance(&mut self, at: Timestamp, event: Event) -> Vec<Effect> {
         let body = serde_json::to_string(&event).expect("events are made of JSON values");
         self.held.add(json::weight(body.as_bytes()) as u64);
         let seq = self.committed + self.uncommitted.len() as u64;
@@ -366,7 +370,13 @@ impl Ledger {
             self.answered.insert(seq, question);
         }
         self.uncommitted.push(Entry { seq, at, body });
-        self.state.advance(at, event)
+        if !self.state.is_large_with(&event) {
+            return self.state.advance(at, event);
+        }
+        let (state, mut effects) = (&mut self.state, vec![]);
+        let work = Box::pin(async { effects = state.advance(at, event) });
+        self.runs.steps.in_turns(&self.tenant, Pace::Long, work).await;
+        effects
     }
 
     fn is_committed(&mut self) {

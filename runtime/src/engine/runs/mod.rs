@@ -33,7 +33,7 @@ use super::journals::{Journals, Lane};
 use super::lifecycle::Lifecycle;
 use super::observers::Observers;
 use super::steps::Steps;
-use super::tenant::Tenants;
+use super::tenant::{Tenant, Tenants};
 use crate::flow::{Event, Flow, RunState};
 use crate::journal::{RunKey, StorageError};
 
@@ -80,6 +80,11 @@ impl Runs {
         if let Some((inbox, lease)) = self.registry.give(&key, lane, delivery) {
             tokio::spawn(self.clone().wake(lane.clone(), key, lease, inbox));
         }
+    }
+
+    /// Who reads the entries of this tenant's runs.
+    pub fn reader<'r>(&'r self, tenant: &'r Tenant) -> entries::Reader<'r> {
+        entries::Reader { steps: &*self.steps, tenant }
     }
 
     /// A run that has not begun.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::view::{self, List, RunView};
-use super::{LoadError, Runs, entries};
+use super::{LoadError, Runs};
 use crate::clock::after;
 use crate::engine::Runtime;
 use crate::engine::journals::{Lane, storage_problem};
@@ -112,7 +112,8 @@ impl Runtime {
         let flow = text.map_err(|error| LoadError::from(error).problem())?;
         let entries = lane.journal.ask(move |storage| storage.entries(&key, 0)).await;
         let entries = entries.map_err(|error| storage_problem(&error))?;
-        let changes = entries::changes(&row, runs.new_state(flow, &row.key), &entries);
+        let reader = runs.reader(self.tenant(tenant)?);
+        let changes = reader.changes(&row, runs.new_state(flow, &row.key), &entries).await;
         changes.map(Some).map_err(|reason| LoadError::Unreadable(reason).problem())
     }
 

@@ -4,10 +4,12 @@
 //! that had been now. What came before is not done again; the step begins anew, with its own time, its retries, and
 //! another idempotency key.
 
+use std::ops::ControlFlow;
+
 use jiff::Timestamp;
 
 use super::begin::{FirstEvents, Start};
-use super::entries;
+use super::entries::Reader;
 use crate::engine::Runtime;
 use crate::flow::{End, Event, RunState, Status, StepId, StepRecord};
 use crate::id::{RunId, TenantId};
@@ -55,7 +57,8 @@ impl Runtime {
             RestartFrom::FailedStep => {
                 let fresh = runs.new_state(flow.clone(), &key(id));
                 let now = runs.lifecycle.clock.now();
-                FirstEvents::Copy(up_to_the_failed_step(fresh, &state, &entries, now)?)
+                let reader = runs.reader(tenant);
+                FirstEvents::Copy(up_to_the_failed_step(reader, fresh, &state, &entries, now).await?)
             }
         };
         runs.start_run(tenant, Start { id, flow, trigger: row.trigger, first }).await?;
@@ -64,7 +67,8 @@ impl Runtime {
 }
 
 /// What the new run begins with. `fresh` is its state before any event, `old` the run that failed, after all of `entries`.
-fn up_to_the_failed_step(
+async fn up_to_the_failed_step(
+    reader: Reader<'_>,
     mut fresh: RunState,
     old: &RunState,
     entries: &[Entry],
@@ -72,17 +76,20 @@ fn up_to_the_failed_step(
 ) -> Result<Vec<(Timestamp, Event)>, Problem> {
     let failed = failed_step(old)?.id as usize;
     let mut events = vec![];
-    for entry in entries {
-        let unreadable = |reason| Problem::new(kind::RUNTIME, "the run cannot be read", 500).detail(reason);
-        // What stood for a secret in the old run means nothing in the new one.
-        let body = fresh.with_placeholders_of(old, &entry.body);
-        let event = entries::parse(&Entry { body, ..entry.clone() }).map_err(unreadable)?;
+    // What stood for a secret in the old run means nothing in the new one.
+    let renamed =
+        |entry: &Entry| Entry { body: fresh.with_placeholders_of(old, &entry.body), ..entry.clone() };
+    let entries: Vec<Entry> = entries.iter().map(renamed).collect();
+    let read = reader.each(&entries, |entry, event| {
         fresh.advance(entry.at, event.clone());
         events.push((entry.at, event));
-        if fresh.steps().get(failed).is_some_and(|step| !step.attempts.is_empty()) {
-            break;
+        match fresh.steps().get(failed) {
+            Some(step) if !step.attempts.is_empty() => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
         }
-    }
+    });
+    let unreadable = |reason| Problem::new(kind::RUNTIME, "the run cannot be read", 500).detail(reason);
+    read.await.map_err(unreadable)?;
     // What the other branches had begun by then, the old run has carried on with: it cannot be both done and begun again.
     if fresh.is_busy_beside(failed as StepId) {
         return Err(not_from_there("other branches of its `fork` were at work when the step began"));

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Runs;
 use super::driver::Driver;
 use super::ledger::{Gone, Ledger};
 use super::registry::Inbox;
-use super::{Runs, entries};
 use crate::engine::deployed::TextError;
 use crate::engine::journals::{Lane, STORE_PAUSE, storage_problem};
 use crate::engine::lifecycle::PauseEnd;
@@ -131,8 +131,9 @@ impl Runs {
         let log = lane.journal.ask(move |storage| storage.log(&wanted)).await?;
         let (row, entries) = log.ok_or(LoadError::NoRun)?;
         let flow = self.deployed.text(&key.tenant, &row.flow).await?;
+        let tenant = self.tenants.get(&key.tenant).ok_or_else(|| LoadError::NoTenant(key.tenant.clone()))?;
         let mut state = self.new_state(flow, key);
-        entries::fold(&mut state, &entries).map_err(LoadError::Unreadable)?;
+        self.reader(tenant).fold(&mut state, &entries).await.map_err(LoadError::Unreadable)?;
         let _ = state.take_changed();
         Ok((row, state, entries))
     }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -11,7 +12,7 @@ use tokio::sync::oneshot;
 use super::chance::Chance;
 use super::check::Checker;
 use super::mistake::Mistake;
-use crate::engine::steps::{Attempt, GuestExpression, GuestSchema, Steps, SubscribeError};
+use crate::engine::steps::{Attempt, GuestExpression, GuestSchema, Pace, Steps, SubscribeError};
 use crate::engine::tenant::Tenant;
 use crate::flow::{Ask, Document, Finding, MaskedTexts, Outcome, Suspension};
 use crate::id::{RunId, TenantId};
@@ -349,6 +350,11 @@ impl Hands {
 impl Steps for Hands {
     fn read(&self, _: &TenantId, text: &str, file: &str) -> Result<Vec<Document>, Vec<Finding>> {
         crate::flow::read(text, file)
+    }
+
+    /// All turns at once: nobody else wants one.
+    fn in_turns<'a>(&'a self, _: &'a Tenant, _: Pace, mut work: BoxFuture<'a, ()>) -> BoxFuture<'a, ()> {
+        Box::pin(async move { while (&mut work).now_or_never().is_none() {} })
     }
 
     fn call(

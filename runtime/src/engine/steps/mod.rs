@@ -53,10 +53,22 @@ pub(super) struct GuestSchema {
     pub value: Arc<Value>,
 }
 
+/// How work begins that is done in turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// As a call does, which nobody has seen compute for long yet.
+    Quick,
+    /// As one that has computed for long: no quick one waits for it.
+    Long,
+}
+
 /// Each of these ends in an answer, whatever goes wrong. A future that is dropped leaves nothing running on this host.
 pub(super) trait Steps: Send + Sync {
     /// Reads the text of a tenant's flow, with what the plugins that it calls say of it.
     fn read(&self, tenant: &TenantId, text: &str, file: &str) -> Result<Vec<Document>, Vec<Finding>>;
+
+    /// What the engine itself computes on a tenant's account: each poll of the work is one turn.
+    fn in_turns<'a>(&'a self, tenant: &'a Tenant, pace: Pace, work: BoxFuture<'a, ()>) -> BoxFuture<'a, ()>;
 
     /// One attempt of a step.
     fn call(self: Arc<Self>, tenant: Arc<Tenant>, attempt: Attempt, ask: Ask) -> BoxFuture<'static, Outcome>;

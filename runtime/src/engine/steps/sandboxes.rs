@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::call::{self, Attempt};
 use super::plugins::Plugins;
 use super::switch::{self, SubscribeError};
-use super::{GuestExpression, GuestSchema, Steps};
+use super::{GuestExpression, GuestSchema, Pace, Steps};
 use crate::clock::Clock;
 use crate::engine::addresses::Addresses;
 use crate::engine::observers::Observers;
@@ -47,6 +47,10 @@ impl Sandboxes {
 impl Steps for Sandboxes {
     fn read(&self, tenant: &TenantId, text: &str, file: &str) -> Result<Vec<Document>, Vec<Finding>> {
         read_with(text, file, &self.plugins.contracts(tenant))
+    }
+
+    fn in_turns<'a>(&'a self, tenant: &'a Tenant, pace: Pace, work: BoxFuture<'a, ()>) -> BoxFuture<'a, ()> {
+        Box::pin(self.host.compute(&tenant.id, call::limits(tenant), pace == Pace::Long, work))
     }
 
     fn call(self: Arc<Self>, tenant: Arc<Tenant>, attempt: Attempt, ask: Ask) -> BoxFuture<'static, Outcome> {

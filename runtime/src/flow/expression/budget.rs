@@ -49,6 +49,11 @@ impl Budget {
         })
     }
 
+    /// Whether nothing is left.
+    pub fn is_used_up(&self) -> bool {
+        self.left.get() < 0
+    }
+
     /// How far it is overdrawn.
     pub fn overdraft(&self) -> i64 {
         -self.left.get().min(0)
@@ -77,6 +82,7 @@ mod tests {
     fn it_is_used_up_once_and_for_all() {
         let budget = Budget::new(100);
         assert!(budget.charge(60) && !budget.copy(&json!("x".repeat(100))) && !budget.step());
+        assert!(budget.is_used_up());
         assert_eq!(budget.overdraft(), 60 + 132 + 32 - 100);
         assert!(weight(&json!({ "a": [1, "two"] })) > 5 * NODE);
     }

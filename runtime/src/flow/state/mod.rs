@@ -47,6 +47,7 @@ pub(crate) use branch::Holder;
 use branch::{BranchId, Branches, TRUNK};
 use frame::Frame;
 use scope::GuestQuestion;
+use scope::size;
 pub(crate) use scope::{admit, truthy};
 use timer::Timer;
 pub(crate) use timer::timeout;
@@ -56,12 +57,20 @@ pub(crate) use super::task::call::CallbackNow;
 
 /// The most tasks that one event may enter: a loop of jumps in which nothing waits ends here.
 const TASKS_PER_EVENT: u32 = 10_000;
-/// How many bytes the native evaluator may copy and make for one event, about: what it takes to build the largest values
-/// that a run may hold. Then the expression guest evaluates, under the tenant's quotas and off this thread. A run
-/// that began under a larger figure is found again under a smaller one only if neither was reached.
-const BYTES_PER_EVENT: i64 = 256 * 1024 * 1024;
-/// How far one event may overdraw that. Schemas, records and variables charge it as well, and are not refused.
-const OVERDRAFT_PER_EVENT: i64 = 16 * BYTES_PER_EVENT;
+/// How many bytes the native evaluator may copy and make for one event of a small run, about: some milliseconds. Then the
+/// expression guest evaluates, under the tenant's quotas and off this thread.
+const BYTES_PER_SMALL_EVENT: i64 = 4 * 1024 * 1024;
+/// The same of a large run: what it takes to build the largest values that a run may hold. Whoever moves a large run does it
+/// where nobody waits for it.
+const BYTES_PER_LARGE_EVENT: i64 = 256 * 1024 * 1024;
+/// How far one event may overdraw that, in times of it. Schemas, records and variables charge it as well, and are not
+/// refused.
+const OVERDRAFT_PER_EVENT: i64 = 16;
+/// A run is large once its events have brought more bytes than this, as JSON text, about; or once one of them has used up what
+/// the evaluator has for a small run.
+const SMALL_RUN: usize = 256 * 1024;
+/// The edition of these limits that runs begin with. In the edition before every run was a large one.
+pub(crate) const EDITION: u8 = 1;
 /// How often parts of plain schemas may meet parts of values for one event. Then the schema guest compares.
 const MEETINGS_PER_EVENT: usize = 8 * MEETINGS;
 /// The most tasks that a run may enter.
@@ -97,6 +106,9 @@ pub struct RunState {
     /// Why the run can give no answer any more, once it cannot.
     answered: Option<String>,
     entered: u32,
+    /// About how many bytes of JSON text its events have brought.
+    brought: usize,
+    is_large: bool,
 }
 
 /// Where the run stands outside of its tasks.
@@ -155,6 +167,8 @@ pub(crate) struct Turn<'a> {
     effects: Vec<Effect>,
     entered: u32,
     budget: Budget,
+    /// How far the budget may be overdrawn.
+    overdraft: i64,
     /// How many are left of [`MEETINGS_PER_EVENT`].
     meetings: usize,
     /// The value that was measured last, which the next task often hands on.
@@ -187,6 +201,8 @@ impl RunState {
             hidden: MaskedTexts::default(),
             answered: None,
             entered: 0,
+            brought: 0,
+            is_large: false,
         }
     }
 
@@ -199,6 +215,9 @@ impl RunState {
     /// Takes an event that happened at that time, and says what is to be done about it.
     pub fn advance(&mut self, at: Timestamp, event: Event) -> Vec<Effect> {
         let flow = Arc::clone(&self.flow);
+        self.is_large = self.is_large_with(&event);
+        self.brought = self.brought.saturating_add(brought(&event));
+        let bytes = if self.is_large { BYTES_PER_LARGE_EVENT } else { BYTES_PER_SMALL_EVENT };
         let mut turn = Turn {
             run: self,
             flow: &flow,
@@ -207,17 +226,27 @@ impl RunState {
             begun: VecDeque::new(),
             effects: Vec::new(),
             entered: 0,
-            budget: Budget::new(BYTES_PER_EVENT),
+            budget: Budget::new(bytes),
+            overdraft: OVERDRAFT_PER_EVENT * bytes,
             meetings: MEETINGS_PER_EVENT,
             measured: None,
         };
         if turn.take(event) {
             turn.go_on();
         }
+        let has_used_it_up = turn.budget.is_used_up();
         let mut effects = turn.effects;
+        self.is_large |= has_used_it_up;
         // A branch may have asked something before another branch cancelled it.
         effects.retain(|effect| effect.evaluation().is_none() || self.awaits(effect));
         effects
+    }
+
+    /// Whether the event makes this a run that is moved on where nobody waits for it: to take the event may be much work.
+    pub(crate) fn is_large_with(&self, event: &Event) -> bool {
+        self.is_large
+            || matches!(event, Event::Started { edition: 0, .. })
+            || self.brought.saturating_add(brought(event)) > SMALL_RUN
     }
 
     /// The evaluations, the calls and the timers that have no answer yet, to be issued again after a fold.
@@ -398,6 +427,11 @@ impl RunState {
     }
 }
 
+/// About how many bytes of JSON text the value has that an event brings.
+fn brought(event: &Event) -> usize {
+    event.value().and_then(|value| size(value, usize::MAX)).unwrap_or_default()
+}
+
 impl<'a> Turn<'a> {
     /// Whether the run can be moved on after the event.
     fn take(&mut self, event: Event) -> bool {
@@ -414,7 +448,7 @@ impl<'a> Turn<'a> {
             // A run that is over takes timers too: those of its undoings.
             (_, Event::Fired { timer }) => self.fired(timer),
             (Phase::Over, _) => false,
-            (Phase::Pending, Event::Started { input, base_url }) => {
+            (Phase::Pending, Event::Started { input, base_url, .. }) => {
                 if let (Some(base_url), Some(callbacks)) = (base_url, &mut self.run.callbacks) {
                     callbacks.base_url = base_url;
                 }

@@ -14,7 +14,7 @@ use super::branch::Holder;
 use super::frame::{Frame, Stage};
 use super::scope::admit;
 use super::timer::Why;
-use super::{Body, Next, OVERDRAFT_PER_EVENT, Phase, Stop, TASKS_PER_EVENT, TASKS_PER_RUN, Turn, truthy};
+use super::{Body, Next, Phase, Stop, TASKS_PER_EVENT, TASKS_PER_RUN, Turn, truthy};
 
 impl Turn<'_> {
     pub(super) fn start(&mut self, input: Value) {
@@ -210,7 +210,7 @@ impl Turn<'_> {
             )
         } else if self.run.entered > TASKS_PER_RUN {
             format!("the run entered {TASKS_PER_RUN} tasks: split the work into several runs")
-        } else if self.budget.overdraft() > OVERDRAFT_PER_EVENT {
+        } else if self.budget.overdraft() > self.overdraft {
             "too much data was moved without a call or a wait: does a `then` loop over a large value?"
                 .to_owned()
         } else {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::flow::contract::tests::TestPlugins;
 use crate::flow::event::{Ask, Effect, End, Event, Outcome, Status};
-use crate::flow::{Document, Flow, read_with};
+use crate::flow::{Document, EDITION, Flow, read_with};
 use crate::id::RunId;
 use crate::problem::{Problem, kind};
 
@@ -56,7 +56,7 @@ impl Driver {
 
     fn started(rest: &str, input: Value) -> (Self, Vec<Effect>) {
         let mut driver = Self::new(rest);
-        let effects = driver.take(Event::Started { input, base_url: None });
+        let effects = driver.take(Event::Started { input, base_url: None, edition: EDITION });
         (driver, effects)
     }
 

@@ -27,7 +27,7 @@ fn an_answer_that_nobody_waits_for_changes_nothing() {
     assert!(driver.answer(0, 2, json!(1)).is_empty());
     assert!(driver.answer(1, 1, json!(1)).is_empty());
     assert!(driver.take(Event::Fired { timer: 3 }).is_empty());
-    assert!(driver.take(Event::Started { input: json!(1), base_url: None }).is_empty());
+    assert!(driver.take(Event::Started { input: json!(1), base_url: None, edition: EDITION }).is_empty());
     assert!(driver.state.take_changed().is_empty());
     driver.answer(0, 1, json!(1));
     assert!(driver.answer(0, 1, json!(2)).is_empty());

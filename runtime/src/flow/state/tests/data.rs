@@ -177,7 +177,7 @@ fn a_value_that_grows_or_nests_without_end_is_refused() {
     let (driver, _) = Driver::started(deep, json!({}));
     assert!(driver.problem().detail.as_ref().unwrap().contains("levels deep"));
     let wide = "do:\n  - a: { set: { x: '${ .x + .x }' }, then: b }\n  - b: { set: { x: '${ .x + .x }' }, then: a }\n";
-    let (driver, _) = Driver::started(wide, json!({"x": "0123456789abcdef".repeat(4096)}));
+    let (driver, _) = Driver::started(wide, json!({"x": "0123456789abcdef".repeat(20_000)}));
     assert_eq!(driver.state.status(), Status::Faulted);
     let kept: usize = driver
         .state
@@ -221,6 +221,41 @@ fn a_loop_that_looks_through_a_large_value_again_and_again_ends_in_a_fault() {
     assert_eq!(driver.problem().code(), Some("too-many-steps"));
     assert!(driver.problem().detail.as_ref().unwrap().contains("too much data"), "{}", driver.problem());
     assert!(driver.steps().len() < 1000);
+}
+
+/// Twelve tasks, each of which doubles a text of 8 KiB: 4,096 times the text at the end.
+fn doubling() -> String {
+    let double = |task| format!("  - t{task}: {{ set: '${{ [., .] }}' }}\n");
+    format!("do:\n{}", (0..12).map(double).collect::<String>())
+}
+
+#[test]
+fn a_small_run_computes_little_here_and_a_large_one_where_nobody_waits() {
+    let text = json!("x".repeat(8 << 10));
+    let (driver, effects) = Driver::started(&doubling(), text.clone());
+    assert!(matches!(effects[..], [Effect::Evaluate { .. }]), "{:?}", driver.lines(&effects));
+    // 8 KiB times 2, 4, 8 … and each is looked at as well: what that takes together by then is less than 4 MiB.
+    assert_eq!(driver.steps().len(), 8, "{:?}", driver.steps());
+    let next = Event::Evaluated { id: 0, result: Ok(json!(null)) };
+    assert!(driver.state.is_large_with(&next), "it has used up what a small run may compute");
+
+    let large = Event::Started { input: json!("x".repeat(257 << 10)), base_url: None, edition: EDITION };
+    let mut driver =
+        Driver::new("do:\n  - a: { set: '${ [., ., ., ., ., ., ., ., ., ., ., ., ., ., ., ., ., .] }' }\n");
+    assert!(driver.state.is_large_with(&large));
+    let effects = driver.take(large);
+    assert!(matches!(effects[..], [Effect::Finish(End::Completed(_))]), "{:?}", effects.len());
+}
+
+#[test]
+fn a_run_of_the_edition_before_is_folded_as_it_went() {
+    let mut driver = Driver::new(&doubling());
+    let started = json!({ "event": "started", "input": "x".repeat(8 << 10) });
+    let started: Event = serde_json::from_value(started).unwrap();
+    assert!(driver.state.is_large_with(&started));
+    let effects = driver.take(started);
+    // What is too large for a run was refused by the host itself, not by a guest.
+    assert_eq!(driver.problem().status, 413, "{:?}", driver.lines(&effects));
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn event() -> impl Strategy<Value = Event> {
         }),
         6 => (0u32..20).prop_map(|timer| Event::Fired { timer }),
         3 => (0u32..4).prop_map(|id| Event::Evaluated { id, result: Ok(json!({"sorted": [1]})) }),
-        1 => Just(Event::Started { input: json!({"n": 2}), base_url: None }),
+        1 => Just(Event::Started { input: json!({"n": 2}), base_url: None, edition: EDITION }),
         1 => (0u32..12).prop_map(|step| Event::CallerLeft { reason: format!("late {step}") }),
         1 => Just(Event::Cancelled { reason: "enough".to_owned() }),
     ]

@@ -270,7 +270,11 @@ fn an_expression_sees_where_the_step_is_called_back() {
     driver.state = driver.state.called_back_at(callbacks);
     let mut later = RunState::new(driver.state.flow().clone(), RunId::from_bytes([7; 16]))
         .called_back_at(CallbackAddress { base_url: "https://renamed.example.com".into(), ..again });
-    let started = Event::Started { input: json!({}), base_url: Some("https://hooks.example.com".into()) };
+    let started = Event::Started {
+        input: json!({}),
+        base_url: Some("https://hooks.example.com".into()),
+        edition: EDITION,
+    };
     let effects = driver.take(started.clone());
     assert_eq!(driver.lines(&effects), [format!(r#"call 0.1 tool:1.2.0 {{"to":"{url}"}}"#)]);
     assert_eq!(later.advance(driver.now, started), effects, "a fold on a host of another name");
