@@ -199,6 +199,32 @@ async fn json_that_is_small_as_text_and_large_as_a_value_is_not_read() {
     assert!(more < 300, "{more} MiB more");
 }
 
+/// Limit: `memory`. Runs that are kept in memory alone are on the account of their tenant, also while they wait.
+#[tokio::test]
+async fn runs_that_wait_in_memory_alone_take_a_share_and_give_it_back() {
+    let house = House::open(Limits { host: "memory = \"64MiB\"", ..Limits::default() }).await;
+    let rest = flow("rest", "- rest: { wait: PT1H }")
+        .replace("version: '1.0.0'", "version: '1.0.0', metadata: { durable: false }");
+    house.as_mallory("PUT", "/api/v1/flows/shop/rest").body("application/yaml", rest).send().await.is(201);
+    let mut runs = vec![];
+    let refusal = loop {
+        let begin = house.as_mallory("POST", "/api/v1/flows/shop/rest/runs");
+        let answer = begin.json(&json!("x".repeat(8 << 20))).send().await;
+        if answer.status != 202 {
+            break refused(answer, 429);
+        }
+        runs.push(answer.json()["id"].as_str().expect("a run has an id").to_owned());
+        assert!(runs.len() < 5, "more than a share of 32 MiB is taken");
+    };
+    assert!(refusal.to_string().contains("which is its share"), "{refusal}");
+    assert!(house.held().await > 16 << 20);
+    house.is_well().await;
+    for run in &runs {
+        house.as_mallory("POST", &format!("/api/v1/runs/{run}/cancel")).send().await.is(200);
+    }
+    until("the memory back", async || (house.held().await == 0).then_some(())).await;
+}
+
 /// H3. Limit: `guest_memory`, of which a tenant has as much as is free for everyone.
 #[tokio::test]
 async fn guests_that_hold_memory_take_a_share_and_give_it_back() {

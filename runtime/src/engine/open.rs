@@ -46,9 +46,10 @@ pub(super) async fn open(options: Options) -> Result<Runtime, OpenError> {
     let observers = Arc::new(Observers::new());
     let settings = HostSettings { cache, compiler, ..HostSettings::default() };
     let sandboxes = sandboxes(&config, settings, clock.clone(), addresses.clone(), observers.clone()).await?;
+    let accounts = tenants.all().map(|tenant| (tenant.id.clone(), tenant.memory.clone())).collect();
     let journals = Arc::new(Journals::new(
         Journal::new(storage, GroupSettings::default()),
-        Journal::new(Arc::new(MemoryStorage::new()), GroupSettings::default()),
+        Journal::new(Arc::new(MemoryStorage::on_accounts(accounts)), GroupSettings::default()),
     ));
     let lifecycle = Arc::new(Lifecycle::new(clock, lock));
     let tenants = Arc::new(tenants);

@@ -1,11 +1,13 @@
 //! A journal that lives as long as its process: for flows that say `durable: false`, and for a flow that is run once.
 //!
-//! Runs that are over are kept for the history up to a limit, the newest; a run that is open is never forgotten.
+//! Runs that are over are kept for the history up to a limit, the newest. A run that is open is never forgotten: what it takes
+//! up is on the account of its tenant, who begins no more runs when that is full.
 
 mod state;
 mod tables;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
@@ -16,6 +18,7 @@ use super::row::{Cell, ForeignCell, RowQuery};
 use super::run_log::RunLog;
 use super::storage::{StorageError, Tables};
 use crate::id::{RunId, TenantId};
+use crate::memory::Account;
 
 /// The most ended runs that are kept.
 const KEPT_RUNS: usize = 10_000;
@@ -34,6 +37,13 @@ impl MemoryStorage {
     /// An empty one, with the limits that a host uses.
     pub(crate) fn new() -> Self {
         Self::bounded(KEPT_RUNS, KEPT_BYTES)
+    }
+
+    /// The same, with the accounts of those who hold what is in it.
+    pub(crate) fn on_accounts(accounts: HashMap<TenantId, Arc<Account>>) -> Self {
+        let store = Self::new();
+        store.state().accounts = accounts;
+        store
     }
 
     /// An empty one that keeps so many ended runs, with so many bytes of entries.
@@ -180,8 +190,8 @@ impl RunLog for MemoryStorage {
         at: Timestamp,
     ) -> Result<Option<RunId>, StorageError> {
         let state = self.state();
-        let row = state.originals.get(&(tenant.clone(), trigger.to_owned(), *key));
-        Ok(row.filter(|row| at < row.until).map(|row| row.run))
+        let original = state.originals.get(&(tenant.clone(), trigger.to_owned(), *key));
+        Ok(original.filter(|original| at < original.row.until).map(|original| original.row.run))
     }
 
     fn key(&self, name: &str) -> Result<[u8; 32], StorageError> {
@@ -221,8 +231,9 @@ fn matches(row: &RunRow, query: &RunQuery) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::record::{Phase, Write};
+    use crate::journal::record::{OriginalRow, Phase, Write};
     use crate::journal::samples::{NOBODY, append, at, commit, run, started, status, timer};
+    use crate::memory::Memory;
 
     fn ended(store: &MemoryStorage) -> RunKey {
         let key = started(store, "acme", 0..3);
@@ -255,6 +266,31 @@ mod tests {
         commit(&store, vec![append(&over[3], 3..9)]).unwrap();
         let kept: Vec<bool> = over.iter().map(|key| store.run(key).unwrap().is_some()).collect();
         assert_eq!(kept, [false, false, false, true]);
+    }
+
+    #[test]
+    fn what_is_open_or_remembered_is_on_its_tenants_account() {
+        let host = Memory::new(1 << 20);
+        let account = Account::new("acme".into(), host);
+        let store = MemoryStorage::on_accounts(HashMap::from([("acme".into(), account.clone())]));
+        let entry = r#"{"n":0}"#.len() as u64;
+        let open = started(&store, "acme", 0..3);
+        assert_eq!(account.bytes(), 3 * entry);
+        commit(&store, vec![append(&open, 3..4)]).unwrap();
+        assert_eq!(account.bytes(), 4 * entry);
+        commit(&store, vec![status(&open, "completed", Phase::Ended)]).unwrap();
+        assert_eq!(account.bytes(), 0);
+        let remember = |key, until, now| {
+            let row =
+                OriginalRow { tenant: "acme".into(), trigger: "in".to_owned(), key, run: open.run, until };
+            commit(&store, vec![Write::Remember { row, at: now }]).unwrap();
+            account.bytes()
+        };
+        let one = remember([1; 32], at(10), at(0));
+        assert!(one > 100);
+        assert_eq!(remember([2; 32], at(20), at(9)), 2 * one);
+        assert_eq!(remember([1; 32], at(30), at(10)), 2 * one, "the first is forgotten");
+        assert_eq!(remember([3; 32], at(40), at(30)), one, "all before are forgotten");
     }
 
     fn under(store: &MemoryStorage, lease: Lease, writes: Vec<Write>) {

@@ -2,6 +2,7 @@
 //! half-way. The small tables are in [`tables`](super::tables).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -10,6 +11,10 @@ use crate::id::TenantId;
 use crate::journal::page::Cursor;
 use crate::journal::record::{Batch, Entry, Lease, OriginalRow, Phase, RunKey, RunRow, TimerRow, Write};
 use crate::journal::storage::StorageError;
+use crate::memory::{Account, Held};
+
+/// About how many bytes a key takes that is remembered.
+const ORIGINAL_BYTES: u64 = 256;
 
 #[derive(Default)]
 pub(super) struct State {
@@ -23,18 +28,32 @@ pub(super) struct State {
     ended: VecDeque<RunKey>,
     ended_bytes: usize,
     pub tables: SmallTables,
-    pub originals: BTreeMap<(TenantId, String, [u8; 32]), OriginalRow>,
+    pub originals: BTreeMap<OriginalKey, Original>,
+    /// What is forgotten first stands first.
+    originals_by_end: BTreeSet<(Timestamp, OriginalKey)>,
     pub keys: HashMap<String, [u8; 32]>,
     /// Those that have not ended, and when their time is over.
     pub leases: BTreeMap<Lease, Timestamp>,
     pub next_lease: u64,
     /// Runs to which others than their owner have appended.
     news: BTreeSet<(Lease, RunKey)>,
+    /// Who holds what this holds.
+    pub accounts: HashMap<TenantId, Arc<Account>>,
+}
+
+/// Tenant, trigger and key of what has begun a run.
+type OriginalKey = (TenantId, String, [u8; 32]);
+
+pub(super) struct Original {
+    pub row: OriginalRow,
+    _held: Option<Held>,
 }
 
 pub(super) struct Run {
     pub row: RunRow,
     pub entries: Vec<Entry>,
+    /// The entries, until the run ends. Then the limits of the store bound them.
+    held: Option<Held>,
 }
 
 impl Run {
@@ -50,7 +69,7 @@ struct Outlook {
     over: bool,
 }
 
-fn original_key(row: &OriginalRow) -> (TenantId, String, [u8; 32]) {
+fn original_key(row: &OriginalRow) -> OriginalKey {
     (row.tenant.clone(), row.trigger.clone(), row.key)
 }
 
@@ -103,7 +122,7 @@ impl State {
                 },
                 Write::Remember { row, at } => {
                     let stored = self.originals.get(&original_key(row));
-                    if stored.is_some_and(|stored| *at < stored.until) {
+                    if stored.is_some_and(|stored| *at < stored.row.until) {
                         return Err(row.is_there());
                     }
                     continue;
@@ -136,13 +155,27 @@ impl State {
             Write::SetTimer(row) => self.set_timer(row),
             Write::ClearTimer { key, timer } => self.clear_timer(&key, timer),
             Write::ClearTimers { key } => self.clear_timers(&key),
-            Write::Remember { row, at } => {
-                self.originals.retain(|_, stored| at < stored.until);
-                self.originals.insert(original_key(&row), row);
-            }
+            Write::Remember { row, at } => self.remember(row, at),
             // Changed before the runs.
             Write::Table(..) => {}
         }
+    }
+
+    /// Forgets what is to be forgotten by `at`.
+    fn remember(&mut self, row: OriginalRow, at: Timestamp) {
+        while let Some((until, key)) = self.originals_by_end.first()
+            && *until <= at
+        {
+            self.originals.remove(key);
+            self.originals_by_end.pop_first();
+        }
+        let key = original_key(&row);
+        let mut held = self.accounts.get(&row.tenant).map(Account::held);
+        if let Some(held) = &mut held {
+            held.add(ORIGINAL_BYTES);
+        }
+        self.originals_by_end.insert((row.until, key.clone()));
+        self.originals.insert(key, Original { row, _held: held });
     }
 
     fn create_run(&mut self, lease: Option<Lease>, mut row: RunRow) {
@@ -154,7 +187,8 @@ impl State {
         } else {
             *self.open.entry(key.tenant.clone()).or_default() += 1;
         }
-        self.runs.insert(key, Run { row, entries: Vec::new() });
+        let held = self.accounts.get(&key.tenant).map(Account::held);
+        self.runs.insert(key, Run { row, entries: Vec::new(), held });
     }
 
     fn append(&mut self, lease: Option<Lease>, key: &RunKey, mut entries: Vec<Entry>) {
@@ -162,8 +196,12 @@ impl State {
         if let Some(owner) = run.row.owner.filter(|owner| lease != Some(*owner)) {
             self.news.insert((owner, key.clone()));
         }
+        let bytes = entries.iter().map(|entry| entry.body.len()).sum::<usize>();
         if run.row.phase == Phase::Ended {
-            self.ended_bytes += entries.iter().map(|entry| entry.body.len()).sum::<usize>();
+            self.ended_bytes += bytes;
+        }
+        if let Some(held) = &mut run.held {
+            held.add(bytes as u64);
         }
         run.entries.append(&mut entries);
     }
@@ -176,6 +214,7 @@ impl State {
         run.row.phase = phase;
         run.row.ended_at = ended_at;
         if phase == Phase::Ended {
+            run.held = None;
             self.ended_bytes += run.bytes();
             let open = self.open.entry(key.tenant.clone()).or_default();
             *open = open.saturating_sub(1);
