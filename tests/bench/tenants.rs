@@ -4,6 +4,7 @@
 //! nothing down that is measured. A tenth has twenty guests that compute without end, at default quotas: as one is ended,
 //! another begins.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use flowcell_tests::{Call, Product, Server, probe};
@@ -24,8 +25,30 @@ pub struct Tenants {
     pub beside_ms: f64,
 }
 
+/// Prints `alone beside`.
+pub async fn tell(round: Duration) {
+    let seen = measure(round).await;
+    println!("{} {}", seen.alone_ms, seen.beside_ms);
+}
+
+/// The case in a process of its own, with the usual scheduling.
+pub fn in_child(seconds: u64) -> Tenants {
+    let program = std::env::current_exe().expect("this program");
+    let seconds = seconds.to_string();
+    let usual =
+        Command::new("chrt").args(["--other", "0"]).arg(&program).args(["tenants", &seconds]).output();
+    // Where there is no `chrt`, nothing is under another scheduling.
+    let output = usual.or_else(|_| Command::new(&program).args(["tenants", &seconds]).output());
+    let output = output.expect("a process");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let (alone, beside) = text.trim().split_once(' ').unwrap_or_else(|| {
+        panic!("the case of the tenants failed: {}", String::from_utf8_lossy(&output.stderr));
+    });
+    Tenants { alone_ms: alone.parse().expect("a number"), beside_ms: beside.parse().expect("a number") }
+}
+
 /// Measures for so long each.
-pub async fn measure(round: Duration) -> Tenants {
+async fn measure(round: Duration) -> Tenants {
     let names: Vec<String> = (0..=OTHERS).map(|number| format!("t{number}")).collect();
     let config: String = names.iter().map(|name| format!("[[tenant]]\nname = \"{name}\"\n")).collect();
     let server = FLOWCELL.serve().config(config).arg("--tenant").arg("t0").start().await;

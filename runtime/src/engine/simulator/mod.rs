@@ -9,7 +9,7 @@
 //! - `test_host`: one host on which nothing breaks, for the tests of the rooms
 //! - `chance`: all chance, from the seed
 //!
-//! `FLOWCELL_SEEDS=100000 cargo test -p flowcell --lib simulator::whatever -- --nocapture` lives through more of them,
+//! `FLOWCELL_SEEDS=100000 cargo test --release -p flowcell --lib simulator::whatever -- --nocapture` lives through more of them,
 //! `FLOWCELL_SEEDS=20000..100000` through those;
 //! `FLOWCELL_SEED=17` shows one step by step.
 
