@@ -46,7 +46,7 @@ pub(super) fn code_cache(folder: &Path) -> Result<CacheDir, OpenError> {
         }
     };
     let key = blake3::derive_key("flowcell compiled-code cache", seed.trim().as_bytes());
-    Ok(CacheDir { path: folder.join("cache"), key })
+    Ok(CacheDir { path: folder.join("cache"), key, most: CacheDir::MOST })
 }
 
 /// Where a host without a data folder keeps compiled code, so that the second `flowcell run` is quick: the user's own

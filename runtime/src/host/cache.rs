@@ -3,11 +3,14 @@
 //! Loading such a file is loading native code into the host, so a file counts only with a MAC under the host's own
 //! key. One that is cut off, altered, of another engine or made with another key is compiled anew and replaced. A
 //! cache that cannot be written costs time, never a start.
+//!
+//! The folder is bounded: what was kept first goes first, and is compiled again when it is needed.
 
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -18,9 +21,14 @@ pub(crate) struct CacheDir {
     pub path: PathBuf,
     /// Secret: whoever has it can make the host run native code.
     pub key: [u8; 32],
+    /// The most bytes that are kept there.
+    pub most: u64,
 }
 
 impl CacheDir {
+    /// What a host keeps: the plugins of many tenants, and no full disk.
+    pub(crate) const MOST: u64 = 4 << 30;
+
     fn file(&self, engine_hash: &blake3::Hash, digest: &blake3::Hash) -> PathBuf {
         self.path.join(format!("{}-{}.cwasm", digest.to_hex(), &engine_hash.to_hex()[..16]))
     }
@@ -36,12 +44,12 @@ impl std::fmt::Debug for CacheDir {
 const MAC_BYTES: usize = 32;
 
 /// Native code that this program made, with the settings that its engine has. Nothing else is ever loaded.
-pub(super) struct Code(Vec<u8>);
+pub(super) struct Code(Bytes);
 
 impl Code {
     /// What our own compiler has returned, in this process or in a child of it.
     pub(super) fn made(code: Vec<u8>) -> Self {
-        Self(code)
+        Self(code.into())
     }
 
     #[cfg(test)]
@@ -79,7 +87,10 @@ pub(super) fn keep(folder: &CacheDir, engine: &Engine, digest: &blake3::Hash, co
     let file = folder.file(&engine_hash, digest);
     let mac = authenticate(folder, &engine_hash, digest, &code.0);
     match write(&folder.path, &file, mac.as_bytes(), &code.0) {
-        Ok(()) => remove_older(&folder.path, digest, &file),
+        Ok(()) => {
+            remove_older(&folder.path, digest, &file);
+            make_room(folder, &file);
+        }
         Err(error) => {
             tracing::warn!(
                 folder = %folder.path.display(), %error,
@@ -98,6 +109,7 @@ fn read(folder: &CacheDir, engine_hash: &blake3::Hash, digest: &blake3::Hash, fi
             return None;
         }
     };
+    let bytes = Bytes::from(bytes);
     let Some((mac, code)) = bytes.split_at_checked(MAC_BYTES) else {
         tracing::warn!(file = %file.display(), "a compiled plugin is cut off: compiling it again");
         return None;
@@ -112,7 +124,7 @@ fn read(folder: &CacheDir, engine_hash: &blake3::Hash, digest: &blake3::Hash, fi
         );
         return None;
     }
-    Some(Code(code.to_vec()))
+    Some(Code(bytes.slice(MAC_BYTES..)))
 }
 
 /// Under another name first: a reader sees the whole file or none.
@@ -145,6 +157,27 @@ fn remove_older(folder: &Path, digest: &blake3::Hash, file: &Path) {
             .is_some_and(|name| name.starts_with(&prefix) && name.ends_with(".cwasm"));
         if older && entry.path() != file {
             let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Takes out what was kept first, until the folder holds no more than it may. `newest` stays.
+fn make_room(folder: &CacheDir, newest: &Path) {
+    let files = fs::read_dir(&folder.path).into_iter().flatten().flatten();
+    let mut files: Vec<_> = files
+        .filter_map(|file| {
+            let about = file.metadata().ok()?;
+            Some((about.modified().ok()?, about.len(), file.path()))
+        })
+        .collect();
+    files.sort();
+    let mut held: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
+    for (_, bytes, file) in files {
+        if held <= folder.most {
+            return;
+        }
+        if file != newest && fs::remove_file(file).is_ok() {
+            held -= bytes;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From a component's bytes to native code: out of the cache, or compiled and then kept there.
+//! From a component's bytes to native code: out of the cache, or compiled, and kept there once the component is taken.
 //!
 //! What ships with the host is compiled in this process, one at a time, with every core. What a stranger wrote is compiled in
 //! a [`child`].
@@ -22,8 +22,10 @@ use crate::id::TenantId;
 /// A component that can be linked.
 pub(super) struct Compiled {
     pub(super) component: Component,
-    /// Of its bytes: BLAKE3, hexadecimal.
-    pub(super) digest: String,
+    /// Of its bytes: BLAKE3.
+    pub(super) digest: blake3::Hash,
+    /// Its code, where the cache has not.
+    unkept: Option<Code>,
 }
 
 pub(super) struct Compiler {
@@ -49,16 +51,32 @@ impl Compiler {
     ) -> Result<Compiled, InstallError> {
         let wasm: Arc<[u8]> = wasm.into();
         let (digest, kept) = self.look(wasm.clone()).await?;
-        let hex = digest.to_hex().to_string();
         if let Some(component) = kept {
-            return Ok(Compiled { component, digest: hex });
+            return Ok(Compiled { component, digest, unkept: None });
         }
         let code = match (stranger, &self.children) {
             (Some(tenant), Some(children)) => children.compile(tenant, &wasm).await?,
             _ => self.compile_here(stranger.is_none(), wasm).await?,
         };
-        let component = self.take_in(digest, code).await?;
-        Ok(Compiled { component, digest: hex })
+        let engine = self.engine.clone();
+        blocking(move || {
+            let component = code.load(&engine).map_err(|error| InstallError::Broken(format!("{error:#}")))?;
+            Ok(Compiled { component, digest, unkept: Some(code) })
+        })
+        .await
+    }
+
+    /// Keeps the code of a component that is taken: one that is refused leaves nothing on the disk.
+    pub(super) async fn keep(&self, compiled: Compiled) {
+        let (Some(code), Some(cache)) = (compiled.unkept, self.cache.clone()) else { return };
+        let engine = self.engine.clone();
+        let kept = blocking(move || {
+            cache::keep(&cache, &engine, &compiled.digest, &code);
+            Ok(())
+        });
+        if let Err(error) = kept.await {
+            tracing::warn!(%error, "a compiled plugin could not be kept");
+        }
     }
 
     /// The digest of a component, and what the cache has of it.
@@ -86,17 +104,6 @@ impl Compiler {
             code.map(Code::made).map_err(|error| InstallError::Broken(format!("{error:#}")))
         };
         blocking(compile).await
-    }
-
-    async fn take_in(&self, digest: blake3::Hash, code: Code) -> Result<Component, InstallError> {
-        let (engine, cache) = (self.engine.clone(), self.cache.clone());
-        blocking(move || {
-            if let Some(cache) = cache {
-                cache::keep(&cache, &engine, &digest, &code);
-            }
-            code.load(&engine).map_err(|error| InstallError::Broken(format!("{error:#}")))
-        })
-        .await
     }
 }
 

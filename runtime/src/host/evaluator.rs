@@ -34,8 +34,9 @@ struct Inner {
 impl Evaluator {
     pub(super) async fn new(host: &Host, wasm: &[u8]) -> Result<Self, InstallError> {
         let linked = install::link(host, None, wasm).await?;
-        let (evaluate, check) = exports::expression(&linked.component)?;
+        let (evaluate, check) = exports::expression(&linked.compiled.component)?;
         let guest = KeptGuest::new(host, linked.pre, WORDS);
+        host.compiler().keep(linked.compiled).await;
         Ok(Self(Arc::new(Inner { guest, evaluate, check })))
     }
 

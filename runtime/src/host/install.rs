@@ -90,9 +90,8 @@ fn offered() -> String {
 
 /// The component of the bytes, linked to what it imports.
 pub(super) struct Linked {
-    pub(super) component: Component,
+    pub(super) compiled: Compiled,
     pub(super) pre: InstancePre<CallState>,
-    pub(super) digest: String,
 }
 
 /// Installs a component, on the tenant's account.
@@ -106,9 +105,9 @@ pub(super) async fn install(
         Author::Tenant => Some(tenant),
         Author::Host => None,
     };
-    let Linked { component, pre, digest } = link(host, stranger, wasm).await?;
-    let exports = Exports::find(&component)?;
-    let descriptor = describe(host, tenant, &component, &exports).await?;
+    let Linked { compiled, pre } = link(host, stranger, wasm).await?;
+    let exports = Exports::find(&compiled.component)?;
+    let descriptor = describe(host, tenant, &compiled.component, &exports).await?;
     let promised =
         |says: bool, is_there: bool, name: &str, what: &str, interface: &str| match says && !is_there {
             true => Err(InstallError::Descriptor(format!(
@@ -135,6 +134,8 @@ pub(super) async fn install(
         Ok(Trigger { name, subscribes: trigger.subscribes, samples, config })
     });
     let triggers = triggers.collect::<Result<Vec<_>, InstallError>>()?;
+    let digest = compiled.digest.to_hex().to_string();
+    host.compiler().keep(compiled).await;
     Ok(Arc::new(Plugin {
         actions,
         triggers,
@@ -154,13 +155,13 @@ pub(super) async fn link(
     wasm: &[u8],
 ) -> Result<Linked, InstallError> {
     check_header(wasm)?;
-    let Compiled { component, digest } = host.compiler().compile(stranger, wasm).await?;
-    check_imports(&component)?;
+    let compiled = host.compiler().compile(stranger, wasm).await?;
+    check_imports(&compiled.component)?;
     let pre = host
         .linker()
-        .instantiate_pre(&component)
+        .instantiate_pre(&compiled.component)
         .map_err(|error| InstallError::Link(format!("{error:#}")))?;
-    Ok(Linked { component, pre, digest })
+    Ok(Linked { compiled, pre })
 }
 
 fn check_header(wasm: &[u8]) -> Result<(), InstallError> {

@@ -45,8 +45,9 @@ pub(crate) struct Account {
 impl Schemas {
     pub(super) async fn new(host: &Host, wasm: &[u8]) -> Result<Self, InstallError> {
         let linked = install::link(host, None, wasm).await?;
-        let (validate, check) = exports::schema(&linked.component)?;
+        let (validate, check) = exports::schema(&linked.compiled.component)?;
         let guest = KeptGuest::new(host, linked.pre, WORDS);
+        host.compiler().keep(linked.compiled).await;
         Ok(Self(Arc::new(Inner { guest, validate, check })))
     }
 

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::guest::Guest;
-use super::host;
-use crate::host::Host;
+use super::{host, install, plugin};
 use crate::host::cache::{CacheDir, Code, keep, load};
+use crate::host::{Host, HostSettings};
 
 /// A folder that is gone at the end.
 struct Folder(PathBuf);
@@ -17,7 +17,7 @@ impl Folder {
     }
 
     fn cache(&self, key: u8) -> CacheDir {
-        CacheDir { path: self.0.clone(), key: [key; 32] }
+        CacheDir { path: self.0.clone(), key: [key; 32], most: CacheDir::MOST }
     }
 
     fn files(&self) -> Vec<PathBuf> {
@@ -80,6 +80,34 @@ fn a_file_of_another_key_or_component_is_not_loaded() {
     let file_of_two = folder.files().into_iter().find(|file| *file != file_of_one).unwrap();
     fs::copy(&file_of_one, &file_of_two).unwrap();
     assert!(compiles(&host, &folder.cache(2), &two), "the file of one plugin under the name of another");
+}
+
+#[test]
+fn a_full_folder_forgets_what_was_kept_first() {
+    let (folder, host) = (Folder::new(), host());
+    let wasm = ["unreachable", "(i32.const 64)", "(i32.const 65)"].map(|body| Guest::action(body).wasm());
+    assert!(compiles(&host, &folder.cache(1), &wasm[0]));
+    let one = fs::metadata(&folder.files()[0]).unwrap().len();
+    let full = CacheDir { most: one * 5 / 2, ..folder.cache(1) };
+    assert!(compiles(&host, &full, &wasm[1]) && compiles(&host, &full, &wasm[2]));
+    assert_eq!(folder.files().len(), 2);
+    assert!(!compiles(&host, &full, &wasm[1]) && !compiles(&host, &full, &wasm[2]));
+    let small = CacheDir { most: one / 2, ..full };
+    assert!(compiles(&host, &small, &wasm[0]));
+    assert_eq!(folder.files().len(), 1, "the newest stays");
+}
+
+#[tokio::test]
+async fn what_is_refused_is_not_kept() {
+    let folder = Folder::new();
+    let host = Host::new(HostSettings { cache: Some(folder.cache(1)), ..HostSettings::default() }).unwrap();
+    fs::create_dir(&folder.0).unwrap();
+    install(&host, &Guest { descriptor: "nonsense".to_owned(), ..Guest::action("unreachable") }.wasm())
+        .await
+        .unwrap_err();
+    assert_eq!(folder.files().len(), 0, "{:?}", folder.files());
+    plugin(&host, &Guest::action("unreachable").wasm()).await;
+    assert_eq!(folder.files().len(), 1, "{:?}", folder.files());
 }
 
 #[test]
