@@ -6,8 +6,11 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use futures_util::TryFutureExt as _;
+use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
 use hyper::service::service_fn;
+use hyper::{Request, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -16,9 +19,10 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
+use tokio_util::sync::CancellationToken;
 
 use super::metrics::Metrics;
-use super::{Access, Listener, State, limits, request};
+use super::{Access, Listener, State, limits, request, taken};
 use crate::Runtime;
 use crate::descriptors::connections_in;
 use crate::shares::Shares;
@@ -129,12 +133,18 @@ async fn drive<I>(io: I, remote: SocketAddr, state: Arc<State>, protocol: &Proto
 where
     I: Read + Write + Unpin + Send + 'static,
 {
-    let begun = Arc::new(AtomicBool::new(false));
+    let (begun, cut) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
     let service = service_fn({
-        let begun = begun.clone();
-        move |request| {
+        let (begun, cut) = (begun.clone(), cut.clone());
+        move |request: Request<Incoming>| {
             begun.store(true, Relaxed);
-            request::answer(state.clone(), remote, request)
+            let cut = (request.version() == Version::HTTP_2).then(|| cut.clone());
+            let answer = request::answer(state.clone(), remote, request);
+            answer.map_ok(|response| match cut {
+                Some(cut) => taken::in_time(response, cut),
+                // Of HTTP/1.1 the stream itself fails.
+                None => response,
+            })
         }
     });
     // hyper's own header timeout begins only when hyper has the protocol's version, which a silent client never sends.
@@ -151,6 +161,7 @@ where
                 tracing::debug!(%remote, %error, "connection ended");
             }
         }
+        () = cut.cancelled() => tracing::debug!(%remote, "an answer was not taken in time"),
         () = nothing_came => tracing::debug!(%remote, "no request came in time"),
     }
 }

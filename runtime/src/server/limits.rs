@@ -10,6 +10,8 @@ pub(super) const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 pub(super) const BODY_WITHIN: Duration = Duration::from_secs(30);
 /// A peer that takes no byte of an answer for so long is cut off.
 pub(super) const WRITE_WITHIN: Duration = Duration::from_secs(30);
+/// Beside that, a peer of HTTP/2 takes at least so much of an answer in a second.
+pub(super) const LEAST_BYTES_PER_SECOND: u64 = 32 * 1024;
 /// The request line and all headers of an HTTP/1.1 request, and the headers of an HTTP/2 one.
 pub(super) const HEADER_BYTES: usize = 64 * 1024;
 /// Header lines of a request.

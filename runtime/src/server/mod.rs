@@ -1,7 +1,8 @@
 //! HTTP in: inbound events for triggers, the REST API, health and metrics.
 //!
 //! A connection goes through [`connection`], and each of its requests through [`request`], which asks [`router`] where it
-//! leads and hands it to [`webhook`], [`callback`] or [`api`]. Every error becomes an answer in [`response`]. The most that
+//! leads and hands it to [`webhook`], [`callback`] or [`api`]. Every error becomes an answer in [`response`]. What becomes of
+//! an answer that its peer does not take, [`taken`] says. The most that
 //! a server holds, and the longest that it waits, stand in [`limits`].
 //!
 //! Nothing here knows how a flow runs: this module uses the names that the library makes public, and nothing else of it.
@@ -19,6 +20,7 @@ mod response;
 mod router;
 #[cfg(test)]
 pub(crate) mod snapshot;
+mod taken;
 #[cfg(test)]
 mod testing;
 mod tls;

@@ -11,6 +11,7 @@ use hyper::http::request::Parts;
 use super::State;
 use super::body::Payload;
 use super::response::{self, HandlerResult};
+use super::taken;
 use crate::{Hook, Inbound, Runtime};
 
 /// `first` is a token; or it is a tenant, and `below` is the path of a trigger that has its own.
@@ -27,7 +28,9 @@ pub(super) async fn receive(
         Ok(room) => payload.read(head, hook.body_limit(), room).await?,
         Err(problem) => return response::answer(hook.refuse(&problem)),
     };
-    response::answer(hook.receive(inbound(remote, head, path, body)).await)
+    let room = hook.room();
+    let answer = response::answer(hook.receive(inbound(remote, head, path, body)).await)?;
+    Ok(taken::on_account(answer, room))
 }
 
 /// A request as the runtime takes it; `path` is the part below its address.

@@ -65,6 +65,11 @@ impl Hook {
         self.tenant.quota.body
     }
 
+    /// Room on the tenant's account, for the answer.
+    pub fn room(&self) -> Room {
+        self.tenant.memory.room()
+    }
+
     /// Whether a request is taken now, by the tenant's rate and what the host does. Asked before its body is read; what is
     /// given back is where the body is read to.
     pub fn admit(&self) -> Result<Room, Problem> {

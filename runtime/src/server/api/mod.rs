@@ -44,6 +44,7 @@ use self::call::Call;
 use super::State;
 use super::body::Payload;
 use super::response::HandlerResult;
+use super::taken;
 use crate::{Caller, Role, TenantId};
 
 /// The header that says whose flows, triggers, runs and plugins a request is about.
@@ -119,10 +120,15 @@ pub(super) async fn answer(
         let (target, detail) = (call.target.take(), call.detail.take());
         admission::complete(state, entry, target, detail, &result).await;
     }
-    match result {
-        Ok(response) if conceals => Ok(conceal::addresses(&state.runtime, response).await),
-        result => result,
-    }
+    let response = match result? {
+        response if conceals => conceal::addresses(&state.runtime, response).await,
+        response => response,
+    };
+    // A tenant that the configuration does not name has no account, and gets the few words that say so.
+    Ok(match state.runtime.room(&call.tenant) {
+        Ok(room) => taken::on_account(response, room),
+        Err(_) => response,
+    })
 }
 
 #[cfg(test)]
