@@ -266,6 +266,23 @@ async fn more_flows_than_the_quota_are_not_deployed() {
 }
 
 #[tokio::test]
+async fn more_credentials_than_the_quota_are_not_kept() {
+    let server = serve("credentials = 1", "- one: { set: { a: 1 } }").await;
+    let secret = async |name: &str| {
+        let document = json!({ "value": "a value of some length", "hosts": ["api.example.com"] });
+        server.call("PUT", &format!("/api/v1/secrets/{name}")).json(&document).send().await
+    };
+    let token =
+        async |name: &str| server.post("/api/v1/tokens", &json!({ "name": name, "role": "viewer" })).await;
+    secret("one").await.is(201);
+    let problem = too_many(secret("two").await);
+    names(&server, &problem, "credentials").await;
+    secret("one").await.is(200);
+    token("one").await.is(201);
+    names(&server, &too_many(token("two").await), "credentials").await;
+}
+
+#[tokio::test]
 async fn more_streams_of_events_than_the_quota_are_not_opened() {
     let server = serve("event_readers = 1", "- rest: { wait: PT1H }").await;
     let run = server.begin("shop/work", &json!({})).await;

@@ -37,6 +37,8 @@ pub struct Quota {
     pub components: u64,
     /// Most versions of flows, and most triggers.
     pub flows: u64,
+    /// Most secrets, most connections, and most tokens of the API.
+    pub credentials: u64,
     /// Most streams of events that are open at once.
     pub event_readers: u64,
 }
@@ -56,6 +58,7 @@ impl Default for Quota {
             journal_bytes_per_minute: 1 << 30,
             components: 512 << 20,
             flows: 2_000,
+            credentials: 1_000,
             event_readers: 100,
         }
     }
@@ -170,6 +173,7 @@ pub(super) fn quota(field: &Field<'_>, usual: &Quota) -> Result<Quota, ConfigErr
             "journal_bytes_per_minute",
             "components",
             "flows",
+            "credentials",
             "event_readers",
         ],
     )?;
@@ -186,6 +190,7 @@ pub(super) fn quota(field: &Field<'_>, usual: &Quota) -> Result<Quota, ConfigErr
         journal_bytes_per_minute: size(&section, "journal_bytes_per_minute", usual.journal_bytes_per_minute)?,
         components: size(&section, "components", usual.components)?,
         flows: count(&section, "flows", usual.flows)?,
+        credentials: count(&section, "credentials", usual.credentials)?,
         event_readers: count(&section, "event_readers", usual.event_readers)?,
     };
     match section.get("memory") {

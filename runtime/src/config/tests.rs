@@ -41,6 +41,7 @@ cpu_per_minute = "10s"
 journal_bytes_per_minute = "1MiB"
 components = "8MiB"
 flows = 20
+credentials = 30
 event_readers = 2
 
 [[tenant]]
@@ -65,7 +66,7 @@ fn every_key_arrives() {
     assert_eq!(first.quota.egress_bytes_per_minute, 2 << 30);
     assert_eq!(first.quota.cpu_per_minute, std::time::Duration::from_secs(10));
     assert_eq!((first.quota.journal_bytes_per_minute, first.quota.components), (1 << 20, 8 << 20));
-    assert_eq!((first.quota.flows, first.quota.event_readers), (20, 2));
+    assert_eq!((first.quota.flows, first.quota.credentials, first.quota.event_readers), (20, 30, 2));
     let AllowRule::Host(rule) = &first.allow[0] else { panic!("a host rule") };
     assert_eq!(rule.host, HostPattern::Below(".example.com".to_owned()));
     assert_eq!(rule.ports, Ports::These(vec![443]));

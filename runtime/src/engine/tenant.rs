@@ -226,6 +226,18 @@ impl Tenant {
         })
     }
 
+    /// Whether the tenant may have one more secret, connection or token, beside so many of them.
+    pub fn admit_credential(&self, has: usize, what: &str) -> Result<(), Problem> {
+        if (has as u64) < self.quota.credentials {
+            return Ok(());
+        }
+        let detail = format!(
+            "the tenant `{}` has {has} {what}s, and may have {}: delete some, or raise tenant.quota.credentials",
+            self.id, self.quota.credentials
+        );
+        Err(self.over("credentials", SOON, detail))
+    }
+
     /// Whether a denial is journalled. Returns how many of its kind were not, since the last one that was; nothing where this
     /// is one of too many. Both arguments are names of things that there are, so that there are never many kinds.
     pub fn admits_denial(&self, actor: &str, action: &str) -> Option<u64> {

@@ -128,7 +128,7 @@ impl Runtime {
         by: &Caller,
         wanted: NewToken,
     ) -> Result<(TokenView, String), Problem> {
-        let tenant = self.tenant(tenant)?.id.clone();
+        let tenant = self.tenant(tenant)?;
         let NewToken { name, role, expires_in } = wanted;
         let unfit = |detail: String| {
             Problem::new(kind::VALIDATION, "a token cannot be called so", 400).detail(detail)
@@ -146,11 +146,14 @@ impl Runtime {
             let detail = format!("`{}` is {}: it mints tokens up to its own role", by.name, a(by.role));
             return Err(Problem::new(kind::AUTHORIZATION, "Forbidden", 403).detail(detail));
         }
+        if role != Role::Operator {
+            tenant.admit_credential(self.tokens(Some(&tenant.id)).await?.len(), "token")?;
+        }
         let token = format!("{PREFIX}{}", mint_token());
         let now = self.rooms.lifecycle.clock.now();
         let end = expires_in.map(|life| crate::clock::after(now, life.min(LONGEST_LIFE)));
         let row = TokenRow {
-            tenant: (role != Role::Operator).then_some(tenant),
+            tenant: (role != Role::Operator).then(|| tenant.id.clone()),
             name,
             digest: digest(&token),
             role,

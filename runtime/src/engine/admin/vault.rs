@@ -174,6 +174,13 @@ async fn set(
     let _turn = tenant.vault_turn.lock().await;
     let old = one(tenant, kind, name);
     refuse_configured(kind, name, old.as_ref())?;
+    if old.is_none() {
+        let has = match kind {
+            VaultKind::Secret => tenant.vault.secrets().count(),
+            VaultKind::Connection => tenant.vault.connections().count(),
+        };
+        tenant.admit_credential(has, kind.as_str())?;
+    }
     // Judged apart, so that nothing is used that is not kept.
     let trial = Vault::default();
     let now = rooms.lifecycle.clock.now();
