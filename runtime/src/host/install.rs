@@ -68,7 +68,7 @@ pub(crate) enum InstallError {
     #[error("the component does not fit what this host offers: {0}; build it against flowcell:plugin 0.1.0")]
     Link(String),
     /// Nothing that a host could call.
-    #[error("the component exports neither `{ACTION}` nor `{TRIGGER}`: end it with the SDK's `export!`")]
+    #[error("the component exports neither `{ACTION}` nor `{TRIGGER}`: end it with the SDK's `plugin!`")]
     NoExport,
     /// An export has another type.
     #[error("the component's exports are not those of flowcell:plugin 0.1.0: {0}")]

@@ -78,7 +78,7 @@ async fn an_import_that_is_not_offered_is_named_with_what_to_use() {
 async fn an_export_that_is_missing_or_of_another_type_is_named() {
     let host = host();
     let error = refusal(&host, &wat::parse_str("(component)").unwrap()).await;
-    assert!(error.contains("exports neither"), "{error}");
+    assert!(error.contains("exports neither") && error.contains("`plugin!`"), "{error}");
     let half = r#"(component
         (core module $m (func (export "f") (result i32) unreachable) (memory (export "m") 1))
         (core instance $i (instantiate $m))

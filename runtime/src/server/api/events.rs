@@ -179,7 +179,8 @@ impl Narrator {
     }
 
     async fn send(&self, text: String) -> Option<()> {
-        self.sender.send(text.into()).await.ok()
+        let room = self.state.runtime.room(&self.tenant).ok()?;
+        hand_on(&self.sender, room.keep(text.into())).await
     }
 
     /// Returns when the reader would not be let in any more.
@@ -197,6 +198,11 @@ impl Narrator {
         let run = self.state.runtime.run(&self.tenant, self.run).await;
         matches!(run, Ok(Some(run)) if run.summary.status.is_final())
     }
+}
+
+/// Returns `None` where the reader has gone, or takes nothing for long: what it is behind would be kept for it for ever.
+async fn hand_on(reader: &mpsc::Sender<Bytes>, text: Bytes) -> Option<()> {
+    timeout(limits::WRITE_WITHIN, reader.send(text)).await.ok()?.ok()
 }
 
 /// Tells a browser's `EventSource` to close instead of connecting again.
@@ -241,6 +247,17 @@ mod tests {
              \"run\":\"00000000000000000000000000000000\",\"step\":1,\"level\":\"info\",\
              \"message\":\"two\\nlines\",\"fields\":{}}\n\n"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_takes_nothing_is_left() {
+        let (sender, mut reader) = mpsc::channel(1);
+        assert_eq!(hand_on(&sender, Bytes::from("one")).await, Some(()));
+        let begun = tokio::time::Instant::now();
+        assert_eq!(hand_on(&sender, Bytes::from("two")).await, None);
+        assert_eq!(begun.elapsed(), limits::WRITE_WITHIN);
+        assert_eq!(reader.recv().await, Some(Bytes::from("one")));
+        assert_eq!(hand_on(&sender, Bytes::from("three")).await, Some(()));
     }
 
     #[tokio::test]
