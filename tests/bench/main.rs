@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         Some("proxy") => runtime.block_on(peers::proxy(arguments[1].parse().expect("an address"))),
         Some("sandbox") => host::sandbox(),
         Some("tenants") => {
-            runtime.block_on(tenants::tell(Duration::from_secs(arguments[1].parse().expect("seconds"))))
+            runtime.block_on(tenants::tell(Duration::from_secs(arguments[1].parse().expect("seconds"))));
         }
         Some("runs") => runtime.block_on(runs::host(arguments[1].parse().expect("seconds"))),
         Some("inserts") => runs::sqlite(arguments[1].parse().expect("seconds"), &arguments[2]),

@@ -75,7 +75,7 @@ mod tests {
         let account = Account::new("acme".into(), Memory::new(10));
         let answer = on_account(answer(100), account.room());
         assert_eq!(account.bytes(), 100);
-        assert_eq!(account.admit().is_ok(), false, "nothing more is taken meanwhile");
+        assert!(account.admit().is_err(), "nothing more is taken meanwhile");
         let taken = answer.into_body().collect().await.expect("bytes").to_bytes();
         assert_eq!((taken.len(), account.bytes()), (100, 100));
         drop(taken);
