@@ -19,31 +19,49 @@ pub(in crate::engine) struct Reader<'r> {
 }
 
 impl Reader<'_> {
-    /// Takes each entry until that breaks off. The error is a sentence about an entry that cannot be read.
+    /// Takes each entry of a run until that breaks off. `state`: the run as it is before the first of them. The error is a
+    /// sentence about an entry that cannot be read.
+    ///
+    /// Nobody waits for the entries of a large run: from where it is large they are read in long turns.
     pub async fn each(
         &self,
+        state: &mut RunState,
         entries: &[Entry],
-        mut take: impl FnMut(&Entry, Event) -> ControlFlow<()> + Send,
+        mut take: impl FnMut(&mut RunState, &Entry, Event) -> ControlFlow<()> + Send,
     ) -> Result<(), String> {
-        let mut read = Ok(());
-        let work = async {
-            for entry in entries {
-                match parse(entry).map(|event| take(entry, event)) {
-                    Ok(ControlFlow::Continue(())) => {}
-                    Ok(ControlFlow::Break(())) => return,
-                    Err(error) => return read = Err(error),
+        let (mut left, mut read) = (entries, Ok(()));
+        for pace in [Pace::Quick, Pace::Long] {
+            let work = async {
+                while let Some((entry, after)) = left.split_first() {
+                    if pace == Pace::Quick && state.is_large_after(entry.body.len()) {
+                        return;
+                    }
+                    let event = match parse(entry) {
+                        Ok(event) if pace == Pace::Quick && state.is_large_with(&event) => return,
+                        Ok(event) => event,
+                        Err(error) => {
+                            (left, read) = (&[], Err(error));
+                            return;
+                        }
+                    };
+                    left = if take(state, entry, event).is_break() { &[] } else { after };
+                    if !left.is_empty() {
+                        // The end of a turn.
+                        tokio::task::yield_now().await;
+                    }
                 }
-                // The end of a turn.
-                tokio::task::yield_now().await;
+            };
+            self.steps.in_turns(self.tenant, pace, Box::pin(work)).await;
+            if left.is_empty() {
+                break;
             }
-        };
-        self.steps.in_turns(self.tenant, Pace::Quick, Box::pin(work)).await;
+        }
         read
     }
 
     /// `advance` folded over the entries of a run.
     pub async fn fold(&self, state: &mut RunState, entries: &[Entry]) -> Result<(), String> {
-        self.each(entries, |entry, event| {
+        self.each(state, entries, |state, entry, event| {
             state.advance(entry.at, event);
             ControlFlow::Continue(())
         })
@@ -58,7 +76,7 @@ impl Reader<'_> {
         counts: fn(&Event) -> bool,
     ) -> Result<Vec<Effect>, String> {
         let mut effects = vec![];
-        self.each(entries, |entry, event| {
+        self.each(&mut state, entries, |state, entry, event| {
             if counts(&event) {
                 effects.extend(state.advance(entry.at, event));
             }
@@ -76,7 +94,7 @@ impl Reader<'_> {
         entries: &[Entry],
     ) -> Result<Vec<RunChange>, String> {
         let mut records = vec![];
-        self.each(entries, |entry, event| {
+        self.each(&mut state, entries, |state, entry, event| {
             state.advance(entry.at, event);
             let changed = state.take_changed().into_iter();
             let record = |step| Some((entry.at, state.steps().get(step as usize)?.clone()));

@@ -298,7 +298,7 @@ impl Ledger {
         let known = self.committed;
         let mut has_rested = false;
         let (reader, state) = (self.runs.reader(&self.tenant), &mut self.state);
-        let read = reader.each(&entries, |entry, event| {
+        let read = reader.each(state, &entries, |state, entry, event| {
             let effects = state.advance(entry.at, event);
             if entry.seq >= known {
                 asked.by_others.extend(effects);

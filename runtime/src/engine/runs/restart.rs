@@ -80,7 +80,7 @@ async fn up_to_the_failed_step(
     let renamed =
         |entry: &Entry| Entry { body: fresh.with_placeholders_of(old, &entry.body), ..entry.clone() };
     let entries: Vec<Entry> = entries.iter().map(renamed).collect();
-    let read = reader.each(&entries, |entry, event| {
+    let read = reader.each(&mut fresh, &entries, |fresh, entry, event| {
         fresh.advance(entry.at, event.clone());
         events.push((entry.at, event));
         match fresh.steps().get(failed) {

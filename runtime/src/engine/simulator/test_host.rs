@@ -78,6 +78,11 @@ impl TestHost {
         self.around.world.subscriptions()
     }
 
+    /// How many turns it took where nobody waits for them.
+    pub fn long_turns(&self) -> usize {
+        self.around.world.long_turns()
+    }
+
     /// The host does what it can without the disk, the world and time.
     pub fn runs_on(&self) {
         self.host.settle();

@@ -41,6 +41,8 @@ struct State {
     /// What triggers have subscribed to.
     subscriptions: BTreeSet<String>,
     refusals: VecDeque<Problem>,
+    /// How many turns the hosts took where nobody waits for them.
+    long_turns: usize,
     broken: Vec<String>,
     /// What happened since this was last asked for.
     news: Vec<String>,
@@ -89,6 +91,11 @@ impl World {
     /// How many subscriptions stand.
     pub fn subscriptions(&self) -> usize {
         self.state().subscriptions.len()
+    }
+
+    /// How many long turns the hosts have taken.
+    pub fn long_turns(&self) -> usize {
+        self.state().long_turns
     }
 
     fn subscribe(&self, row: &SubscriptionRow) -> Result<Vec<u8>, SubscribeError> {
@@ -353,8 +360,16 @@ impl Steps for Hands {
     }
 
     /// All turns at once: nobody else wants one.
-    fn in_turns<'a>(&'a self, _: &'a Tenant, _: Pace, mut work: BoxFuture<'a, ()>) -> BoxFuture<'a, ()> {
-        Box::pin(async move { while (&mut work).now_or_never().is_none() {} })
+    fn in_turns<'a>(&'a self, _: &'a Tenant, pace: Pace, mut work: BoxFuture<'a, ()>) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let mut turns = 1;
+            while (&mut work).now_or_never().is_none() {
+                turns += 1;
+            }
+            if pace == Pace::Long {
+                self.world.state().long_turns += turns;
+            }
+        })
     }
 
     fn call(

@@ -6,6 +6,7 @@ mod audit;
 mod check;
 mod deploy;
 mod duplicate;
+mod read;
 mod schedule;
 mod subscription;
 

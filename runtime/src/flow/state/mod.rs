@@ -244,9 +244,12 @@ impl RunState {
 
     /// Whether the event makes this a run that is moved on where nobody waits for it: to take the event may be much work.
     pub(crate) fn is_large_with(&self, event: &Event) -> bool {
-        self.is_large
-            || matches!(event, Event::Started { edition: 0, .. })
-            || self.brought.saturating_add(brought(event)) > SMALL_RUN
+        matches!(event, Event::Started { edition: 0, .. }) || self.is_large_after(brought(event))
+    }
+
+    /// The same of an event that brings so many bytes.
+    pub(crate) fn is_large_after(&self, bytes: usize) -> bool {
+        self.is_large || self.brought.saturating_add(bytes) > SMALL_RUN
     }
 
     /// The evaluations, the calls and the timers that have no answer yet, to be issued again after a fold.
