@@ -306,6 +306,22 @@ async fn runs_that_are_started_by_the_api_count_as_requests() {
     house.is_well().await;
 }
 
+/// Medium. Limit: `cpu`, of the plugin that reads samples.
+#[tokio::test]
+async fn a_sample_that_is_much_work_is_refused_by_the_name_of_the_quota() {
+    let house = House::open(Limits { mallory: "cpu = \"5ms\"", ..Limits::default() }).await;
+    let read = house.as_mallory("POST", "/api/v1/triggers/sample").json(&sample_of(2_000));
+    let problem = read.send().await.problem(422);
+    assert!(problem["detail"].as_str().is_some_and(|why| why.contains("`tenant.quota.cpu`")), "{problem}");
+    house.is_well().await;
+}
+
+/// A sample of a request with so many parameters.
+fn sample_of(parameters: usize) -> Value {
+    let query: Vec<String> = (0..parameters).map(|number| format!("a{number}.name=1")).collect();
+    json!({ "url": format!("https://x.example/?{}", query.join("&")) })
+}
+
 /// H6. Limit: a component is compiled in a child with limits, which stands back behind the host; a tenant has one at a time.
 #[cfg(target_os = "linux")]
 #[tokio::test]

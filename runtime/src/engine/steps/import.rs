@@ -75,7 +75,12 @@ fn result<T: serde::de::DeserializeOwned>(
     let called = called.map_err(|error| {
         Problem::new(kind::RUNTIME, "the host could not call the plugin", 503).detail(error.to_string())
     })?;
-    let text = called.result?.map_err(refused)?;
+    // What ended the plugin is the text that it was given, and not an error of the host.
+    let ended = |problem: Problem| match called.usage.fault {
+        Some(_) => Problem { status: 422, ..problem },
+        None => problem,
+    };
+    let text = called.result.map_err(ended)?.map_err(refused)?;
     serde_json::from_str(&text).map_err(|error| {
         Problem::new(kind::RUNTIME, "the plugin's answer cannot be read", 500).detail(error.to_string())
     })
