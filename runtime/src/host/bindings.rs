@@ -15,9 +15,11 @@ use wasmtime::component::{ComponentType, Lift, Linker, Lower};
 
 use super::http;
 use super::limits::{CallLimits, HOST_CALL_FUEL, SEND_FUEL, cpu_time};
+use super::offstack::OffStack;
 use super::reach::{Arrival, Errand, Expressions, StepContext};
 use super::schemas;
 use super::store::CallState;
+use super::turns::Record;
 use crate::capability::log::Level;
 use crate::capability::vault::{self, Secret, SignatureOptions};
 use crate::json;
@@ -192,9 +194,14 @@ pub(super) fn link(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
         Box::new(async move {
             charge(&mut cx, SEND_FUEL + request.body.as_ref().map_or(0, Vec::len))?;
             let started = Instant::now();
-            let CallState { reach, deadline, .. } = cx.data();
-            let (egress, credentials) = (reach.egress().cloned(), reach.credentials().cloned());
-            let answer = http::send(egress, credentials.as_ref(), request, *deadline).await;
+            let CallState { reach, deadline, off_stack, .. } = cx.data();
+            let answer = match reach.egress().cloned() {
+                Some(egress) => {
+                    let (credentials, deadline) = (reach.credentials().cloned(), *deadline);
+                    off_stack.clone().run(move || http::send(egress, credentials, request, deadline)).await
+                }
+                None => Err(http::nowhere()),
+            };
             cx.data_mut().in_host += started.elapsed();
             Ok((answer,))
         })
@@ -233,10 +240,12 @@ fn link_evaluate(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
             Box::new(async move {
                 charge(&mut cx, program.len() + input.len())?;
                 let started = Instant::now();
-                let (Expressions { evaluator, tenant, .. }, limits) = judge(&cx)?;
-                let key = schemas::key(&tenant, &program);
-                let (result, spent) =
-                    evaluator.evaluate_counted(&key, (&program, &input, "{}"), limits).await;
+                let Judge { by, left, record, off_stack } = judge(&cx)?;
+                let judge = move || async move {
+                    let key = schemas::key(&by.tenant, &program);
+                    by.evaluator.evaluate_counted(&key, (&program, &input, "{}"), left, record).await
+                };
+                let (result, spent) = off_stack.run(judge).await;
                 spend(&mut cx, started, spent)?;
                 Ok((result,))
             })
@@ -248,9 +257,12 @@ fn link_evaluate(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
             Box::new(async move {
                 charge(&mut cx, schema.len() + input.len())?;
                 let started = Instant::now();
-                let (Expressions { schemas, tenant, .. }, limits) = judge(&cx)?;
-                let key = schemas::key(&tenant, &schema);
-                let (result, spent) = schemas.validate_counted(&key, (&schema, &input), limits).await;
+                let Judge { by, left, record, off_stack } = judge(&cx)?;
+                let judge = move || async move {
+                    let key = schemas::key(&by.tenant, &schema);
+                    by.schemas.validate_counted(&key, (&schema, &input), left, record).await
+                };
+                let (result, spent) = off_stack.run(judge).await;
                 spend(&mut cx, started, spent)?;
                 Ok((result.map(|findings| sentences(&findings)),))
             })
@@ -260,21 +272,33 @@ fn link_evaluate(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
         Box::new(async move {
             charge(&mut cx, program.len())?;
             let started = Instant::now();
-            let (Expressions { evaluator, tenant, .. }, limits) = judge(&cx)?;
-            let key = schemas::key(&tenant, &program);
-            let (result, spent) = evaluator.check_counted(&key, &program, limits).await;
+            let Judge { by, left, record, off_stack } = judge(&cx)?;
+            let judge = move || async move {
+                let key = schemas::key(&by.tenant, &program);
+                by.evaluator.check_counted(&key, &program, left, record).await
+            };
+            let (result, spent) = off_stack.run(judge).await;
             spend(&mut cx, started, spent)?;
             Ok((result,))
         })
     })
 }
 
-/// What judges expressions and schemas for this call, and what is left for it of the call's CPU time and time.
-fn judge(cx: &StoreContextMut<'_, CallState>) -> wasmtime::Result<(Expressions, CallLimits)> {
+/// What judges expressions and schemas for a call.
+struct Judge {
+    by: Expressions,
+    /// Of the call's CPU time and time.
+    left: CallLimits,
+    /// Of the call's turns.
+    record: Record,
+    off_stack: OffStack,
+}
+
+fn judge(cx: &StoreContextMut<'_, CallState>) -> wasmtime::Result<Judge> {
     let missing = Misplaced(
         "`evaluate` is there in a step, in a trigger's `receive`, `enable` and `disable`, and where a text is read",
     );
-    let expressions = cx.data().reach.expressions().cloned().ok_or(missing)?;
+    let by = cx.data().reach.expressions().cloned().ok_or(missing)?;
     let left = CallLimits {
         memory_bytes: cx.data().meter.memory_limit() as u64,
         cpu: cpu_time(cx.get_fuel()?),
@@ -283,7 +307,7 @@ fn judge(cx: &StoreContextMut<'_, CallState>) -> wasmtime::Result<(Expressions, 
         hand_over: cx.data().meter.hand_over(),
         wall: cx.data().deadline.saturating_duration_since(Instant::now()),
     };
-    Ok((expressions, left))
+    Ok(Judge { by, left, record: cx.data().meter.record(), off_stack: cx.data().off_stack.clone() })
 }
 
 /// Puts an evaluation on the guest's account.

@@ -155,11 +155,11 @@ impl Host {
     {
         let started = Instant::now();
         let (tenant, state) = (reach.tenant().clone(), CallState::new(reach, &limits));
-        let deadline = state.deadline;
+        let (deadline, off_stack) = (state.deadline, state.off_stack.clone());
         self.budgets().wait(&tenant, &limits, deadline).await?;
         let _place = store::place(self.calls(), &tenant, deadline).await?;
-        let mut owing = Owing::new(self, store::store(self, state, &limits)?, limits);
-        let computed = owing.computed();
+        let record = state.meter.record();
+        let mut owing = Owing::new(self, store::store(self, state, &limits)?, limits, record.clone());
         let store = owing.store();
         let work = async {
             let instance = plugin.pre.instantiate_async(&mut *store).await?;
@@ -167,7 +167,8 @@ impl Host {
             let (returned,) = function.call_async(&mut *store, params).await?;
             Ok(returned)
         };
-        let result = timeout_at(deadline, self.turns().of(&tenant, work).counting(computed)).await;
+        let work = self.turns().of(&tenant, off_stack.around(work)).recorded(record);
+        let result = timeout_at(deadline, work).await;
         if result.is_ok() {
             owing.ended();
         }

@@ -2,7 +2,7 @@
 
 use super::Host;
 use super::limits::{CallLimits, fuel};
-use super::turns::Computed;
+use super::turns::Record;
 use crate::id::TenantId;
 
 impl Host {
@@ -14,9 +14,9 @@ impl Host {
         is_long: bool,
         work: impl Future<Output = T> + Send,
     ) -> T {
-        let counted = Counted { host: self, tenant, limits, computed: Computed::default() };
-        let turns = self.turns().of(tenant, work).counting(counted.computed.clone());
-        if is_long { turns.long().await } else { turns.await }
+        let record = if is_long { Record::long() } else { Record::default() };
+        let counted = Counted { host: self, tenant, limits, record };
+        self.turns().of(tenant, work).recorded(counted.record.clone()).await
     }
 }
 
@@ -25,11 +25,11 @@ struct Counted<'h> {
     host: &'h Host,
     tenant: &'h TenantId,
     limits: CallLimits,
-    computed: Computed,
+    record: Record,
 }
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.host.budgets().owe(self.tenant, &self.limits, fuel(self.computed.time()));
+        self.host.budgets().owe(self.tenant, &self.limits, fuel(self.record.time()));
     }
 }

@@ -9,6 +9,7 @@ use super::exports;
 use super::install::{self, InstallError};
 use super::kept::{KeptGuest, Key, Turn, Words};
 use super::limits::CallLimits;
+use super::turns::Record;
 
 /// Largest result.
 const MAX_RESULT: usize = 8 * 1024 * 1024;
@@ -59,8 +60,9 @@ impl Evaluator {
         key: &Key,
         texts: (&str, &str, &str),
         limits: CallLimits,
+        callers: Record,
     ) -> (Result<String, String>, u64) {
-        self.evaluated(key, texts, limits, Turn::Caller).await
+        self.evaluated(key, texts, limits, Turn::Caller(callers)).await
     }
 
     async fn evaluated(
@@ -99,8 +101,9 @@ impl Evaluator {
         key: &Key,
         program: &str,
         limits: CallLimits,
+        callers: Record,
     ) -> (Result<(), String>, u64) {
-        self.checked(key, (program, &[]), limits, Turn::Caller).await
+        self.checked(key, (program, &[]), limits, Turn::Caller(callers)).await
     }
 
     async fn checked(

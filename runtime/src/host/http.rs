@@ -14,17 +14,11 @@ use crate::capability::vault::Credentials;
 
 /// Sends the request, for a call that ends at `deadline`.
 pub(super) async fn send(
-    egress: Option<Arc<Egress>>,
-    credentials: Option<&Credentials>,
+    egress: Arc<Egress>,
+    credentials: Option<Credentials>,
     request: Request,
     deadline: Instant,
 ) -> Result<Response, HttpError> {
-    let Some(egress) = egress else {
-        return Err(unsent(
-            "blocked",
-            "requests are sent by steps: a trigger only judges the one it was given".to_owned(),
-        ));
-    };
     let options = options(&request.options)?;
     let request = http_request::Request {
         method: request.method,
@@ -32,13 +26,19 @@ pub(super) async fn send(
         headers: request.headers,
         body: request.body.map(Bytes::from),
     };
-    let response = egress.send(request, options, credentials, deadline.into_std()).await.map_err(refused)?;
+    let response =
+        egress.send(request, options, credentials.as_ref(), deadline.into_std()).await.map_err(refused)?;
     Ok(Response {
         status: response.status,
         headers: response.headers,
         body: response.body.into(),
         info: serde_json::to_string(&response.info).unwrap_or_default(),
     })
+}
+
+/// What a call is told from which nothing is sent.
+pub(super) fn nowhere() -> HttpError {
+    unsent("blocked", "requests are sent by steps: a trigger only judges the one it was given".to_owned())
 }
 
 fn options(text: &str) -> Result<SendOptions, HttpError> {

@@ -216,7 +216,9 @@ async fn describe(
     let started = Instant::now();
     let deadline = store::deadline(DESCRIBE.wall);
     let _place = store::place(host.calls(), tenant, deadline).await?;
-    let mut store = store::store(host, CallState::new(Reach::Nothing(tenant.clone()), &DESCRIBE), &DESCRIBE)?;
+    let state = CallState::new(Reach::Nothing(tenant.clone()), &DESCRIBE);
+    let record = state.meter.record();
+    let mut store = store::store(host, state, &DESCRIBE)?;
     let call = async {
         let instance = pre.instantiate_async(&mut store).await?;
         exports.compare(&instance, &mut store)?;
@@ -225,7 +227,7 @@ async fn describe(
             .map_err(|error| WrongExport::new("describe", &error))?;
         describe.call_async(&mut store, ()).await
     };
-    let result = timeout_at(deadline, host.turns().of(tenant, call)).await;
+    let result = timeout_at(deadline, host.turns().of(tenant, call).recorded(record)).await;
     if let Ok(Err(error)) = &result
         && let Some(wrong) = error.downcast_ref::<WrongExport>()
     {

@@ -16,6 +16,7 @@ use super::fault::{self, Fault};
 use super::limits::{CallLimits, fuel};
 use super::reach::Reach;
 use super::store::{self, CallState, Owing};
+use super::turns::Record;
 use crate::id::TenantId;
 
 /// Most memory of one call, whatever the tenant's quota.
@@ -34,12 +35,12 @@ pub(super) struct KeptGuest {
 }
 
 /// Whose turn a call takes.
-#[derive(Clone, Copy)]
 pub(super) enum Turn {
     /// One of its own.
     Own,
-    /// That of the guest which asks and waits for it. A second one would be taken while the first is held.
-    Caller,
+    /// That of the guest which asks and waits for it, and whose record this is. A second one would be taken while the first
+    /// is held.
+    Caller(Record),
 }
 
 /// What is said to the author of a text over which a call did not come to an end.
@@ -118,11 +119,15 @@ impl KeptGuest {
                 }
             }
         };
-        if let Err(error) = begin(&mut store, &limits) {
+        let own = Record::default();
+        let stands_back = match &whose {
+            Turn::Own => own.clone(),
+            Turn::Caller(callers) => callers.clone(),
+        };
+        if let Err(error) = begin(&mut store, &limits, stands_back) {
             return (Err(error.to_string()), 0);
         }
-        let mut owing = Owing::new(host, store, limits);
-        let computed = owing.computed();
+        let mut owing = Owing::new(host, store, limits, own.clone());
         let store = owing.store();
         let work = async {
             let instance = match kept {
@@ -133,9 +138,9 @@ impl KeptGuest {
             let (value,) = function.call_async(&mut *store, params).await?;
             Ok((instance, value))
         };
-        let worked = match whose {
-            Turn::Own => timeout_at(deadline, host.turns().of(tenant, work).counting(computed)).await,
-            Turn::Caller => timeout_at(deadline, work).await,
+        let worked = match &whose {
+            Turn::Own => timeout_at(deadline, host.turns().of(tenant, work).recorded(own)).await,
+            Turn::Caller(_) => timeout_at(deadline, work).await,
         };
         if worked.is_ok() {
             owing.ended();
@@ -144,7 +149,7 @@ impl KeptGuest {
         let mut store = match whose {
             Turn::Own => owing.settle(),
             // It is counted with the call that asks.
-            Turn::Caller => owing.give_up(),
+            Turn::Caller(_) => owing.give_up(),
         };
         let result = match worked {
             Ok(Ok((instance, value))) => {
@@ -236,8 +241,8 @@ impl Words {
 }
 
 /// A new account in a store that may have had another one.
-fn begin(store: &mut Store<CallState>, limits: &CallLimits) -> wasmtime::Result<()> {
-    store.data_mut().meter.restart(limits);
+fn begin(store: &mut Store<CallState>, limits: &CallLimits, record: Record) -> wasmtime::Result<()> {
+    store.data_mut().meter.restart(limits, record);
     store.set_epoch_deadline(1);
     store.set_hostcall_fuel(limits.hand_over);
     store.set_fuel(fuel(limits.cpu))

@@ -6,8 +6,10 @@
 
 use std::time::Duration;
 
-use wasmtime::{OperatorCost, ResourceLimiter, UpdateDeadline};
+use wasmtime::{OperatorCost, ResourceLimiterAsync, UpdateDeadline};
+use wasmtime_wasi::async_trait;
 
+use super::turns::Record;
 use crate::memory::{Full, Held};
 
 /// What a caller grants to one call.
@@ -57,6 +59,9 @@ pub(super) const MAX_INSTANCES: u32 = 64;
 pub(super) const MAX_TABLES: u32 = 16;
 /// What each call has of memory before it is counted: as much as an ordinary one needs.
 const UNCOUNTED: usize = 2 * 1024 * 1024;
+/// A call that holds more than this is a long one. To have memory from the kernel for the first time takes half a millisecond a
+/// megabyte, and no turn ends in the middle of an instruction that fills it.
+const LARGE: usize = 4 * 1024 * 1024;
 /// Bytes of one element of a table.
 const TABLE_ELEMENT: usize = 8;
 /// Elements of one table.
@@ -117,6 +122,7 @@ pub(super) struct Meter {
     /// Calls of WASI, which its own functions cannot be made to pay for.
     wasi_calls: u64,
     wasi_call_limit: u64,
+    record: Record,
 }
 
 /// The guest has had its turns, whatever its fuel says.
@@ -139,13 +145,15 @@ impl Meter {
             turn_limit: 0,
             wasi_calls: 0,
             wasi_call_limit: 0,
+            record: Record::default(),
         };
-        meter.restart(limits);
+        meter.restart(limits, Record::default());
         meter
     }
 
-    /// Begins the account of another call in the same store.
-    pub(super) fn restart(&mut self, limits: &CallLimits) {
+    /// Begins the account of another call in the same store, whose turns are recorded there.
+    pub(super) fn restart(&mut self, limits: &CallLimits, record: Record) {
+        self.record = record;
         self.memory_limit = usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX);
         self.hand_over = limits.hand_over;
         self.peak_memory = self.memory;
@@ -177,6 +185,11 @@ impl Meter {
         self.hand_over
     }
 
+    /// That of the call's turns.
+    pub(super) fn record(&self) -> Record {
+        self.record.clone()
+    }
+
     /// What the store holds now.
     pub(super) fn memory(&self) -> usize {
         self.memory
@@ -199,8 +212,17 @@ impl Meter {
 }
 
 impl Meter {
+    /// [`Meter::take`], after which a call that has become large goes on in a long turn.
+    async fn grow(&mut self, growth: usize, fits: bool) -> bool {
+        let is_taken = self.take(growth, fits);
+        if self.memory > LARGE && self.record.stand_back() {
+            tokio::task::yield_now().await;
+        }
+        is_taken
+    }
+
     /// Takes so many bytes more for a memory or a table, where they fit into it and into the limit.
-    fn grow(&mut self, growth: usize, fits: bool) -> bool {
+    fn take(&mut self, growth: usize, fits: bool) -> bool {
         let total = self.memory.saturating_add(growth);
         if total > self.memory_limit {
             self.refused_memory = Some(total);
@@ -223,14 +245,16 @@ impl Meter {
     }
 }
 
-impl ResourceLimiter for Meter {
-    fn memory_growing(
+#[async_trait]
+impl ResourceLimiterAsync for Meter {
+    async fn memory_growing(
         &mut self,
         current: usize,
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(self.grow(desired.saturating_sub(current), maximum.is_none_or(|maximum| desired <= maximum)))
+        let fits = maximum.is_none_or(|maximum| desired <= maximum);
+        Ok(self.grow(desired.saturating_sub(current), fits).await)
     }
 
     fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
@@ -238,14 +262,14 @@ impl ResourceLimiter for Meter {
         Ok(())
     }
 
-    fn table_growing(
+    async fn table_growing(
         &mut self,
         current: usize,
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let fits = desired <= maximum.unwrap_or(MAX_TABLE_ELEMENTS).min(MAX_TABLE_ELEMENTS);
-        Ok(self.grow(desired.saturating_sub(current).saturating_mul(TABLE_ELEMENT), fits))
+        Ok(self.grow(desired.saturating_sub(current).saturating_mul(TABLE_ELEMENT), fits).await)
     }
 
     fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
@@ -267,6 +291,8 @@ impl ResourceLimiter for Meter {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
     use crate::memory::{Account, Memory};
 
@@ -288,19 +314,19 @@ mod tests {
         assert_eq!(hand_over(u64::MAX), usize::MAX);
     }
 
-    #[test]
-    fn tables_count_as_memory() {
+    #[tokio::test]
+    async fn tables_count_as_memory() {
         let mut meter = meter();
-        assert!(meter.memory_growing(0, 65_536, None).unwrap());
-        assert!(meter.table_growing(0, 1_000, None).unwrap());
+        assert!(meter.memory_growing(0, 65_536, None).await.unwrap());
+        assert!(meter.table_growing(0, 1_000, None).await.unwrap());
         assert_eq!(meter.memory(), 73_536);
-        assert!(!meter.table_growing(1_000, 10_000, None).unwrap());
+        assert!(!meter.table_growing(1_000, 10_000, None).await.unwrap());
         assert_eq!((meter.memory(), meter.refused_memory), (73_536, Some(145_536)));
-        assert!(!meter.table_growing(0, 10, Some(9)).unwrap());
+        assert!(!meter.table_growing(0, 10, Some(9)).await.unwrap());
     }
 
-    #[test]
-    fn what_is_more_than_ordinary_is_held_on_the_tenants_account() {
+    #[tokio::test]
+    async fn what_is_more_than_ordinary_is_held_on_the_tenants_account() {
         let host = Memory::new(8 << 20);
         let account = Account::new("a".into(), host);
         let (cpu, wall) = (Duration::from_millis(1), Duration::from_secs(1));
@@ -308,15 +334,28 @@ mod tests {
             CallLimits { memory_bytes: 64 << 20, cpu, cpu_per_minute: Duration::MAX, wall, hand_over: 0 };
         let mut meter = Meter::new(&limits);
         meter.hold(account.held());
-        assert!(meter.memory_growing(0, UNCOUNTED, None).unwrap());
+        assert!(meter.memory_growing(0, UNCOUNTED, None).await.unwrap());
         assert_eq!(account.bytes(), 0);
-        assert!(meter.memory_growing(UNCOUNTED, UNCOUNTED + (3 << 20), None).unwrap());
+        assert!(meter.memory_growing(UNCOUNTED, UNCOUNTED + (3 << 20), None).await.unwrap());
         assert_eq!(account.bytes(), 3 << 20);
         // Half of what there is, as there is nobody else.
-        assert!(!meter.memory_growing(UNCOUNTED + (3 << 20), UNCOUNTED + (5 << 20), None).unwrap());
+        assert!(!meter.memory_growing(UNCOUNTED + (3 << 20), UNCOUNTED + (5 << 20), None).await.unwrap());
         assert!(meter.refused_by_share().is_some());
         drop(meter);
         assert_eq!(account.bytes(), 0);
+    }
+
+    #[test]
+    fn a_call_that_has_become_large_ends_its_turn() {
+        let (cpu, wall) = (Duration::from_millis(1), Duration::from_secs(1));
+        let limits =
+            CallLimits { memory_bytes: 64 << 20, cpu, cpu_per_minute: Duration::MAX, wall, hand_over: 0 };
+        let mut meter = Meter::new(&limits);
+        let mut grows = |from, to| meter.memory_growing(from, to, None).now_or_never().map(Result::unwrap);
+        assert_eq!(grows(0, LARGE), Some(true));
+        assert_eq!(grows(LARGE, LARGE + 1), None, "its turn goes on");
+        assert_eq!(grows(LARGE + 1, 2 * LARGE), Some(true), "it is long by now");
+        assert!(!meter.record().stand_back());
     }
 
     #[test]

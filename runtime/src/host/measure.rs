@@ -93,8 +93,9 @@ async fn kept_calls(host: &Host, plugin: &Plugin, reach: &Reach, calls: u32) -> 
     for _ in 0..calls {
         store.set_fuel(fuel(limits.cpu)).map_err(|error| error.to_string())?;
         let function = instance.get_typed_func::<(&str, &str), (Returned<GuestOutcome>,)>(&mut store, export);
-        let called =
-            function.map_err(|error| error.to_string())?.call_async(&mut store, (ACTION, INPUT)).await;
+        let function = function.map_err(|error| error.to_string())?;
+        let off_stack = store.data().off_stack.clone();
+        let called = off_stack.around(function.call_async(&mut store, (ACTION, INPUT))).await;
         called.map_err(|error| error.to_string())?.0.map_err(|problem| format!("{problem:?}"))?;
     }
     Ok(started.elapsed() / calls)

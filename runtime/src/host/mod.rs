@@ -23,6 +23,7 @@ mod install;
 mod kept;
 mod limits;
 mod measure;
+mod offstack;
 mod plugin;
 mod reach;
 mod sandbox;

@@ -11,6 +11,7 @@ use super::exports;
 use super::install::{self, InstallError};
 use super::kept::{KeptGuest, Key, Turn, Words};
 use super::limits::CallLimits;
+use super::turns::Record;
 use crate::id::TenantId;
 
 const WORDS: Words = Words {
@@ -70,8 +71,9 @@ impl Schemas {
         key: &Key,
         (schema, value): (&str, &str),
         limits: CallLimits,
+        callers: Record,
     ) -> (Result<Vec<Finding>, String>, u64) {
-        self.validated(key, (schema, value, &[]), limits, Turn::Caller).await
+        self.validated(key, (schema, value, &[]), limits, Turn::Caller(callers)).await
     }
 
     async fn validated(

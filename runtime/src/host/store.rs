@@ -11,8 +11,9 @@ use wasmtime::{Store, StoreContextMut};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::limits::{CallLimits, Meter, fuel};
+use super::offstack::OffStack;
 use super::reach::Reach;
-use super::turns::Computed;
+use super::turns::Record;
 use super::{Host, HostError};
 use crate::capability::log::StepLog;
 use crate::capability::wasi;
@@ -25,6 +26,7 @@ pub(super) struct CallState {
     pub(super) reach: Reach,
     pub(super) deadline: Instant,
     pub(super) in_host: Duration,
+    pub(super) off_stack: OffStack,
     handles: ResourceTable,
     wasi: Option<Box<WasiCtx>>,
     log: Option<Arc<Mutex<StepLog>>>,
@@ -37,6 +39,7 @@ impl CallState {
             reach,
             deadline: deadline(limits.wall),
             in_host: Duration::ZERO,
+            off_stack: OffStack::default(),
             handles: ResourceTable::new(),
             wasi: None,
             log: None,
@@ -87,7 +90,7 @@ pub(super) fn store(
     let held = host.guests(state.reach.tenant()).held();
     let mut store = Store::try_new(host.engine(), state).map_err(HostError::sandbox)?;
     store.data_mut().meter.hold(held);
-    store.limiter(|state| &mut state.meter);
+    store.limiter_async(|state| &mut state.meter);
     store.set_hostcall_fuel(limits.hand_over);
     store.set_max_component_handles(wasi::MAX_HANDLES);
     store.epoch_deadline_callback(|mut cx: StoreContextMut<'_, CallState>| cx.data_mut().meter.end_turn());
@@ -106,22 +109,18 @@ pub(super) struct Owing<'h> {
     host: &'h Host,
     limits: CallLimits,
     store: Option<Store<CallState>>,
-    computed: Computed,
+    record: Record,
     has_ended: bool,
 }
 
 impl<'h> Owing<'h> {
-    pub(super) fn new(host: &'h Host, store: Store<CallState>, limits: CallLimits) -> Self {
-        Self { host, limits, store: Some(store), computed: Computed::default(), has_ended: false }
+    /// `record`: where its turns are written down.
+    pub(super) fn new(host: &'h Host, store: Store<CallState>, limits: CallLimits, record: Record) -> Self {
+        Self { host, limits, store: Some(store), record, has_ended: false }
     }
 
     pub(super) fn store(&mut self) -> &mut Store<CallState> {
         self.store.as_mut().expect("it is taken once, at the end")
-    }
-
-    /// Counts the time of the call's turns.
-    pub(super) fn computed(&self) -> Computed {
-        self.computed.clone()
     }
 
     /// The guest has come to an end, and has said what it used.
@@ -132,7 +131,7 @@ impl<'h> Owing<'h> {
     /// The fuel that the call has used. Where the guest was stopped in the middle, the time of its turns tells.
     pub(super) fn spent(&self) -> u64 {
         let said = self.store.as_ref().map_or(0, |store| said(store, &self.limits));
-        if self.has_ended { said } else { said.max(fuel(self.computed.time())) }
+        if self.has_ended { said } else { said.max(fuel(self.record.time())) }
     }
 
     /// The call is over and counted, and the store goes on.

@@ -1,14 +1,14 @@
 //! Who computes next.
 //!
 //! A guest computes in turns. One poll of its call is one turn, which the epoch ends ([`TURN`]). Quick calls and long ones
-//! have places of their own: as many as the machine has cores. A call is long once it has had a whole turn. Then it computes
-//! on threads that stand back (`long`). So a tenant that spins delays nobody who is quick. Where more calls want a turn than
+//! have places of their own: as many as the machine has cores. A call is long once it has had a whole turn, or has grown large.
+//! Then it computes on threads that stand back (`long`). So a tenant that spins delays nobody who is quick. Where more calls want a turn than
 //! there are places, they wait in the queue of their tenant (`line`). The time of a turn is measured, not what a guest says
 //! of itself.
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -35,8 +35,8 @@ impl Turns {
 
     /// Does `work` in turns of `tenant`.
     pub(super) fn of<F: Future>(&self, tenant: &TenantId, work: F) -> InTurns<'_, F> {
-        let (ticket, computed) = (None, Computed::default());
-        let seat = Seat { turns: self, tenant: tenant.clone(), begins_long: false, ticket, computed };
+        let (ticket, record) = (None, Record::default());
+        let seat = Seat { turns: self, tenant: tenant.clone(), ticket, record };
         InTurns { seat, work }
     }
 }
@@ -51,30 +51,47 @@ pin_project! {
 }
 
 impl<F> InTurns<'_, F> {
-    /// What is known to compute for long does so from its first turn.
-    pub(super) fn long(mut self) -> Self {
-        self.seat.begins_long = true;
-        self
-    }
-
-    /// Adds the time of each turn to this.
-    pub(super) fn counting(mut self, computed: Computed) -> Self {
-        self.seat.computed = computed;
+    /// Writes its turns down here.
+    pub(super) fn recorded(mut self, record: Record) -> Self {
+        self.seat.record = record;
         self
     }
 }
 
-/// The time of some turns together.
-#[derive(Clone, Default)]
-pub(super) struct Computed(Arc<AtomicU64>);
+/// What is known of the turns of a call.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Record(Arc<Turned>);
 
-impl Computed {
-    fn add(&self, took: Duration) {
-        self.0.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+#[derive(Debug, Default)]
+struct Turned {
+    nanos: AtomicU64,
+    stands_back: AtomicBool,
+}
+
+impl Record {
+    /// That of a call which is known to be long.
+    pub(super) fn long() -> Self {
+        let record = Self::default();
+        record.stand_back();
+        record
     }
 
+    /// The call is long from its next turn on, whatever it has computed so far. Returns false where it was before.
+    pub(super) fn stand_back(&self) -> bool {
+        !self.0.stands_back.swap(true, Ordering::Relaxed)
+    }
+
+    fn add(&self, took: Duration) {
+        self.0.nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// All its turns together.
     pub(super) fn time(&self) -> Duration {
-        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+        Duration::from_nanos(self.0.nanos.load(Ordering::Relaxed))
+    }
+
+    fn is_long(&self) -> bool {
+        self.time() >= TURN || self.0.stands_back.load(Ordering::Relaxed)
     }
 }
 
@@ -86,8 +103,9 @@ impl<F: Future<Output: Send> + Send> Future for InTurns<'_, F> {
         if !this.seat.sits(cx) {
             return Poll::Pending;
         }
-        let turn = Turn { seat: this.seat, began: Instant::now() };
-        if turn.seat.is_long() { long::poll(this.work, cx) } else { this.work.poll(cx) }
+        let is_long = this.seat.record.is_long();
+        let turn = Turn { seat: this.seat, is_long, began: Instant::now() };
+        if turn.is_long { long::poll(this.work, cx) } else { this.work.poll(cx) }
     }
 }
 
@@ -95,28 +113,24 @@ impl<F: Future<Output: Send> + Send> Future for InTurns<'_, F> {
 struct Seat<'t> {
     turns: &'t Turns,
     tenant: TenantId,
-    begins_long: bool,
     ticket: Option<Arc<Ticket>>,
-    computed: Computed,
+    record: Record,
 }
 
 impl Seat<'_> {
-    /// Whether it is known to compute for long, or has had a whole turn.
-    fn is_long(&self) -> bool {
-        self.begins_long || self.computed.time() >= TURN
-    }
-
-    fn line(&self) -> &Line {
-        if self.is_long() { &self.turns.long } else { &self.turns.quick }
+    /// Where it stands, if it is long or is not.
+    fn line(&self, is_long: bool) -> &Line {
+        if is_long { &self.turns.long } else { &self.turns.quick }
     }
 
     /// Takes a place, or sees to it that the task is woken when there is one.
     fn sits(&mut self, cx: &Context<'_>) -> bool {
         if self.ticket.is_none() {
-            if self.line().take() {
+            let line = self.line(self.record.is_long());
+            if line.take() {
                 return true;
             }
-            self.ticket = Some(self.line().wait(&self.tenant, cx.waker()));
+            self.ticket = Some(line.wait(&self.tenant, cx.waker()));
         }
         let is_called = self.ticket.as_ref().is_some_and(|ticket| ticket.is_called(cx.waker()));
         if is_called {
@@ -129,7 +143,7 @@ impl Seat<'_> {
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
         if self.ticket.take().is_some_and(|ticket| ticket.leave()) {
-            self.line().end(&self.tenant, Duration::ZERO);
+            self.line(self.record.is_long()).end(&self.tenant, Duration::ZERO);
         }
     }
 }
@@ -137,15 +151,16 @@ impl Drop for Seat<'_> {
 /// A turn under way. Over when dropped, by a panic as well.
 struct Turn<'s, 't> {
     seat: &'s Seat<'t>,
+    /// As it began: it may become long meanwhile.
+    is_long: bool,
     began: Instant,
 }
 
 impl Drop for Turn<'_, '_> {
     fn drop(&mut self) {
-        let (line, took) = (self.seat.line(), self.began.elapsed());
-        // Not before: what it took may make it long.
-        self.seat.computed.add(took);
-        line.end(&self.seat.tenant, took);
+        let took = self.began.elapsed();
+        self.seat.record.add(took);
+        self.seat.line(self.is_long).end(&self.seat.tenant, took);
     }
 }
 
