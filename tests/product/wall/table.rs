@@ -33,85 +33,113 @@ struct Attack {
     name: &'static str,
     /// What ends it.
     limit: &'static str,
+    how: How,
+}
+
+enum How {
+    /// So many runs at once, with this input, of a flow that calls this action of the misbehaving guest.
+    Guests { action: &'static str, input: fn() -> Value, count: usize },
     /// Does it, and says what the attacker was told.
-    run: for<'a> fn(&'a House) -> BoxFuture<'a, String>,
+    By(for<'a> fn(&'a House) -> BoxFuture<'a, String>),
+}
+
+impl How {
+    async fn told(&self, house: &House) -> String {
+        match *self {
+            Self::Guests { action, input, count } => runs(house, action, &input(), count).await,
+            Self::By(run) => run(house).await,
+        }
+    }
 }
 
 const ATTACKS: &[Attack] = &[
     Attack {
         name: "20 patterns in a flow's input",
         limit: "cpu, in a sandbox",
-        run: |house| Box::pin(schema(house, patterns(20), text_of_a_and_b())),
+        how: How::By(|house| Box::pin(schema(house, patterns(20), text_of_a_and_b()))),
     },
     Attack {
         name: "24 levels of doubled $ref",
         limit: "cpu, in a sandbox",
-        run: |house| Box::pin(schema(house, doubling(24), json!("x"))),
+        how: How::By(|house| Box::pin(schema(house, doubling(24), json!("x")))),
     },
     Attack {
         name: "100 patterns in a flow",
         limit: "memory, in a sandbox",
-        run: |house| Box::pin(schema(house, patterns(100), text_of_a_and_b())),
+        how: How::By(|house| Box::pin(schema(house, patterns(100), text_of_a_and_b()))),
     },
     Attack {
         name: "20 patterns in a hook's schema",
         limit: "cpu, in a sandbox",
-        run: |house| Box::pin(hook_schema(house)),
+        how: How::By(|house| Box::pin(hook_schema(house))),
     },
-    Attack { name: "a sample of 2,000 parameters", limit: "cpu", run: |house| Box::pin(sample(house)) },
+    Attack {
+        name: "a sample of 2,000 parameters",
+        limit: "cpu",
+        how: How::By(|house| Box::pin(sample(house))),
+    },
     Attack {
         name: "120 bodies of 9.9 MB, slowly",
         limit: "memory",
-        run: |house| Box::pin(slow_bodies(house)),
+        how: How::By(|house| Box::pin(slow_bodies(house))),
     },
-    Attack { name: "JSON bodies of {\"\":0}", limit: "weight of JSON", run: |house| Box::pin(bombs(house)) },
+    Attack {
+        name: "JSON bodies of {\"\":0}",
+        limit: "weight of JSON",
+        how: How::By(|house| Box::pin(bombs(house))),
+    },
     Attack {
         name: "40 guests that hold 50 MiB",
         limit: "guest_memory",
-        run: |house| Box::pin(guests(house, "sleep-until", json!({ "millis": 5_000, "holding": 50 }), 40)),
+        how: How::Guests {
+            action: "sleep-until",
+            input: || json!({ "millis": 5_000, "holding": 50 }),
+            count: 40,
+        },
     },
     Attack {
         name: "200 guests that spin",
         limit: "turns, cpu",
-        run: |house| Box::pin(guests(house, "spin", json!({}), 200)),
+        how: How::Guests { action: "spin", input: || json!({}), count: 200 },
     },
     Attack {
         name: "1,000 guests that sleep",
         limit: "shares of places",
-        run: |house| Box::pin(guests(house, "sleep-until", json!({ "millis": 60_000 }), 1_000)),
+        how: How::Guests { action: "sleep-until", input: || json!({ "millis": 60_000 }), count: 1_000 },
     },
     Attack {
         name: "40 guests that grow",
         limit: "memory",
-        run: |house| Box::pin(guests(house, "grow", json!({}), 40)),
+        how: How::Guests { action: "grow", input: || json!({}), count: 40 },
     },
     Attack {
         name: "40 guests that flood the log",
         limit: "lines of a call",
-        run: |house| Box::pin(guests(house, "log-flood", json!({}), 40)),
+        how: How::Guests { action: "log-flood", input: || json!({}), count: 40 },
     },
     Attack {
         name: "40 guests whose requests are denied",
         limit: "cpu, lines of a kind",
-        run: |house| {
-            let input = json!({ "urls": ["http://169.254.169.254/"], "times": 100_000 });
-            Box::pin(guests(house, "fetches", input, 40))
+        how: How::Guests {
+            action: "fetches",
+            input: || json!({ "urls": ["http://169.254.169.254/"], "times": 100_000 }),
+            count: 40,
         },
     },
     Attack {
         name: "200 endless expressions",
         limit: "turns, cpu",
-        run: |house| Box::pin(expressions(house)),
+        how: How::By(|house| Box::pin(expressions(house))),
     },
     Attack {
         name: "a component that is work to compile",
         limit: "a child with limits",
-        run: |house| Box::pin(compiling(house)),
+        how: How::By(|house| Box::pin(compiling(house))),
     },
     Attack {
         name: "1,100 connections that say nothing",
         limit: "shares of connections",
-        run: |house| Box::pin(idle(house)),
+        how: How::By(|house| Box::pin(idle(house))),
     },
 ];
 
@@ -212,11 +240,6 @@ async fn bombs(house: &House) -> String {
         .unwrap_or_default()
 }
 
-async fn guests(house: &House, action: &str, input: Value, count: usize) -> String {
-    house.give_guest(action).await;
-    runs(house, action, &input, count).await
-}
-
 async fn expressions(house: &House) -> String {
     let task = "- one: { set: { a: '${ last(range(1e12)) }' } }";
     deploy(house, "flows", "endless", flow("endless", task)).await;
@@ -309,13 +332,17 @@ async fn table() {
     let mut failures = vec![];
     for attack in ATTACKS.iter().filter(|attack| attack.name.contains(&wanted)) {
         let mut house = House::open(Limits::default()).await;
+        // To install a guest is an attack of its own.
+        if let How::Guests { action, .. } = attack.how {
+            house.give_guest(action).await;
+        }
         // The first answers are slower than any later one.
         beside(&house, async {}).await;
         let ((), alone) = beside(&house, async {}).await;
         let before = house.server.process().memory_mib();
         let began = Instant::now();
         let ((told, took), seen) =
-            beside(&house, async { ((attack.run)(&house).await, began.elapsed()) }).await;
+            beside(&house, async { (attack.how.told(&house).await, began.elapsed()) }).await;
         let highest = house.server.process().peak_memory_mib().saturating_sub(before);
         tokio::time::sleep(Duration::from_secs(10)).await;
         let after = house.server.process().memory_mib().saturating_sub(before);
