@@ -323,6 +323,7 @@ fn every_attack_is_ended_and_costs_the_other_tenant_little() {
 }
 
 /// FLOWCELL_ATTACKS: only those whose names have this in them.
+#[expect(clippy::print_stdout, reason = "the table is what it is run for")]
 async fn table() {
     let wanted = std::env::var("FLOWCELL_ATTACKS").unwrap_or_default();
     println!(
