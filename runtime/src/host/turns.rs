@@ -1,10 +1,10 @@
 //! Who computes next.
 //!
 //! A guest computes in turns. One poll of its call is one turn, which the epoch ends ([`TURN`]). Quick calls and long ones
-//! have places of their own: as many as the machine has cores. A call is long once it has had a whole turn, or has grown large.
-//! Then it computes on threads that stand back (`long`). So a tenant that spins delays nobody who is quick. Where more calls want a turn than
-//! there are places, they wait in the queue of their tenant (`line`). The time of a turn is measured, not what a guest says
-//! of itself.
+//! have places of their own: as many as the machine has cores. A call is long once it has had a whole turn, or has grown
+//! large. Then it computes on threads that stand back (`long`). So a tenant that spins delays nobody who is quick. Where more
+//! calls want a turn than there are places, they wait in the queue of their tenant (`line`). The time of a turn is measured,
+//! not what a guest says of itself.
 
 use std::pin::Pin;
 use std::sync::Arc;

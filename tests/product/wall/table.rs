@@ -26,8 +26,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 const WELL: Duration = Duration::from_millis(100);
 /// By how much the other tenant may be slower where it is quick.
 const SLOWER: Duration = Duration::from_millis(20);
-/// How much more memory the host may have, at the highest: half of `guest_memory`, and what it takes beside that.
-const MORE_MIB: u64 = 1200;
+/// How much more memory the host may have, at the highest.
+const MORE_MIB: u64 = 1024;
 
 struct Attack {
     name: &'static str,
