@@ -15,7 +15,6 @@ use wasmtime::component::{ComponentType, Lift, Linker, Lower};
 
 use super::http;
 use super::limits::{CallLimits, HOST_CALL_FUEL, SEND_FUEL, cpu_time};
-use super::offstack::OffStack;
 use super::reach::{Arrival, Errand, Expressions, StepContext};
 use super::schemas;
 use super::store::CallState;
@@ -239,15 +238,11 @@ fn link_evaluate(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
         |mut cx: StoreContextMut<'_, CallState>, (program, input): (String, String)| {
             Box::new(async move {
                 charge(&mut cx, program.len() + input.len())?;
-                let started = Instant::now();
-                let Judge { by, left, record, off_stack } = judge(&cx)?;
-                let judge = move || async move {
+                let judge = |by: Expressions, left, record| async move {
                     let key = schemas::key(&by.tenant, &program);
                     by.evaluator.evaluate_counted(&key, (&program, &input, "{}"), left, record).await
                 };
-                let (result, spent) = off_stack.run(judge).await;
-                spend(&mut cx, started, spent)?;
-                Ok((result,))
+                Ok((judged(&mut cx, judge).await?,))
             })
         },
     )?;
@@ -256,65 +251,56 @@ fn link_evaluate(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
         |mut cx: StoreContextMut<'_, CallState>, (schema, input): (String, String)| {
             Box::new(async move {
                 charge(&mut cx, schema.len() + input.len())?;
-                let started = Instant::now();
-                let Judge { by, left, record, off_stack } = judge(&cx)?;
-                let judge = move || async move {
+                let judge = |by: Expressions, left, record| async move {
                     let key = schemas::key(&by.tenant, &schema);
                     by.schemas.validate_counted(&key, (&schema, &input), left, record).await
                 };
-                let (result, spent) = off_stack.run(judge).await;
-                spend(&mut cx, started, spent)?;
-                Ok((result.map(|findings| sentences(&findings)),))
+                Ok((judged(&mut cx, judge).await?.map(|findings| sentences(&findings)),))
             })
         },
     )?;
     evaluate.func_wrap_async("check", |mut cx: StoreContextMut<'_, CallState>, (program,): (String,)| {
         Box::new(async move {
             charge(&mut cx, program.len())?;
-            let started = Instant::now();
-            let Judge { by, left, record, off_stack } = judge(&cx)?;
-            let judge = move || async move {
+            let judge = |by: Expressions, left, record| async move {
                 let key = schemas::key(&by.tenant, &program);
                 by.evaluator.check_counted(&key, &program, left, record).await
             };
-            let (result, spent) = off_stack.run(judge).await;
-            spend(&mut cx, started, spent)?;
-            Ok((result,))
+            Ok((judged(&mut cx, judge).await?,))
         })
     })
 }
 
-/// What judges expressions and schemas for a call.
-struct Judge {
-    by: Expressions,
-    /// Of the call's CPU time and time.
-    left: CallLimits,
-    /// Of the call's turns.
-    record: Record,
-    off_stack: OffStack,
-}
-
-fn judge(cx: &StoreContextMut<'_, CallState>) -> wasmtime::Result<Judge> {
+/// Has an expression or a schema judged for a guest: beside it, with what is left of its call, in its turns and on its account.
+/// `judge` returns the fuel that it used.
+async fn judged<T, F>(
+    cx: &mut StoreContextMut<'_, CallState>,
+    judge: impl FnOnce(Expressions, CallLimits, Record) -> F + Send + 'static,
+) -> wasmtime::Result<T>
+where
+    T: Send + 'static,
+    F: Future<Output = (T, u64)> + Send + 'static,
+{
     let missing = Misplaced(
         "`evaluate` is there in a step, in a trigger's `receive`, `enable` and `disable`, and where a text is read",
     );
-    let by = cx.data().reach.expressions().cloned().ok_or(missing)?;
+    let started = Instant::now();
+    let fuel = cx.get_fuel()?;
+    let CallState { reach, meter, deadline, off_stack, .. } = cx.data();
+    let by = reach.expressions().cloned().ok_or(missing)?;
     let left = CallLimits {
-        memory_bytes: cx.data().meter.memory_limit() as u64,
-        cpu: cpu_time(cx.get_fuel()?),
+        memory_bytes: meter.memory_limit() as u64,
+        cpu: cpu_time(fuel),
         // It is counted with the call that asks.
         cpu_per_minute: Duration::MAX,
-        hand_over: cx.data().meter.hand_over(),
-        wall: cx.data().deadline.saturating_duration_since(Instant::now()),
+        hand_over: meter.hand_over(),
+        wall: deadline.saturating_duration_since(started),
     };
-    Ok(Judge { by, left, record: cx.data().meter.record(), off_stack: cx.data().off_stack.clone() })
-}
-
-/// Puts an evaluation on the guest's account.
-fn spend(cx: &mut StoreContextMut<'_, CallState>, started: Instant, fuel: u64) -> wasmtime::Result<()> {
+    let record = meter.record();
+    let (result, used) = off_stack.clone().run(move || judge(by, left, record)).await;
     cx.data_mut().in_host += started.elapsed();
-    let left = cx.get_fuel()?;
-    cx.set_fuel(left.saturating_sub(fuel))
+    cx.set_fuel(fuel.saturating_sub(used))?;
+    Ok(result)
 }
 
 fn link_secrets(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
