@@ -1,6 +1,8 @@
 //! Guests that break every rule: each is ended within its limits, says why, and the next request is served as ever.
 
-use flowcell_tests::{Call, Folder, Output, Server, bare_probe, component_importing, core_module, probe};
+use flowcell_tests::{
+    Call, Folder, Output, Server, bare_probe, component_importing, core_module, probe, until,
+};
 use serde_json::{Value, json};
 
 use crate::FLOWCELL;
@@ -62,6 +64,19 @@ async fn a_guest_that_sleeps_is_ended_by_its_step_time() {
     let problem = problem(&server, "sleep-until", &json!({ "millis": 3_600_000 })).await;
     says(&problem, &["tenant.quota.step_time", "errors/timeout"]);
     still_serves(&server).await;
+}
+
+/// The pool gives back many small pieces of memory together; a large one does not wait for others.
+#[tokio::test]
+async fn the_memory_of_a_large_guest_is_given_back_when_its_call_is_over() {
+    let mut server = serve("", &["sleep-until"]).await;
+    still_serves(&server).await;
+    let before = server.process().memory_mib();
+    let run = server.run("shop/sleep-until", &json!({ "millis": 0, "holding": 50 })).await;
+    assert_eq!(run["status"], "completed", "{run}");
+    assert!(server.process().peak_memory_mib() > before + 45, "it never held the memory");
+    until("the memory is given back", async || (server.process().memory_mib() < before + 25).then_some(()))
+        .await;
 }
 
 #[tokio::test]

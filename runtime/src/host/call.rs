@@ -7,11 +7,11 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
-use wasmtime::Store;
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Lift, Lower};
 
 use super::bindings::{GuestOutcome, GuestProblem, Remark};
 use super::fault::{self, Fault};
+use super::given_back::GuestStore;
 use super::limits::CallLimits;
 use super::plugin::Plugin;
 use super::reach::Reach;
@@ -186,7 +186,7 @@ impl<T> Called<Result<T, GuestProblem>> {
 
 /// Accounts for a call that is over, and words what ended it.
 pub(super) fn finish<R>(
-    mut store: Store<CallState>,
+    mut store: GuestStore,
     result: Result<wasmtime::Result<R>, tokio::time::error::Elapsed>,
     started: Instant,
     limits: &CallLimits,

@@ -13,6 +13,7 @@ use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, In
 
 use super::Host;
 use super::fault::{self, Fault};
+use super::given_back::GuestStore;
 use super::limits::{CallLimits, fuel};
 use super::reach::Reach;
 use super::store::{self, CallState, Owing};
@@ -59,7 +60,7 @@ pub(super) struct Words {
 
 /// A sandbox between two calls.
 struct Idle {
-    store: Store<CallState>,
+    store: GuestStore,
     instance: Instance,
     used: u64,
 }
@@ -171,7 +172,7 @@ impl Kept {
         Some(idle)
     }
 
-    fn put(&self, key: (&'static str, Key), mut store: Store<CallState>, instance: Instance, most: usize) {
+    fn put(&self, key: (&'static str, Key), mut store: GuestStore, instance: Instance, most: usize) {
         // What it printed belongs to nobody, and must not be there for the next one.
         drop(store.data_mut().take_log());
         if store.data().meter.memory() > KEPT_MEMORY || most == 0 {

@@ -147,13 +147,18 @@ impl Meter {
             wasi_call_limit: 0,
             record: Record::default(),
         };
-        meter.restart(limits, Record::default());
+        meter.allow(limits);
         meter
     }
 
     /// Begins the account of another call in the same store, whose turns are recorded there.
     pub(super) fn restart(&mut self, limits: &CallLimits, record: Record) {
         self.record = record;
+        self.allow(limits);
+    }
+
+    /// Begins an account with these limits.
+    fn allow(&mut self, limits: &CallLimits) {
         self.memory_limit = usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX);
         self.hand_over = limits.hand_over;
         self.peak_memory = self.memory;
@@ -188,6 +193,11 @@ impl Meter {
     /// That of the call's turns.
     pub(super) fn record(&self) -> Record {
         self.record.clone()
+    }
+
+    /// Whether it holds so much that it counts on its tenant's account.
+    pub(super) fn is_counted(&self) -> bool {
+        self.memory > UNCOUNTED
     }
 
     /// What the store holds now.

@@ -18,6 +18,7 @@ mod descriptor;
 mod evaluator;
 mod exports;
 mod fault;
+mod given_back;
 mod http;
 mod install;
 mod kept;

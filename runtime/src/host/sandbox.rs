@@ -10,6 +10,7 @@ use wasmtime::{
     WasmBacktraceDetails, WasmFeatures,
 };
 
+use super::given_back;
 use super::limits::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES, TURN, fuel_costs};
 use super::turns::Turns;
 use crate::id::TenantId;
@@ -22,10 +23,9 @@ const CALL_STACK: usize = 3 * 1024 * 1024;
 /// What a used slot of the pool keeps of its memory and its tables in physical memory, so that its next guest faults no pages
 /// in.
 const KEEP_RESIDENT: usize = 128 * 1024;
-/// The same of a stack: what is below is given back to the system with each call. No call of the shipped plugins has been seen
-/// below 16 KiB, as what the host does for them is done elsewhere (`offstack`). With 16 KiB kept, a request takes a seventh more
-/// CPU than with this.
-const KEEP_STACK: usize = 48 * 1024;
+/// The same of a stack: what is below is given back to the system. No call of the shipped plugins has been seen below this, as
+/// what the host does for them is done elsewhere (`offstack`).
+const KEEP_STACK: usize = 16 * 1024;
 /// What WebAssembly is switched on, by name: a build with more of wasmtime switches nothing else on. Tail calls are there
 /// for interpreters such as QuickJS. The collector, exceptions, threads, 64-bit memories, asynchronous components and
 /// further memories are not.
@@ -98,6 +98,7 @@ pub(super) fn pooled(slots: u32, memory: usize) -> Config {
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(KEEP_RESIDENT)
         .async_stack_keep_resident(KEEP_STACK)
+        .decommit_batch_size(given_back::BATCH)
         // Linux 6.7 and later: only the pages that a guest wrote are cleared.
         .pagemap_scan(Enabled::Auto);
     let mut config = base();

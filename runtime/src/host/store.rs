@@ -10,6 +10,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{Store, StoreContextMut};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use super::given_back::GuestStore;
 use super::limits::{CallLimits, Meter, fuel};
 use super::offstack::OffStack;
 use super::reach::Reach;
@@ -82,11 +83,7 @@ pub(super) fn deadline(wall: Duration) -> Instant {
 }
 
 /// A store with every limit set.
-pub(super) fn store(
-    host: &Host,
-    state: CallState,
-    limits: &CallLimits,
-) -> Result<Store<CallState>, HostError> {
+pub(super) fn store(host: &Host, state: CallState, limits: &CallLimits) -> Result<GuestStore, HostError> {
     let held = host.guests(state.reach.tenant()).held();
     let mut store = Store::try_new(host.engine(), state).map_err(HostError::sandbox)?;
     store.data_mut().meter.hold(held);
@@ -96,7 +93,7 @@ pub(super) fn store(
     store.epoch_deadline_callback(|mut cx: StoreContextMut<'_, CallState>| cx.data_mut().meter.end_turn());
     store.set_epoch_deadline(1);
     store.set_fuel(fuel(limits.cpu)).map_err(HostError::sandbox)?;
-    Ok(store)
+    Ok(GuestStore::new(store))
 }
 
 /// The fuel that a call in this store has used, as far as the guest has said it: in the middle of a loop it has not.
@@ -108,18 +105,18 @@ pub(super) fn said(store: &Store<CallState>, limits: &CallLimits) -> u64 {
 pub(super) struct Owing<'h> {
     host: &'h Host,
     limits: CallLimits,
-    store: Option<Store<CallState>>,
+    store: Option<GuestStore>,
     record: Record,
     has_ended: bool,
 }
 
 impl<'h> Owing<'h> {
     /// `record`: where its turns are written down.
-    pub(super) fn new(host: &'h Host, store: Store<CallState>, limits: CallLimits, record: Record) -> Self {
+    pub(super) fn new(host: &'h Host, store: GuestStore, limits: CallLimits, record: Record) -> Self {
         Self { host, limits, store: Some(store), record, has_ended: false }
     }
 
-    pub(super) fn store(&mut self) -> &mut Store<CallState> {
+    pub(super) fn store(&mut self) -> &mut GuestStore {
         self.store.as_mut().expect("it is taken once, at the end")
     }
 
@@ -135,13 +132,13 @@ impl<'h> Owing<'h> {
     }
 
     /// The call is over and counted, and the store goes on.
-    pub(super) fn settle(mut self) -> Store<CallState> {
+    pub(super) fn settle(mut self) -> GuestStore {
         self.owe();
         self.store.take().expect("it is taken once, here")
     }
 
     /// The call is over and was counted elsewhere.
-    pub(super) fn give_up(mut self) -> Store<CallState> {
+    pub(super) fn give_up(mut self) -> GuestStore {
         self.store.take().expect("it is taken once, here")
     }
 
