@@ -3,6 +3,9 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// The time in which the quotas of a minute fill again.
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+
 /// A bucket that holds `capacity` and refills wholly within `period`.
 #[derive(Debug)]
 pub(crate) struct Bucket {

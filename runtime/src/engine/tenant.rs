@@ -19,7 +19,7 @@ use crate::engine::Runtime;
 use crate::id::TenantId;
 use crate::memory::{Account, Memory, Room};
 use crate::problem::{Problem, kind};
-use crate::rate::Bucket;
+use crate::rate::{Bucket, MINUTE};
 
 /// The tenants of this host by their names: those of its configuration.
 pub(super) struct Tenants(HashMap<TenantId, Arc<Tenant>>);
@@ -89,7 +89,6 @@ type Denial = (String, String);
 const DENIALS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(5).expect("not zero");
 /// When to try again where it cannot be told.
 pub(super) const SOON: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
 /// When it is looked whose denials were so long ago that they need not be remembered.
 const DENIALS_REMEMBERED: usize = 1_000;
 

@@ -11,9 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use super::HostError;
 use super::limits::{CallLimits, fuel};
 use crate::id::TenantId;
-use crate::rate::Bucket;
-
-const MINUTE: Duration = Duration::from_secs(60);
+use crate::rate::{Bucket, MINUTE};
 
 /// The accounts of those who have a limit.
 #[derive(Default)]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::error::{Code, Failure};
 use crate::config::{Quota, show_size};
 use crate::id::TenantId;
-use crate::rate::Bucket;
+use crate::rate::{Bucket, MINUTE};
 
 /// One tenant's account.
 pub(super) struct Account {
@@ -36,7 +36,7 @@ impl Account {
         Self {
             tenant,
             requests: Bucket::new(quota.requests_per_second.into(), Duration::from_secs(1), now),
-            bytes: Bucket::new(quota.egress_bytes_per_minute, Duration::from_secs(60), now),
+            bytes: Bucket::new(quota.egress_bytes_per_minute, MINUTE, now),
             quota: quota.clone(),
             sent: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
