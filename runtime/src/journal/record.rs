@@ -134,4 +134,18 @@ impl Batch {
     pub fn of(writes: Vec<Write>) -> Self {
         Self { lease: None, writes }
     }
+
+    /// Whose run it is about, where it is about one.
+    pub(super) fn tenant(&self) -> Option<&TenantId> {
+        self.writes.iter().find_map(|write| match write {
+            Write::CreateRun(row) => Some(&row.key.tenant),
+            Write::Append { key, .. }
+            | Write::SetStatus { key, .. }
+            | Write::ClearTimer { key, .. }
+            | Write::ClearTimers { key } => Some(&key.tenant),
+            Write::SetTimer(row) => Some(&row.key.tenant),
+            Write::Remember { row, .. } => Some(&row.tenant),
+            Write::Table(..) => None,
+        })
+    }
 }
