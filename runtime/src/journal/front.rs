@@ -179,16 +179,19 @@ mod tests {
             }
         });
         let journal = Journal::new(store.clone(), GroupSettings { queue: 500, group: 50 });
-        let commits: Vec<_> = (0..=500)
-            .map(|second| {
-                let (journal, store) = (journal.clone(), store.clone());
-                tokio::spawn(async move {
-                    let (key, batch) = create(second);
-                    journal.commit(batch).await.unwrap();
-                    assert!(store.store.run(&key).unwrap().is_some(), "answered before its transaction");
-                })
+        let commit = |second| {
+            let (journal, store) = (journal.clone(), store.clone());
+            tokio::spawn(async move {
+                let (key, batch) = create(second);
+                journal.commit(batch).await.unwrap();
+                assert!(store.store.run(&key).unwrap().is_some(), "answered before its transaction");
             })
-            .collect();
+        };
+        let first = commit(0);
+        while store.faults.transactions() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let commits: Vec<_> = std::iter::once(first).chain((1..=500).map(commit)).collect();
         while journal.queue.as_ref().unwrap().capacity() >= 50 {
             tokio::task::yield_now().await;
         }
