@@ -57,7 +57,7 @@ const TURNS_OVER_CPU: u32 = 8;
 pub(super) const MAX_INSTANCES: u32 = 64;
 /// Tables in one component.
 pub(super) const MAX_TABLES: u32 = 16;
-/// What each call has of memory before it is counted: as much as an ordinary one needs.
+/// As much memory as an ordinary call needs. It does not count; that of a call which has more counts as a whole.
 const UNCOUNTED: usize = 2 * 1024 * 1024;
 /// A call that holds more than this is a long one. To have memory from the kernel for the first time takes half a millisecond a
 /// megabyte, and no turn ends in the middle of an instruction that fills it.
@@ -197,7 +197,7 @@ impl Meter {
 
     /// Whether it holds so much that it counts on its tenant's account.
     pub(super) fn is_counted(&self) -> bool {
-        self.memory > UNCOUNTED
+        counted(self.memory) > 0
     }
 
     /// What the store holds now.
@@ -239,8 +239,7 @@ impl Meter {
             return false;
         }
         if fits {
-            let beyond = |bytes: usize| bytes.saturating_sub(UNCOUNTED) as u64;
-            let more = beyond(total) - beyond(self.memory);
+            let more = counted(total) - counted(self.memory);
             if let Some(held) = self.held.as_mut().filter(|_| more > 0)
                 && let Err(full) = held.grow(more)
             {
@@ -253,6 +252,11 @@ impl Meter {
         }
         fits
     }
+}
+
+/// What counts on the account of a call's tenant, of so much memory.
+fn counted(bytes: usize) -> u64 {
+    if bytes > UNCOUNTED { bytes as u64 } else { 0 }
 }
 
 #[async_trait]
@@ -337,7 +341,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_more_than_ordinary_is_held_on_the_tenants_account() {
-        let host = Memory::new(8 << 20);
+        let host = Memory::new(12 << 20);
         let account = Account::new("a".into(), host);
         let (cpu, wall) = (Duration::from_millis(1), Duration::from_secs(1));
         let limits =
@@ -347,7 +351,7 @@ mod tests {
         assert!(meter.memory_growing(0, UNCOUNTED, None).await.unwrap());
         assert_eq!(account.bytes(), 0);
         assert!(meter.memory_growing(UNCOUNTED, UNCOUNTED + (3 << 20), None).await.unwrap());
-        assert_eq!(account.bytes(), 3 << 20);
+        assert_eq!(account.bytes(), 5 << 20, "it counts as a whole");
         // Half of what there is, as there is nobody else.
         assert!(!meter.memory_growing(UNCOUNTED + (3 << 20), UNCOUNTED + (5 << 20), None).await.unwrap());
         assert!(meter.refused_by_share().is_some());
