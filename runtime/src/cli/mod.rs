@@ -117,25 +117,12 @@ impl Stop {
     }
 }
 
-/// After how many polls a thread that has more to do looks at the network, and at what other threads have begun. A poll may be
-/// the whole turn of a guest. Tokio's own figure, 61, made a new connection wait for 70 ms while 200 guests began to spin.
-const POLLS: u32 = 8;
-
-/// How many threads poll: one more than those that compute for tenants at the same time, which are as many as the machine has
-/// cores (`host::turns`). So one is always there for the network.
-fn workers() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from) + 1
-}
-
 /// The program. Arguments that make no sense end it with code 2 before this returns.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = logging::start(cli.log_format, cli.command.usual_log()).and_then(|()| {
         let tokio = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
-            .worker_threads(workers())
-            .event_interval(POLLS)
-            .global_queue_interval(POLLS)
             .build()
             .map_err(|error| Stop::failed(format!("no threads to run on: {error}")))?;
         let outcome = tokio.block_on(Box::pin(cli.command.carry_out()));

@@ -1,4 +1,4 @@
-//! What is computed for a tenant beside its guests: in turns like theirs.
+//! What is computed for a tenant beside its guests: in turns like theirs, and on the same account.
 
 use super::Host;
 use super::limits::{CallLimits, fuel};
@@ -17,11 +17,6 @@ impl Host {
         let record = if is_long { Record::long() } else { Record::default() };
         let counted = Counted { host: self, tenant, limits, record };
         self.turns().of(tenant, work).recorded(counted.record.clone()).await
-    }
-
-    /// Does what the host does for a tenant, in quick turns. They are on no account: what guests compute in them is on theirs.
-    pub(crate) async fn serve<T: Send>(&self, tenant: &TenantId, work: impl Future<Output = T> + Send) -> T {
-        self.turns().quick(tenant, work).await
     }
 }
 

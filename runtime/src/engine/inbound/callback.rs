@@ -68,7 +68,7 @@ impl Callback {
 
     /// Gives the request to the step, and answers: 202 when the step will go on with it.
     pub async fn receive(&self, inbound: Inbound) -> Answer {
-        match self.runs.serve(&self.tenant.id, self.take(inbound)).await {
+        match self.take(inbound).await {
             Ok(()) => Answer { status: 202, headers: vec![], body: Bytes::new() },
             Err(problem) => problem_answer(&problem, None),
         }

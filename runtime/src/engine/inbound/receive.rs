@@ -87,8 +87,7 @@ impl Hook {
 
     /// Judges a request that was taken, journals the event, answers. A failure is an answer too.
     pub async fn receive(&self, inbound: Inbound) -> Answer {
-        let judged = self.runs.serve(&self.tenant.id, self.judge(inbound)).await;
-        let answer = judged.unwrap_or_else(|problem| problem_answer(&problem, None));
+        let answer = self.judge(inbound).await.unwrap_or_else(|problem| problem_answer(&problem, None));
         self.answered(answer)
     }
 

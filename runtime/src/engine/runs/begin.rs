@@ -119,10 +119,8 @@ impl Runs {
         let lane = self.journals.of(&start.flow).clone();
         let (tell, journalled) = oneshot::channel();
         let new = (row, start.flow, start.first);
-        let (runs, tenant) = (self.clone(), tenant.clone());
-        let work = carry(runs.clone(), lane.clone(), tenant.clone(), new, tell);
-        let work = Carried::new(async move { runs.serve(&tenant.id, work).await });
-        Ok(NewRun { work, journalled, lane })
+        let work = carry(self.clone(), lane.clone(), tenant.clone(), new, tell);
+        Ok(NewRun { work: Carried::new(work), journalled, lane })
     }
 }
 

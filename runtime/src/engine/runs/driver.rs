@@ -332,8 +332,7 @@ impl Driver {
         if !self.has_branches {
             return self.under_way.push(Box::pin(work));
         }
-        let (runs, tenant) = (self.runs.clone(), self.tenant.clone());
-        let task = AbortOnDropHandle::new(tokio::spawn(async move { runs.serve(&tenant.id, work).await }));
+        let task = AbortOnDropHandle::new(tokio::spawn(work));
         self.under_way.push(Box::pin(async move {
             task.await.unwrap_or_else(|error| match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),

@@ -27,7 +27,6 @@ pub(super) use self::registry::Delivery;
 use self::registry::Registry;
 pub use self::view::{List, RunView};
 pub(super) use self::wake::LoadError;
-use super::Runtime;
 use super::addresses::Addresses;
 use super::deployed::Deployed;
 use super::journals::{Journals, Lane};
@@ -36,15 +35,7 @@ use super::observers::Observers;
 use super::steps::Steps;
 use super::tenant::{Tenant, Tenants};
 use crate::flow::{Event, Flow, RunState};
-use crate::id::TenantId;
 use crate::journal::{RunKey, StorageError};
-
-impl Runtime {
-    /// Does something for a tenant, in its turns: where many tenants want to compute, each does a little in its turn.
-    pub(crate) async fn serve<T: Send>(&self, tenant: &TenantId, work: impl Future<Output = T> + Send) -> T {
-        self.rooms.runs.serve(tenant, work).await
-    }
-}
 
 /// The runs of this host, and what they need.
 pub(super) struct Runs {
@@ -87,18 +78,8 @@ impl Runs {
     /// The same for anything that a run can be given.
     pub fn send(self: &Arc<Self>, lane: &Arc<Lane>, key: RunKey, delivery: Delivery) {
         if let Some((inbox, lease)) = self.registry.give(&key, lane, delivery) {
-            let (runs, lane, tenant) = (self.clone(), lane.clone(), key.tenant.clone());
-            tokio::spawn(
-                async move { runs.serve(&tenant, runs.clone().wake(lane, key, lease, inbox)).await },
-            );
+            tokio::spawn(self.clone().wake(lane.clone(), key, lease, inbox));
         }
-    }
-
-    /// Does something for a tenant, in its turns.
-    pub async fn serve<T: Send>(&self, tenant: &TenantId, work: impl Future<Output = T> + Send) -> T {
-        let mut done = None;
-        self.steps.serve(tenant, Box::pin(async { done = Some(work.await) })).await;
-        done.expect("there are turns until the work is done")
     }
 
     /// Who reads the entries of this tenant's runs.

@@ -359,11 +359,6 @@ impl Steps for Hands {
         crate::flow::read(text, file)
     }
 
-    /// Nobody else wants a turn.
-    fn serve<'a>(&'a self, _: &'a TenantId, work: BoxFuture<'a, ()>) -> BoxFuture<'a, ()> {
-        work
-    }
-
     /// All turns at once: nobody else wants one.
     fn in_turns<'a>(&'a self, _: &'a Tenant, pace: Pace, mut work: BoxFuture<'a, ()>) -> BoxFuture<'a, ()> {
         Box::pin(async move {

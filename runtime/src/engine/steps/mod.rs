@@ -70,9 +70,6 @@ pub(super) trait Steps: Send + Sync {
     /// What the engine itself computes on a tenant's account: each poll of the work is one turn.
     fn in_turns<'a>(&'a self, tenant: &'a Tenant, pace: Pace, work: BoxFuture<'a, ()>) -> BoxFuture<'a, ()>;
 
-    /// What the engine does for a tenant, and the calls of guests within it: each poll is one turn, on no account.
-    fn serve<'a>(&'a self, tenant: &'a TenantId, work: BoxFuture<'a, ()>) -> BoxFuture<'a, ()>;
-
     /// One attempt of a step.
     fn call(self: Arc<Self>, tenant: Arc<Tenant>, attempt: Attempt, ask: Ask) -> BoxFuture<'static, Outcome>;
 

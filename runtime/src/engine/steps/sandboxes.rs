@@ -53,10 +53,6 @@ impl Steps for Sandboxes {
         Box::pin(self.host.compute(&tenant.id, call::limits(tenant), pace == Pace::Long, work))
     }
 
-    fn serve<'a>(&'a self, tenant: &'a TenantId, work: BoxFuture<'a, ()>) -> BoxFuture<'a, ()> {
-        Box::pin(self.host.serve(tenant, work))
-    }
-
     fn call(self: Arc<Self>, tenant: Arc<Tenant>, attempt: Attempt, ask: Ask) -> BoxFuture<'static, Outcome> {
         Box::pin(async move { call::call(&self, &tenant, attempt, ask).await })
     }

@@ -110,12 +110,12 @@ pub(super) async fn answer(
         route,
         places,
         caller,
-        tenant: tenant.clone(),
+        tenant,
         target: None,
         detail: None,
         value: None,
     };
-    let result = state.runtime.serve(&tenant, (route.handler)(call)).await;
+    let result = (route.handler)(call).await;
     if let Some(entry) = entry {
         let (target, detail) = (call.target.take(), call.detail.take());
         admission::complete(state, entry, target, detail, &result).await;
@@ -125,7 +125,7 @@ pub(super) async fn answer(
         response => response,
     };
     // A tenant that the configuration does not name has no account, and gets the few words that say so.
-    Ok(match state.runtime.room(&tenant) {
+    Ok(match state.runtime.room(&call.tenant) {
         Ok(room) => taken::on_account(response, room),
         Err(_) => response,
     })
