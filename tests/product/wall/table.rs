@@ -26,9 +26,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 const WELL: Duration = Duration::from_millis(100);
 /// By how much the other tenant may be slower where it is quick.
 const SLOWER: Duration = Duration::from_millis(20);
-/// How much more memory the host may have, at the highest: the half of `guest_memory` that one tenant may hold, and what is on no
-/// account, such as ordinary sandboxes that are kept ready.
-const MORE_MIB: u64 = 1024 + 64;
+/// How much more memory the host may have, at the highest.
+const MORE_MIB: u64 = 1024;
 
 struct Attack {
     name: &'static str,
